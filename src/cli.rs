@@ -1,0 +1,1 @@
+//! Commands. They are HTTP clients; only `serve` and offline tools open an Engine.

@@ -1,0 +1,1 @@
+//! The one handle that every door calls: authorise, then write, query, delete, maintain.

@@ -1,0 +1,5 @@
+//! Flux syntax as data.
+
+pub mod node;
+
+pub use node::*;

@@ -1,0 +1,86 @@
+//! What an expression of a Flux script evaluates to.
+
+use super::interpret::Scope;
+use crate::{flux::{ast::FunctionLiteral, stdlib::function::Function}, model::Duration, plan::TableStream};
+use indexmap::IndexMap;
+use std::sync::Arc;
+
+/// Properties in order of appearance; the order has no meaning in Flux.
+pub type Record = IndexMap<Arc<str>, Value>;
+
+#[derive(Debug, Clone)]
+pub enum Value {
+    /// Of unknown type: a missing property, `debug.null()`, the conversion of a null.
+    Null,
+    Bool(bool),
+    Int(i64),
+    UInt(u64),
+    Float(f64),
+    String(Arc<str>),
+    Bytes(Arc<[u8]>),
+    /// Nanoseconds since the epoch.
+    Time(i64),
+    Duration(Duration),
+    Regex(Arc<regex::Regex>),
+    Array(Arc<Vec<Value>>),
+    Record(Arc<Record>),
+    Dict(Arc<Dict>),
+    Dynamic(Arc<Value>),
+    Function(Arc<FunctionValue>),
+    /// A stream of tables, not run yet.
+    Stream(Arc<TableStream>),
+    /// One table taken out of a stream by `tableFind`: its rows, all of one key.
+    Table(Arc<FoundTable>),
+}
+
+/// A dictionary: keys in Flux's order of values, each once.
+#[derive(Debug, Clone, Default)]
+pub struct Dict {
+    pub entries: Vec<(Value, Value)>,
+}
+
+#[derive(Debug, Clone)]
+pub enum FunctionValue {
+    Closure { literal: Arc<FunctionLiteral>, scope: Scope },
+    Builtin(&'static Function),
+}
+
+/// The materialised table behind `tableFind`, `getColumn`, `getRecord`.
+#[derive(Debug, Clone)]
+pub struct FoundTable {
+    pub key: Vec<String>,
+    pub batch: arrow::record_batch::RecordBatch,
+}
+
+impl Value {
+    /// Flux's name of the type, as messages print it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Value::Null => "null",
+            Value::Bool(_) => "bool",
+            Value::Int(_) => "int",
+            Value::UInt(_) => "uint",
+            Value::Float(_) => "float",
+            Value::String(_) => "string",
+            Value::Bytes(_) => "bytes",
+            Value::Time(_) => "time",
+            Value::Duration(_) => "duration",
+            Value::Regex(_) => "regexp",
+            Value::Array(_) => "array",
+            Value::Record(_) => "object",
+            Value::Dict(_) => "dictionary",
+            Value::Dynamic(_) => "dynamic",
+            Value::Function(_) => "function",
+            Value::Stream(_) => "stream",
+            Value::Table(_) => "table",
+        }
+    }
+
+    pub fn is_null(&self) -> bool {
+        matches!(self, Value::Null)
+    }
+
+    pub fn string(text: impl Into<Arc<str>>) -> Value {
+        Value::String(text.into())
+    }
+}

@@ -1,0 +1,1 @@
+//! UDFs, one per file, over the loops of `kernel`; shared by Flux, InfluxQL and SQL.

@@ -1,0 +1,1 @@
+//! InfluxQL: text to statements to DataFusion plans. Storage and HTTP are unknown here.

@@ -1,0 +1,1 @@
+//! Loops on slices: the one implementation of each numeric operation. No Arrow, no DataFusion.

@@ -1,0 +1,1 @@
+//! InfluxDB line protocol: a borrowed parser with per-line errors, and the encoder.

@@ -1,0 +1,3 @@
+fn main() {
+    println!("tidegauge {}", env!("CARGO_PKG_VERSION"));
+}

@@ -1,0 +1,17 @@
+//! The nouns everything else speaks of. No IO, no clock, no query language.
+
+pub mod duration;
+pub mod failure;
+pub mod names;
+pub mod schema;
+pub mod time;
+pub mod time_range;
+pub mod value;
+
+pub use duration::Duration;
+pub use failure::{ErrorKind, Failure, Result};
+pub use names::{AuthorizationId, BucketId, DbrpId, OrgId, UserId};
+pub use schema::{FieldType, MeasurementSchema, TIME_COLUMN};
+pub use time::{Precision, Timestamp};
+pub use time_range::TimeRange;
+pub use value::FieldValue;

@@ -1,0 +1,9 @@
+//! Language-neutral plans: the builders that Flux, InfluxQL and SQL share, over DataFusion's `LogicalPlan`.
+//! This floor knows no syntax and no storage; what it must ask of the database is [`context::Context`].
+
+pub mod context;
+pub mod node;
+pub mod stream;
+
+pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, WriteRows};
+pub use stream::{Frame, TableStream};

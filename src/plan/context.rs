@@ -1,0 +1,88 @@
+//! What a language may ask of the database while it compiles and runs a query. Implemented in `query/tables.rs`;
+//! tests implement it over tables in memory.
+//!
+//! All calls block: a language runs on a thread that may wait, never on the server's async threads.
+
+use crate::model::{BucketId, MeasurementSchema, OrgId, Result, Timestamp};
+use arrow::record_batch::RecordBatch;
+use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
+use std::sync::Arc;
+
+/// A bucket the caller may read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BucketInfo {
+    pub id: BucketId,
+    pub org_id: OrgId,
+    pub name: String,
+    /// Nanoseconds that rows are kept; `None` for ever.
+    pub retention_ns: Option<i64>,
+}
+
+/// How a query names a bucket.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BucketRef<'a> {
+    /// A name, or an id written as 16 hex digits.
+    NameOrId(&'a str),
+    Id(BucketId),
+    /// An InfluxDB 1.x database and retention policy, resolved through the dbrp mappings (`None`: the default policy).
+    Database { database: &'a str, policy: Option<&'a str> },
+}
+
+/// Rows on their way into a bucket: the columns are the measurement's `MeasurementSchema::arrow_schema` roles,
+/// in any order (`tidegauge.role` metadata required); missing tags are null.
+#[derive(Debug, Clone)]
+pub struct WriteRows {
+    pub measurement: String,
+    pub batch: RecordBatch,
+}
+
+/// An InfluxDB 1.x database as one caller sees it: a bucket and the names it is reached by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseInfo {
+    pub database: String,
+    pub policy: String,
+    pub default: bool,
+    pub bucket: BucketInfo,
+}
+
+/// The database, as one query of one caller sees it. Names the caller may not read are "not found".
+pub trait Context: Send + Sync {
+    /// The instant of the query; the same for its whole life.
+    fn now(&self) -> Timestamp;
+
+    /// Every bucket the caller may read, in name order.
+    fn buckets(&self) -> Result<Vec<BucketInfo>>;
+
+    /// `could not find bucket "x"` when there is none or the caller may not read it.
+    fn bucket(&self, name: BucketRef<'_>) -> Result<BucketInfo>;
+
+    /// Databases (1.x) the caller may read, in order of creation.
+    fn databases(&self) -> Result<Vec<DatabaseInfo>>;
+
+    /// Schemas of the bucket's measurements, in name order; only measurements that have rows.
+    fn measurements(&self, bucket: BucketId) -> Result<Vec<Arc<MeasurementSchema>>>;
+
+    /// The rows of one measurement in the layout of `MeasurementSchema::arrow_schema`, sorted by (tags in name
+    /// order with nulls first, time), each (tags, time) once; expired rows are hidden. The scan declares that order,
+    /// takes projections, and honours filters on time and tags exactly. `None` when there is no such measurement.
+    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>>;
+
+    /// The DataFusion session: functions, rules, memory pool.
+    fn session(&self) -> &SessionState;
+
+    /// Runs a plan to its end and keeps the answer in memory, charged to the query's budget. The order of rows is
+    /// the order in which the plan's single output partition gives them.
+    fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>>;
+
+    /// Durable when it returns. Needs the write permission of the caller. The number of rows stored.
+    fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64>;
+
+    /// CREATE DATABASE and CREATE BUCKET: makes a bucket and its mapping; succeeds when it is there already.
+    fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;
+
+    /// DROP DATABASE; succeeds when there is none.
+    fn drop_database(&self, database: &str) -> Result<()>;
+
+    /// A secret of the caller's organisation (`secrets.get`).
+    fn secret(&self, key: &str) -> Result<Option<String>>;
+}

@@ -1,0 +1,1 @@
+//! Custom plan nodes: a logical node and its execution, one file each.

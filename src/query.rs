@@ -1,0 +1,1 @@
+//! Where languages meet storage: the `Context` over snapshots, the session, and running queries with their budgets.

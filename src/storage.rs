@@ -1,0 +1,3 @@
+//! Bytes at rest. Storage has never heard of a query language, of users, or of HTTP.
+
+pub mod chunk;
