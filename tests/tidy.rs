@@ -9,8 +9,8 @@ use std::{
 
 /// The floor of each top-level module. A module may import from lower floors, and from itself.
 const FLOORS: &[(&str, u32)] = &[
-    ("clock", 0),
     ("model", 0),
+    ("clock", 1),
     ("kernel", 1),
     ("line_protocol", 2),
     ("format", 2),
