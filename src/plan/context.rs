@@ -25,7 +25,10 @@ pub enum BucketRef<'a> {
     NameOrId(&'a str),
     Id(BucketId),
     /// An InfluxDB 1.x database and retention policy, resolved through the dbrp mappings (`None`: the default policy).
-    Database { database: &'a str, policy: Option<&'a str> },
+    Database {
+        database: &'a str,
+        policy: Option<&'a str>,
+    },
 }
 
 /// Rows on their way into a bucket: the columns are the measurement's `MeasurementSchema::arrow_schema` roles,
