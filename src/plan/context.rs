@@ -25,7 +25,10 @@ pub enum BucketRef<'a> {
     NameOrId(&'a str),
     Id(BucketId),
     /// An InfluxDB 1.x database and retention policy, resolved through the dbrp mappings (`None`: the default policy).
-    Database { database: &'a str, policy: Option<&'a str> },
+    Database {
+        database: &'a str,
+        policy: Option<&'a str>,
+    },
 }
 
 /// Rows on their way into a bucket: the columns are the measurement's `MeasurementSchema::arrow_schema` roles,
@@ -66,6 +69,9 @@ pub trait Context: Send + Sync {
     /// order with nulls first, time), each (tags, time) once; expired rows are hidden. The scan declares that order,
     /// takes projections, and honours filters on time and tags exactly. `None` when there is no such measurement.
     fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>>;
+
+    /// The same view of the database, to be kept by a plan node that asks or writes while the query runs.
+    fn shared(&self) -> Arc<dyn Context>;
 
     /// The DataFusion session: functions, rules, memory pool.
     fn session(&self) -> &SessionState;

@@ -39,12 +39,26 @@ pub struct Statement {
 #[derive(Debug, Clone, PartialEq)]
 pub enum StatementKind {
     Expression(Expr),
-    Assign { name: Ident, value: Expr },
+    Assign {
+        name: Ident,
+        value: Expr,
+    },
     /// `option name = value`, `option package.name = value`
-    Option { package: Option<Ident>, name: Ident, value: Expr },
+    Option {
+        package: Option<Ident>,
+        name: Ident,
+        value: Expr,
+    },
     /// `builtin name : type`; the type is kept as text.
-    Builtin { name: Ident, type_text: Arc<str> },
-    Testcase { name: Ident, extends: Option<Arc<str>>, body: Vec<Statement> },
+    Builtin {
+        name: Ident,
+        type_text: Arc<str>,
+    },
+    Testcase {
+        name: Ident,
+        extends: Option<Arc<str>>,
+        body: Vec<Statement>,
+    },
     Return(Expr),
 }
 
@@ -75,19 +89,49 @@ pub enum ExprKind {
     Array(Vec<Expr>),
     /// `["a": 1]`; `[:]` is empty.
     Dict(Vec<(Expr, Expr)>),
-    Record { with: Option<Ident>, properties: Vec<Property> },
+    Record {
+        with: Option<Ident>,
+        properties: Vec<Property>,
+    },
     Function(Arc<FunctionLiteral>),
-    Unary { op: UnaryOp, operand: Box<Expr> },
-    Binary { op: BinaryOp, left: Box<Expr>, right: Box<Expr> },
-    Logical { op: LogicalOp, left: Box<Expr>, right: Box<Expr> },
-    If { test: Box<Expr>, then: Box<Expr>, otherwise: Box<Expr> },
+    Unary {
+        op: UnaryOp,
+        operand: Box<Expr>,
+    },
+    Binary {
+        op: BinaryOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    Logical {
+        op: LogicalOp,
+        left: Box<Expr>,
+        right: Box<Expr>,
+    },
+    If {
+        test: Box<Expr>,
+        then: Box<Expr>,
+        otherwise: Box<Expr>,
+    },
     /// `left |> call`; `call.kind` is always `Call`.
-    Pipe { left: Box<Expr>, call: Box<Expr> },
-    Call { callee: Box<Expr>, arguments: Vec<Property> },
+    Pipe {
+        left: Box<Expr>,
+        call: Box<Expr>,
+    },
+    Call {
+        callee: Box<Expr>,
+        arguments: Vec<Property>,
+    },
     /// `object.name`, `object["name"]`
-    Member { object: Box<Expr>, property: Ident },
+    Member {
+        object: Box<Expr>,
+        property: Ident,
+    },
     /// `array[index]`
-    Index { array: Box<Expr>, index: Box<Expr> },
+    Index {
+        array: Box<Expr>,
+        index: Box<Expr>,
+    },
 }
 
 #[derive(Debug, Clone, PartialEq)]

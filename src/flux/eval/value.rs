@@ -1,7 +1,11 @@
 //! What an expression of a Flux script evaluates to.
 
 use super::interpret::Scope;
-use crate::{flux::{ast::FunctionLiteral, stdlib::function::Function}, model::Duration, plan::TableStream};
+use crate::{
+    flux::{ast::FunctionLiteral, stdlib::function::Function},
+    model::Duration,
+    plan::TableStream,
+};
 use indexmap::IndexMap;
 use std::sync::Arc;
 
