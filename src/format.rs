@@ -1,4 +1,8 @@
 //! Record batches to and from wire text and files; everything streams, nothing is held whole.
 
+pub mod csv_v1;
+pub mod json_v1;
+pub mod msgpack_v1;
 pub mod series;
 pub mod table;
+pub mod v1;

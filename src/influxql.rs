@@ -1,1 +1,103 @@
 //! InfluxQL: text to statements to DataFusion plans. Storage and HTTP are unknown here.
+//!
+//! ```text
+//! text --parse--> ast::Query --plan_statement (one by one, in order)--> StatementPlan
+//!                                |  lower/select: sources, columns, condition, windows
+//!                                |  node/: window aggregate, series rows (fill, transformations), series limit
+//!                                v
+//!                SeriesPlan per measurement | answer in memory | Effect
+//! ```
+//! A statement is planned when its turn comes, because an earlier one may have changed what it sees.
+
+pub mod ast;
+pub mod parse;
+
+use crate::format::series::SeriesLayout;
+use crate::model::{ErrorKind, Failure, Result};
+use crate::plan::Context;
+use arrow::record_batch::RecordBatch;
+use datafusion::logical_expr::LogicalPlan;
+
+pub use ast::{Query, Statement};
+
+/// What a request says beside the text of the query.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Defaults {
+    /// `db`: the database of sources that name none; `None` or empty: `database name required`.
+    pub database: Option<String>,
+    /// `rp`: the retention policy of sources that name none; `None`: the database's default policy.
+    pub policy: Option<String>,
+    /// The request was a GET: statements that change something get a warning message (InfluxDB 1.x).
+    pub read_only: bool,
+}
+
+/// What one statement does.
+#[derive(Debug, Clone)]
+pub struct StatementPlan {
+    pub output: Output,
+    /// `messages`: level and text.
+    pub messages: Vec<(String, String)>,
+}
+
+/// Where the rows of a statement come from.
+#[derive(Debug, Clone)]
+pub enum Output {
+    /// One plan per measurement, to be run one after the other, in this order. No plan: no series.
+    /// The rows come in order from the plan's single partition; a plan without rows is no series.
+    Plans(Vec<SeriesPlan>),
+    /// Answers that are known already; each batch holds whole series.
+    Rows(Vec<SeriesRows>),
+    /// Changes something; [`Effect::apply`] does it and gives the rows of the answer.
+    Effect(Effect),
+}
+
+/// A plan and the parts its columns play.
+#[derive(Debug, Clone)]
+pub struct SeriesPlan {
+    pub plan: LogicalPlan,
+    pub layout: SeriesLayout,
+}
+
+/// Rows in memory and the parts their columns play.
+#[derive(Debug, Clone)]
+pub struct SeriesRows {
+    pub batch: RecordBatch,
+    pub layout: SeriesLayout,
+}
+
+/// A change that a statement asks for.
+#[derive(Debug, Clone)]
+pub enum Effect {
+    CreateDatabase { database: String, policy: Option<String>, retention_ns: Option<i64> },
+    DropDatabase { database: String },
+}
+
+impl Effect {
+    /// Makes the change. Blocks.
+    pub fn apply(&self, context: &dyn Context) -> Result<Vec<SeriesRows>> {
+        match self {
+            Effect::CreateDatabase { database, policy, retention_ns } => {
+                context.create_database(database, policy.as_deref(), *retention_ns)?;
+                Ok(vec![])
+            }
+            Effect::DropDatabase { database } => {
+                context.drop_database(database)?;
+                Ok(vec![])
+            }
+        }
+    }
+}
+
+/// Parses the statements of one request. `params` is the JSON text of the bound parameters.
+///
+/// Nothing has run when this fails; the failure's message is InfluxDB 1.x's (`error parsing query: found X, expected Y at
+/// line 1, char 9`) and is sent with status 400.
+pub fn parse(text: &str, params: Option<&str>) -> Result<Query> {
+    parse::query(text, params)
+}
+
+/// Plans one statement. Blocks: wildcards and SHOW statements look at the database. A failure is the statement's
+/// `error`, sent in-band with status 200.
+pub fn plan_statement(_statement: &Statement, _context: &dyn Context, _defaults: &Defaults) -> Result<StatementPlan> {
+    Err(Failure::new(ErrorKind::NotImplemented, "InfluxQL statements are not supported yet"))
+}

@@ -1,1 +1,3 @@
+//! Every integration test in one binary, so that linking DataFusion is paid for once.
 
+mod tidy;

@@ -2,7 +2,8 @@
 
 use datafusion::execution::SendableRecordBatchStream;
 
-/// Series of one statement. Rows of one series (equal name and tags) stand together, in answer order.
+/// Series of one statement that share a layout (those of one measurement). Rows of one series (equal tags) stand
+/// together, in answer order; a new series begins where a tag column changes its value.
 pub struct SeriesStream {
     pub layout: SeriesLayout,
     pub batches: SendableRecordBatchStream,
@@ -11,19 +12,25 @@ pub struct SeriesStream {
 /// Which column of the batches plays which part in the answer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SeriesLayout {
-    /// Column that holds the series' `name`; `None` prints no name.
-    pub name: Option<usize>,
+    /// The series' `name`; `None` prints no name.
+    pub name: Option<String>,
     /// `tags`: printed key and column, in answer order. Null prints as `""`.
     pub tags: Vec<(String, usize)>,
     /// `columns`: printed header and column. A timestamp column prints as RFC 3339 or by `epoch`.
     pub values: Vec<(String, usize)>,
+    /// `tz()`: times print as RFC 3339 with this zone's offset; `None` is UTC.
+    pub zone: Option<chrono_tz::Tz>,
+    /// The one series of this layout is printed even when it has no row (`SHOW CONTINUOUS QUERIES`: a database without
+    /// any is a series without `values`).
+    pub even_empty: bool,
 }
 
 /// One entry of `results`.
+#[derive(Default)]
 pub struct StatementAnswer {
     pub statement_id: usize,
-    /// `None`: the statement answers with no series.
-    pub series: Option<SeriesStream>,
+    /// One stream after the other, in answer order; empty: the statement answers with no series.
+    pub series: Vec<SeriesStream>,
     /// `messages`: level and text.
     pub messages: Vec<(String, String)>,
     /// A statement that failed: its error, in-band.
