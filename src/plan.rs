@@ -2,6 +2,7 @@
 //! This floor knows no syntax and no storage; what it must ask of the database is [`context::Context`].
 
 pub mod context;
+pub mod memory;
 pub mod node;
 pub mod stream;
 

@@ -70,6 +70,9 @@ pub trait Context: Send + Sync {
     /// takes projections, and honours filters on time and tags exactly. `None` when there is no such measurement.
     fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>>;
 
+    /// The same view of the database, to be kept by a plan node that asks or writes while the query runs.
+    fn shared(&self) -> Arc<dyn Context>;
+
     /// The DataFusion session: functions, rules, memory pool.
     fn session(&self) -> &SessionState;
 

@@ -1,1 +1,15 @@
-//! Custom plan nodes: a logical node and its execution, one file each.
+//! Custom plan nodes: a logical node and its execution, together.
+//!
+//! [`operator`] is the one pair of logical node and `ExecutionPlan` that everything order-preserving shares; the
+//! files beside it are [`Operator`]s: they say what comes out for what goes in, and know nothing of DataFusion's planning.
+
+pub mod concat;
+pub mod operator;
+pub mod ordered;
+pub mod per_table;
+pub mod regroup;
+pub mod unpivot;
+pub mod values;
+
+pub use operator::{NodePlanner, Operator, OperatorNode};
+pub use per_table::{TableState, TableTransform};

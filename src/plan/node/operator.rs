@@ -1,0 +1,225 @@
+//! One logical node and one `ExecutionPlan` for every operation that depends on the order of rows.
+//!
+//! An [`Operator`] takes streams of batches in order and gives one stream in order. The pair here adapts it to
+//! DataFusion: every input is read as a single partition, and nothing may be moved across the node, since an
+//! operator sees tables, not rows. It does not know what any operator does.
+
+use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use async_trait::async_trait;
+use datafusion::{
+    catalog::Session,
+    common::{DFSchema, DFSchemaRef, Result, tree_node::TreeNodeRecursion},
+    execution::{SendableRecordBatchStream, TaskContext, memory_pool::MemoryConsumer, memory_pool::MemoryReservation},
+    logical_expr::{
+        Expr, Extension, LogicalPlan, UserDefinedLogicalNode, UserDefinedLogicalNodeCore,
+        physical_planning_context::PhysicalPlanningContext,
+    },
+    physical_expr::{EquivalenceProperties, LexOrdering, OrderingRequirements, PhysicalExpr, PhysicalSortExpr, expressions::Column},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, Distribution, ExecutionPlan, InputDistributionRequirements, Partitioning, PlanProperties,
+        ReplaceChildrenOptions,
+        execution_plan::{Boundedness, EmissionType},
+        stream::RecordBatchStreamAdapter,
+    },
+    physical_planner::{ExtensionPlanner, PhysicalPlanner},
+};
+use futures::stream::BoxStream;
+use std::{cmp::Ordering, fmt, hash::Hash, sync::Arc};
+
+/// Batches in order.
+pub type Batches = BoxStream<'static, Result<RecordBatch>>;
+
+/// An operation on ordered rows. It is a value: two runs of one operator do not see each other.
+pub trait Operator: fmt::Debug + Send + Sync + 'static {
+    fn name(&self) -> &'static str;
+
+    /// More words for EXPLAIN.
+    fn describe(&self) -> String {
+        String::new()
+    }
+
+    /// Columns by which input `_index` must come sorted (ascending, nulls first); empty: any order, kept as it is.
+    fn input_order(&self, _index: usize) -> Vec<String> {
+        vec![]
+    }
+
+    /// Starts the work. `schema` is what [`OperatorNode::plan`] was given; `memory` is charged for what is held.
+    fn run(&self, inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches>;
+}
+
+/// The logical node.
+#[derive(Debug, Clone)]
+pub struct OperatorNode {
+    inputs: Vec<LogicalPlan>,
+    schema: DFSchemaRef,
+    operator: Arc<dyn Operator>,
+}
+
+impl OperatorNode {
+    /// The plan that runs `operator` on `inputs`; `schema` describes what comes out.
+    pub fn plan(operator: Arc<dyn Operator>, inputs: Vec<LogicalPlan>, schema: SchemaRef) -> Result<LogicalPlan> {
+        let schema = Arc::new(DFSchema::try_from(schema)?);
+        Ok(LogicalPlan::Extension(Extension { node: Arc::new(OperatorNode { inputs, schema, operator }) }))
+    }
+}
+
+// Identity of an operator is the identity of its value: closures inside it cannot be compared.
+impl PartialEq for OperatorNode {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.operator, &other.operator) && self.inputs == other.inputs
+    }
+}
+
+impl Eq for OperatorNode {}
+
+impl PartialOrd for OperatorNode {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        (self == other).then_some(Ordering::Equal)
+    }
+}
+
+impl Hash for OperatorNode {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        self.operator.name().hash(state);
+        self.inputs.hash(state);
+    }
+}
+
+impl UserDefinedLogicalNodeCore for OperatorNode {
+    fn name(&self) -> &str {
+        self.operator.name()
+    }
+
+    fn inputs(&self) -> Vec<&LogicalPlan> {
+        self.inputs.iter().collect()
+    }
+
+    fn schema(&self) -> &DFSchemaRef {
+        &self.schema
+    }
+
+    fn expressions(&self) -> Vec<Expr> {
+        vec![]
+    }
+
+    fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operator.name(), self.operator.describe())
+    }
+
+    fn with_exprs_and_inputs(&self, _expressions: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
+        Ok(OperatorNode { inputs, schema: self.schema.clone(), operator: self.operator.clone() })
+    }
+}
+
+/// Turns [`OperatorNode`]s into execution plans; a session that runs our plans registers it.
+#[derive(Debug, Default)]
+pub struct NodePlanner;
+
+#[async_trait]
+impl ExtensionPlanner for NodePlanner {
+    async fn plan_extension(
+        &self,
+        _planner: &dyn PhysicalPlanner,
+        node: &dyn UserDefinedLogicalNode,
+        _logical_inputs: &[&LogicalPlan],
+        physical_inputs: &[Arc<dyn ExecutionPlan>],
+        _session: &dyn Session,
+        _context: &PhysicalPlanningContext,
+    ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+        let Some(node) = node.as_any().downcast_ref::<OperatorNode>() else { return Ok(None) };
+        let schema = Arc::new(node.schema.as_arrow().clone());
+        Ok(Some(Arc::new(OperatorExec::new(node.operator.clone(), physical_inputs.to_vec(), schema))))
+    }
+}
+
+/// The execution plan.
+#[derive(Debug)]
+struct OperatorExec {
+    operator: Arc<dyn Operator>,
+    inputs: Vec<Arc<dyn ExecutionPlan>>,
+    properties: Arc<PlanProperties>,
+}
+
+impl OperatorExec {
+    fn new(operator: Arc<dyn Operator>, inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> OperatorExec {
+        let properties = PlanProperties::new(
+            EquivalenceProperties::new(schema),
+            Partitioning::UnknownPartitioning(1),
+            EmissionType::Incremental,
+            Boundedness::Bounded,
+        );
+        OperatorExec { operator, inputs, properties: Arc::new(properties) }
+    }
+
+    fn ordering(&self, index: usize) -> Option<OrderingRequirements> {
+        let schema = self.inputs[index].schema();
+        let columns = self.operator.input_order(index);
+        let sort = columns.iter().filter_map(|name| {
+            let at = schema.index_of(name).ok()?;
+            let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(name, at));
+            Some(PhysicalSortExpr::new(column, arrow::compute::SortOptions { descending: false, nulls_first: true }))
+        });
+        LexOrdering::new(sort.collect::<Vec<_>>()).map(OrderingRequirements::from)
+    }
+}
+
+impl DisplayAs for OperatorExec {
+    fn fmt_as(&self, _type: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.operator.name(), self.operator.describe())
+    }
+}
+
+impl ExecutionPlan for OperatorExec {
+    fn name(&self) -> &str {
+        self.operator.name()
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn input_distribution_requirements(&self) -> InputDistributionRequirements {
+        InputDistributionRequirements::new(vec![Distribution::SinglePartition; self.inputs.len()])
+    }
+
+    fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
+        (0..self.inputs.len()).map(|i| self.ordering(i)).collect()
+    }
+
+    // The rows of a table come in an order that columns cannot say; claiming that it is kept makes DataFusion
+    // merge sorted partitions in order instead of throwing them together.
+    fn maintains_input_order(&self) -> Vec<bool> {
+        vec![true; self.inputs.len()]
+    }
+
+    fn benefits_from_input_partitioning(&self) -> Vec<bool> {
+        vec![false; self.inputs.len()]
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        self.inputs.iter().collect()
+    }
+
+    fn apply_expressions(&self, _f: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn replace_children(
+        self: Arc<Self>,
+        children: Vec<Arc<dyn ExecutionPlan>>,
+        _options: ReplaceChildrenOptions,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(OperatorExec { operator: self.operator.clone(), inputs: children, properties: self.properties.clone() }))
+    }
+
+    fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(Arc::new(OperatorExec { operator: self.operator.clone(), inputs: children, properties: self.properties.clone() }))
+    }
+
+    fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let inputs = self.inputs.iter().map(|i| i.execute(0, context.clone())).collect::<Result<Vec<_>>>()?;
+        let memory = MemoryConsumer::new(self.operator.name()).register(context.memory_pool());
+        let batches = self.operator.run(inputs, self.schema(), memory)?;
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), batches)))
+    }
+}
