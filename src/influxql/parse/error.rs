@@ -36,9 +36,8 @@ pub fn describe(text: &str, error: &Error<Rule>) -> String {
 fn expected(tried: &[Rule]) -> String {
     use Rule::*;
     let table: &[(&[Rule], &str)] = &[
-        (&[show, drop_database], "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"),
-        (&[show, query], "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"),
-
+        (&[query], "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"),
+        (&[drop_database, semicolon], "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"),
         (&[select, show], "SELECT, DELETE, SHOW, CREATE, DROP, EXPLAIN, GRANT, REVOKE, ALTER, SET, KILL"),
         (&[semicolon], ";"),
         (
@@ -66,7 +65,8 @@ fn expected(tried: &[Rule]) -> String {
         (&[k_as, k_from], "FROM"),
         (&[k_into, k_from], "FROM"),
         (&[k_from, k_where], "FROM, WHERE"),
-        (&[resample, k_begin], "BEGIN"),
+        (&[k_resample, k_begin], "BEGIN"),
+        (&[resample], "BEGIN"),
         (&[with_key], "WITH"),
         (&[k_on, k_from, k_with], "WITH"),
         (&[k_from, k_with], "WITH"),
@@ -186,7 +186,9 @@ fn token(text: &str, at: usize) -> Token {
 
 /// The run of word characters at the end.
 fn last_word(text: &str) -> &str {
-    let start = text.rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
+    let start = text
+        .rfind(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
+        .map_or(0, |i| i + text[i..].chars().next().map_or(1, char::len_utf8));
     &text[start..]
 }
 

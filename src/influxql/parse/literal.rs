@@ -33,7 +33,11 @@ pub fn pattern(pair: &Pair<'_>) -> std::result::Result<String, String> {
     let pattern = slashed[1..slashed.len() - 1].replace("\\/", "/");
     match compile(&pattern) {
         Ok(_) => Ok(pattern),
-        Err(message) => Err(format!("{message} at {}", place(pair))),
+        // The original names the place before the slash.
+        Err(message) => {
+            let (line, column) = pair.line_col();
+            Err(format!("{message} at line {line}, char {}", column - 1))
+        }
     }
 }
 

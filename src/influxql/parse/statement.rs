@@ -108,9 +108,7 @@ impl Reader<'_> {
             }
             Rule::grant => Statement::Grant { privilege: privilege(), database: p.database.clone(), user: name(0) },
             Rule::revoke => Statement::Revoke { privilege: privilege(), database: p.database.clone(), user: name(0) },
-            Rule::set_password => {
-                Statement::SetPassword { name: name(0), password: p.strings.first().cloned().unwrap_or_default() }
-            }
+            Rule::set_password => Statement::SetPassword { name: name(0), password: p.strings.first().cloned().unwrap_or_default() },
             Rule::kill_query => Statement::KillQuery { id: id(), host: names.first().cloned() },
             other => unreachable!("{other:?} is no statement of the grammar"),
         })
@@ -139,13 +137,8 @@ impl Reader<'_> {
         let p = self.parts(what)?;
         let (database, key) = (p.database, p.key);
         let filter = p.tail.into_filter(p.sources);
-        let cardinality = |of| Statement::ShowCardinality {
-            of,
-            exact: p.exact,
-            database: database.clone(),
-            key: key.clone(),
-            filter: filter.clone(),
-        };
+        let cardinality =
+            |of| Statement::ShowCardinality { of, exact: p.exact, database: database.clone(), key: key.clone(), filter: filter.clone() };
         Ok(match rule {
             Rule::k_databases => Statement::ShowDatabases,
             Rule::k_queries => Statement::ShowQueries,
