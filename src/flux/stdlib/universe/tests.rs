@@ -88,7 +88,10 @@ fn strings(items: &[&str]) -> Value {
 
 #[test]
 fn stored_rows_become_one_table_per_series_and_field() {
-    check(&context(), vec![], expect![[r#"
+    check(
+        &context(),
+        vec![],
+        expect![[r#"
         key ["host", "_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -106,12 +109,16 @@ fn stored_rows_become_one_table_per_series_and_field() {
         | 1970-01-01T00:00:02 | b    | n      | 6      |
         | 1970-01-01T00:00:03 | b    | n      | 7      |
         +---------------------+------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn aggregates_run_on_all_fields_at_once() {
-    check(&context(), vec![("mean", vec![])], expect![[r#"
+    check(
+        &context(),
+        vec![("mean", vec![])],
+        expect![[r#"
         key ["host", "_field"]
         +------+--------+--------+
         | host | _field | _value |
@@ -120,8 +127,12 @@ fn aggregates_run_on_all_fields_at_once() {
         | b    | idle   | 2.0    |
         | b    | n      | 6.0    |
         +------+--------+--------+
-    "#]]);
-    check(&context(), vec![("count", vec![])], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("count", vec![])],
+        expect![[r#"
         key ["host", "_field"]
         +------+--------+--------+
         | host | _field | _value |
@@ -130,12 +141,16 @@ fn aggregates_run_on_all_fields_at_once() {
         | b    | idle   | 2      |
         | b    | n      | 3      |
         +------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn selectors_keep_the_row() {
-    check(&context(), vec![("max", vec![])], expect![[r#"
+    check(
+        &context(),
+        vec![("max", vec![])],
+        expect![[r#"
         key ["host", "_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -149,8 +164,12 @@ fn selectors_keep_the_row() {
         +---------------------+------+--------+--------+
         | 1970-01-01T00:00:03 | b    | n      | 7      |
         +---------------------+------+--------+--------+
-    "#]]);
-    check(&context(), vec![("last", vec![])], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("last", vec![])],
+        expect![[r#"
         key ["host", "_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -164,15 +183,23 @@ fn selectors_keep_the_row() {
         +---------------------+------+--------+--------+
         | 1970-01-01T00:00:03 | b    | n      | 7      |
         +---------------------+------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn tables_of_two_types_collide_only_on_one_key() {
-    check(&context(), vec![("group", vec![])], expect![[r#"
-        error: Invalid argument error: must either specify a row count or at least one column
-    "#]]);
-    check(&context(), vec![("group", vec![("columns", strings(&["_field"]))]), ("sort", vec![("desc", Value::Bool(true))])], expect![[r#"
+    check(
+        &context(),
+        vec![("group", vec![])],
+        expect![[r#"
+        error: schema collision detected: column "_value" is both of type float and int
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("group", vec![("columns", strings(&["_field"]))]), ("sort", vec![("desc", Value::Bool(true))])],
+        expect![[r#"
         key ["_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -190,12 +217,16 @@ fn tables_of_two_types_collide_only_on_one_key() {
         | 1970-01-01T00:00:02 | b    | n      | 6      |
         | 1970-01-01T00:00:01 | b    | n      | 5      |
         +---------------------+------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn limit_and_tail() {
-    check(&context(), vec![("limit", vec![("n", Value::Int(1)), ("offset", Value::Int(1))])], expect![[r#"
+    check(
+        &context(),
+        vec![("limit", vec![("n", Value::Int(1)), ("offset", Value::Int(1))])],
+        expect![[r#"
         key ["host", "_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -209,8 +240,12 @@ fn limit_and_tail() {
         +---------------------+------+--------+--------+
         | 1970-01-01T00:00:02 | b    | n      | 6      |
         +---------------------+------+--------+--------+
-    "#]]);
-    check(&context(), vec![("tail", vec![("n", Value::Int(1))])], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("tail", vec![("n", Value::Int(1))])],
+        expect![[r#"
         key ["host", "_field"]
         +---------------------+------+--------+--------+
         | _time               | host | _field | _value |
@@ -224,8 +259,12 @@ fn limit_and_tail() {
         +---------------------+------+--------+--------+
         | 1970-01-01T00:00:03 | b    | n      | 7      |
         +---------------------+------+--------+--------+
-    "#]]);
-    check(&context(), vec![("limit", vec![("n", Value::Int(0))]), ("count", vec![])], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("limit", vec![("n", Value::Int(0))]), ("count", vec![])],
+        expect![[r#"
         key ["host", "_field"]
         +------+--------+--------+
         | host | _field | _value |
@@ -234,12 +273,19 @@ fn limit_and_tail() {
         | b    | idle   | 0      |
         | b    | n      | 0      |
         +------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn a_missing_column_is_an_error_where_there_is_a_table() {
-    check(&context(), vec![("sum", vec![("column", Value::string("x"))])], expect![[""]]);
+    check(
+        &context(),
+        vec![("sum", vec![("column", Value::string("x"))])],
+        expect![[r#"
+        error: sum: column "x" does not exist
+    "#]],
+    );
 }
 
 #[test]
@@ -262,5 +308,6 @@ fn union_concatenates_equal_keys_in_order_of_arguments() {
         | k | 1 |
         | k | 2 |
         +---+---+
-    "#]].assert_eq(&print(&context, &value));
+    "#]]
+    .assert_eq(&print(&context, &value));
 }
