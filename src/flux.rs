@@ -6,4 +6,5 @@
 pub mod ast;
 pub mod diagnostic;
 pub mod eval;
+pub mod lower;
 pub mod stdlib;

@@ -356,6 +356,10 @@ fn clashing(a: &Frame, b: &Frame) -> Option<(String, DataType, DataType)> {
 fn table_keys(frame: &Frame, context: &dyn Context) -> Result<HashSet<String>> {
     let mut names = frame.key.clone();
     names.sort();
+    if names.is_empty() {
+        let any = context.collect(frame.plan.clone())?.iter().any(|b| b.num_rows() > 0);
+        return Ok(any.then(String::new).into_iter().collect());
+    }
     let keys = frame.project(names.iter().map(|k| (k.clone(), col(k))).collect(), names.clone())?;
     let schema = keys.schema();
     let first = keys.whole_tables("keys", schema, names.clone(), false, |first, _| Ok(first.clone()))?;

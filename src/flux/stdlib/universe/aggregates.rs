@@ -1,0 +1,282 @@
+//! `count`, `sum`, `mean`, `spread`, `stddev`: each table becomes one row.
+//!
+//! They run on wide frames as they are: all fields in one pass, where a null is no row.
+
+use crate::{
+    flux::{
+        diagnostic::{FluxError, FluxResult},
+        eval::Value,
+        stdlib::{
+            Call, Function,
+            tables::{is_number, stream},
+        },
+    },
+    model::Result as Outcome,
+    plan::{
+        Frame,
+        node::{TableState, TableTransform},
+        stream::type_name,
+    },
+};
+use arrow::{
+    array::{Array, ArrayRef, AsArray},
+    compute::cast,
+    datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type},
+    record_batch::RecordBatch,
+};
+use datafusion::common::{Result, ScalarValue};
+use std::sync::Arc;
+
+pub const FUNCTIONS: &[&Function] = &[&COUNT, &SUM, &MEAN, &SPREAD, &STDDEV];
+
+/// One reduction of a column.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Aggregate {
+    Count,
+    Sum,
+    Mean,
+    Spread,
+    /// `true`: divided by n (mode "population"), else by n - 1.
+    Stddev {
+        population: bool,
+    },
+}
+
+impl Aggregate {
+    /// The type of the result; `None` for a column type it does not take.
+    fn output(self, input: &DataType) -> Option<DataType> {
+        match self {
+            Aggregate::Count => Some(DataType::Int64),
+            Aggregate::Sum | Aggregate::Spread => is_number(input).then(|| input.clone()),
+            Aggregate::Mean | Aggregate::Stddev { .. } => is_number(input).then_some(DataType::Float64),
+        }
+    }
+}
+
+/// What an aggregate keeps while rows pass.
+#[derive(Debug, Clone, Default)]
+struct Tally {
+    rows: i64,
+    count: i64,
+    float: f64,
+    int: i64,
+    uint: u64,
+    /// Welford's sum of squared distances.
+    squares: f64,
+    low: Option<ScalarValue>,
+    high: Option<ScalarValue>,
+}
+
+impl Tally {
+    fn update(&mut self, aggregate: Aggregate, column: &ArrayRef) -> Result<()> {
+        self.rows += column.len() as i64;
+        if aggregate == Aggregate::Count {
+            self.count += (column.len() - column.null_count()) as i64;
+            return Ok(());
+        }
+        match aggregate {
+            Aggregate::Sum => {
+                match column.data_type() {
+                    DataType::Int64 => {
+                        column.as_primitive::<Int64Type>().iter().flatten().for_each(|v| self.int = self.int.wrapping_add(v))
+                    }
+                    DataType::UInt64 => {
+                        column.as_primitive::<UInt64Type>().iter().flatten().for_each(|v| self.uint = self.uint.wrapping_add(v))
+                    }
+                    _ => column.as_primitive::<Float64Type>().iter().flatten().for_each(|v| self.float += v),
+                }
+                self.count += (column.len() - column.null_count()) as i64;
+            }
+            Aggregate::Mean => {
+                let column = cast(column, &DataType::Float64)?;
+                column.as_primitive::<Float64Type>().iter().flatten().for_each(|v| self.float += v);
+                self.count += (column.len() - column.null_count()) as i64;
+            }
+            Aggregate::Stddev { .. } => {
+                let column = cast(column, &DataType::Float64)?;
+                for value in column.as_primitive::<Float64Type>().iter().flatten() {
+                    self.count += 1;
+                    let delta = value - self.float;
+                    self.float += delta / self.count as f64;
+                    self.squares += delta * (value - self.float);
+                }
+            }
+            _ => {
+                for row in (0..column.len()).filter(|r| column.is_valid(*r)) {
+                    let value = ScalarValue::try_from_array(column, row)?;
+                    if self.low.as_ref().is_none_or(|low| value < *low) {
+                        self.low = Some(value.clone());
+                    }
+                    if self.high.as_ref().is_none_or(|high| value > *high) {
+                        self.high = Some(value);
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The result. In a wide frame (`wide`) a column without values had no rows at all: null, which means no table.
+    fn finish(self, aggregate: Aggregate, output: &DataType, wide: bool) -> Result<ScalarValue> {
+        if aggregate == Aggregate::Count {
+            // Nulls count as rows (Flux v0.200 `count.go`), but in a wide frame a null is no row.
+            let count = if wide { self.count } else { self.rows };
+            return Ok(ScalarValue::Int64((!wide || count > 0).then_some(count)));
+        }
+        if aggregate == Aggregate::Spread {
+            return match (self.low, self.high) {
+                (Some(low), Some(high)) => high.sub(low),
+                _ => ScalarValue::try_from(output),
+            };
+        }
+        if self.count == 0 {
+            return ScalarValue::try_from(output);
+        }
+        Ok(match (aggregate, output) {
+            (Aggregate::Sum, DataType::Int64) => ScalarValue::from(self.int),
+            (Aggregate::Sum, DataType::UInt64) => ScalarValue::from(self.uint),
+            (Aggregate::Sum, _) => ScalarValue::from(self.float),
+            (Aggregate::Mean, _) => ScalarValue::from(self.float / self.count as f64),
+            (Aggregate::Stddev { population }, _) if self.count > 1 => {
+                let divisor = if population { self.count } else { self.count - 1 };
+                ScalarValue::from((self.squares / divisor as f64).sqrt())
+            }
+            _ => ScalarValue::from(f64::NAN),
+        })
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Reduce {
+    name: &'static str,
+    aggregate: Aggregate,
+    columns: Vec<String>,
+    key: Vec<String>,
+    wide: bool,
+    schema: Arc<Schema>,
+}
+
+struct Reducing {
+    shape: Reduce,
+    first: RecordBatch,
+    tallies: Vec<Tally>,
+}
+
+impl TableTransform for Reduce {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        let tallies = vec![Tally::default(); self.columns.len()];
+        Ok(Box::new(Reducing { shape: self.clone(), first: first.clone(), tallies }))
+    }
+}
+
+impl TableState for Reducing {
+    fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
+        for (name, tally) in self.shape.columns.iter().zip(&mut self.tallies) {
+            tally.update(self.shape.aggregate, rows.column_by_name(name).expect("looked up when the plan was made"))?;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut columns: Vec<ArrayRef> = vec![];
+        for key in &self.shape.key {
+            columns.push(self.first.column_by_name(key).expect("a key column").clone());
+        }
+        let fields = &self.shape.schema.fields()[self.shape.key.len()..];
+        for (tally, field) in std::mem::take(&mut self.tallies).into_iter().zip(fields) {
+            columns.push(tally.finish(self.shape.aggregate, field.data_type(), self.shape.wide)?.to_array()?);
+        }
+        out.push(RecordBatch::try_new(self.shape.schema.clone(), columns)?);
+        Ok(())
+    }
+}
+
+/// One row per table: its key and the aggregate of `column`; in a wide frame, of every field.
+pub fn aggregate(frame: &Frame, name: &'static str, aggregate: Aggregate, column: &str) -> Outcome<Vec<Frame>> {
+    if frame.is_wide() {
+        let fits = frame.fields.iter().all(|f| frame.data_type(f).is_some_and(|t| aggregate.output(&t).is_some()));
+        if !fits || column != "_value" || frame.null_rows {
+            let long = frame.to_long()?;
+            return Ok(long.iter().map(|f| self::aggregate(f, name, aggregate, column)).collect::<Outcome<Vec<_>>>()?.concat());
+        }
+    }
+    let columns = if frame.is_wide() { frame.fields.clone() } else { vec![column.to_string()] };
+    let schema = frame.schema();
+    let mut fields: Vec<Field> = frame.key.iter().filter_map(|k| schema.field_with_name(k).ok().cloned()).collect();
+    for column in &columns {
+        if frame.is_key(column) {
+            return Ok(vec![frame.fail(name, format!("{name}: cannot aggregate columns that are part of the group key"))?]);
+        }
+        let Some(input) = frame.data_type(column) else {
+            return Ok(vec![frame.fail(name, format!("{name}: column \"{column}\" does not exist"))?]);
+        };
+        let Some(output) = aggregate.output(&input) else {
+            return Ok(vec![frame.fail(name, format!("{name}: unsupported aggregate column type {}", type_name(&input)))?]);
+        };
+        fields.push(Field::new(column, output, true));
+    }
+    let schema = Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>());
+    let shape = Reduce { name, aggregate, columns, key: frame.key.clone(), wide: frame.is_wide(), schema: Arc::new(schema.clone()) };
+    Ok(vec![frame.per_table(Arc::new(shape), schema, frame.key.clone(), false)?])
+}
+
+fn run(call: &mut Call<'_>, kind: Aggregate) -> FluxResult<Value> {
+    let tables = call.tables()?;
+    let column = call.column_name("column", "_value")?;
+    let name = call.function.name;
+    let frames = tables.frames.iter().map(|f| aggregate(f, name, kind, &column)).collect::<Outcome<Vec<_>>>()?.concat();
+    Ok(stream(frames, &tables))
+}
+
+pub static COUNT: Function = Function {
+    name: "count",
+    signature: "(<-tables: stream[A], ?column: string) => stream[B]",
+    summary: "Counts the rows of each table; null values count.",
+    examples: &[],
+    call: |call| run(call, Aggregate::Count),
+};
+
+pub static SUM: Function = Function {
+    name: "sum",
+    signature: "(<-tables: stream[A], ?column: string) => stream[B]",
+    summary: "Sums a column of each table; null when it has no values.",
+    examples: &[],
+    call: |call| run(call, Aggregate::Sum),
+};
+
+pub static MEAN: Function = Function {
+    name: "mean",
+    signature: "(<-tables: stream[A], ?column: string) => stream[B]",
+    summary: "Averages a column of each table; null when it has no values.",
+    examples: &[],
+    call: |call| run(call, Aggregate::Mean),
+};
+
+pub static SPREAD: Function = Function {
+    name: "spread",
+    signature: "(<-tables: stream[A], ?column: string) => stream[B]",
+    summary: "The greatest value less the smallest; null when there are none.",
+    examples: &[],
+    call: |call| run(call, Aggregate::Spread),
+};
+
+pub static STDDEV: Function = Function {
+    name: "stddev",
+    signature: "(<-tables: stream[A], ?column: string, ?mode: string) => stream[B]",
+    summary: "The standard deviation of a column, of a sample (the default) or of a population; NaN for one value.",
+    examples: &[],
+    call: |call| {
+        let population = match call.or::<Arc<str>>("mode", "sample".into())?.as_ref() {
+            "sample" => false,
+            "population" => true,
+            other => {
+                return Err(FluxError::invalid(format!("stddev: unknown mode \"{other}\": must be sample or population")).at(call.span));
+            }
+        };
+        run(call, Aggregate::Stddev { population })
+    },
+};

@@ -1,0 +1,313 @@
+//! Table functions called as the interpreter calls them, over tables in memory.
+
+use super::*;
+use crate::{
+    flux::{
+        ast::Span,
+        eval::{Interpreter, Value},
+        stdlib::Call,
+    },
+    model::{FieldType, MeasurementSchema, duration::SECOND},
+    plan::{Context, Frame, TableStream, WriteRows, memory::MemoryContext},
+};
+use arrow::{
+    array::{ArrayRef, Float64Array, Int64Array, StringArray, TimestampNanosecondArray},
+    record_batch::RecordBatch,
+    util::pretty::pretty_format_batches,
+};
+use expect_test::{Expect, expect};
+use std::sync::Arc;
+
+/// A bucket `b` with measurement `cpu`: tag `host`, fields `idle` (float) and `n` (int, missing for host a).
+fn context() -> MemoryContext {
+    let context = MemoryContext::new(100 * SECOND);
+    let bucket = context.add_bucket("b");
+    let mut schema = MeasurementSchema::new("cpu");
+    schema.add_tag("host");
+    schema.fields.insert("idle".into(), FieldType::Float);
+    schema.fields.insert("n".into(), FieldType::Integer);
+    let layout = schema.arrow_schema();
+    let seconds = [1, 2, 3, 1, 2, 9];
+    let host: ArrayRef = Arc::new(StringArray::from(vec!["b", "b", "b", "a", "a", "a"]));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from_iter_values(seconds.map(|s| s * SECOND))),
+        arrow::compute::cast(&host, layout.field(1).data_type()).expect("tags are strings"),
+        Arc::new(Float64Array::from(vec![Some(1.0), None, Some(3.0), Some(10.0), Some(20.0), Some(30.0)])),
+        Arc::new(Int64Array::from(vec![Some(5), Some(6), Some(7), None, None, None])),
+    ];
+    let batch = RecordBatch::try_new(layout, columns).expect("valid");
+    let rows = vec![WriteRows { measurement: "cpu".to_string(), batch }];
+    context.write(&bucket, rows).expect("stored");
+    context
+}
+
+fn call(context: &MemoryContext, name: &str, arguments: Vec<(&str, Value)>) -> crate::flux::diagnostic::FluxResult<Value> {
+    let function = functions().into_iter().find(|f| f.name == name).expect("registered");
+    let interpreter = Interpreter { context };
+    let arguments = arguments.into_iter().map(|(n, v)| (Arc::from(n), v)).collect();
+    (function.call)(&mut Call { function, interpreter: &interpreter, arguments, span: Span::default() })
+}
+
+fn print(context: &MemoryContext, value: &Value) -> String {
+    let Value::Stream(stream) = value else { panic!("not a stream") };
+    let mut text = String::new();
+    for frame in &stream.to_long().expect("long").frames {
+        let batches = match context.collect(frame.without_empty_tables().expect("plan").plan) {
+            Ok(batches) => batches,
+            Err(e) => return format!("error: {e}\n"),
+        };
+        if batches.iter().any(|b| b.num_rows() > 0) {
+            text += &format!("key {:?}\n{}\n", frame.key, pretty_format_batches(&batches).expect("prints"));
+        }
+    }
+    text
+}
+
+fn check(context: &MemoryContext, steps: Vec<(&str, Vec<(&str, Value)>)>, expected: Expect) {
+    let mut value = call(context, "from", vec![("bucket", Value::string("b"))]).expect("from");
+    let range = vec![("tables", value), ("start", Value::Time(0)), ("stop", Value::Time(9 * SECOND))];
+    value = call(context, "range", range).expect("range");
+    for (name, arguments) in steps {
+        let mut arguments = arguments;
+        arguments.push(("tables", value));
+        value = match call(context, name, arguments) {
+            Ok(value) => value,
+            Err(e) => return expected.assert_eq(&format!("error: {e}\n")),
+        };
+    }
+    let drop = vec![("tables", value), ("columns", strings(&["_start", "_stop", "_measurement"]))];
+    match call(context, "drop", drop) {
+        Ok(value) => expected.assert_eq(&print(context, &value)),
+        Err(e) => expected.assert_eq(&format!("error: {e}\n")),
+    }
+}
+
+fn strings(items: &[&str]) -> Value {
+    Value::Array(Arc::new(items.iter().map(|s| Value::string(*s)).collect()))
+}
+
+#[test]
+fn stored_rows_become_one_table_per_series_and_field() {
+    check(
+        &context(),
+        vec![],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:01 | b    | idle   | 1.0    |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | b    | n      | 5      |
+        | 1970-01-01T00:00:02 | b    | n      | 6      |
+        | 1970-01-01T00:00:03 | b    | n      | 7      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn aggregates_run_on_all_fields_at_once() {
+    check(
+        &context(),
+        vec![("mean", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 15.0   |
+        | b    | idle   | 2.0    |
+        | b    | n      | 6.0    |
+        +------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("count", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 2      |
+        | b    | idle   | 2      |
+        | b    | n      | 3      |
+        +------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn selectors_keep_the_row() {
+    check(
+        &context(),
+        vec![("max", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:03 | b    | n      | 7      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("last", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:03 | b    | n      | 7      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn tables_of_two_types_collide_only_on_one_key() {
+    check(
+        &context(),
+        vec![("group", vec![])],
+        expect![[r#"
+        error: schema collision detected: column "_value" is both of type float and int
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("group", vec![("columns", strings(&["_field"]))]), ("sort", vec![("desc", Value::Bool(true))])],
+        expect![[r#"
+        key ["_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:01 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        | 1970-01-01T00:00:01 | b    | idle   | 1.0    |
+        +---------------------+------+--------+--------+
+        key ["_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:03 | b    | n      | 7      |
+        | 1970-01-01T00:00:02 | b    | n      | 6      |
+        | 1970-01-01T00:00:01 | b    | n      | 5      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn limit_and_tail() {
+    check(
+        &context(),
+        vec![("limit", vec![("n", Value::Int(1)), ("offset", Value::Int(1))])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | b    | n      | 6      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("tail", vec![("n", Value::Int(1))])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:03 | b    | n      | 7      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("limit", vec![("n", Value::Int(0))]), ("count", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 0      |
+        | b    | idle   | 0      |
+        | b    | n      | 0      |
+        +------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn a_missing_column_is_an_error_where_there_is_a_table() {
+    check(
+        &context(),
+        vec![("sum", vec![("column", Value::string("x"))])],
+        expect![[r#"
+        error: sum: column "x" does not exist
+    "#]],
+    );
+}
+
+#[test]
+fn union_concatenates_equal_keys_in_order_of_arguments() {
+    let context = context();
+    let frame = |values: Vec<i64>| {
+        let k: ArrayRef = Arc::new(StringArray::from(vec!["k"; values.len()]));
+        let v: ArrayRef = Arc::new(Int64Array::from(values));
+        let frame = Frame::of(RecordBatch::try_from_iter([("k", k), ("v", v)]).expect("valid"), vec!["k".to_string()]).expect("frame");
+        Value::Stream(Arc::new(TableStream::new(vec![frame], None)))
+    };
+    let both = Value::Array(Arc::new(vec![frame(vec![3, 1]), frame(vec![2])]));
+    let value = call(&context, "union", vec![("tables", both)]).expect("union");
+    expect![[r#"
+        key ["k"]
+        +---+---+
+        | k | v |
+        +---+---+
+        | k | 3 |
+        | k | 1 |
+        | k | 2 |
+        +---+---+
+    "#]]
+    .assert_eq(&print(&context, &value));
+}
