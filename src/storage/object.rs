@@ -174,11 +174,7 @@ impl Store {
         };
         Ok(found
             .iter()
-            .map(|m| Listed {
-                path: relative(m),
-                bytes: m.size,
-                modified: m.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX),
-            })
+            .map(|m| Listed { path: relative(m), bytes: m.size, modified: m.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX) })
             .collect())
     }
 
@@ -256,8 +252,7 @@ fn open_s3(url: &str) -> Result<Store, StoreError> {
     use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
     let parsed = url::Url::parse(url).map_err(|e| StoreError::Url(format!("`{url}` is no URL: {e}")))?;
     let bucket = parsed.host_str().ok_or_else(|| StoreError::Url(format!("`{url}` names no S3 bucket; write s3://bucket/prefix")))?;
-    let mut builder =
-        AmazonS3Builder::from_env().with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
     for (key, value) in parsed.query_pairs() {
         builder = match key.as_ref() {
             "endpoint" => builder.with_allow_http(value.starts_with("http://")).with_endpoint(value),
