@@ -7,6 +7,7 @@ mod from;
 mod group;
 mod map;
 mod range;
+mod rows;
 mod selectors;
 mod sort;
 mod union;
@@ -19,6 +20,7 @@ pub fn functions() -> Vec<&'static Function> {
         aggregates::FUNCTIONS,
         columns::FUNCTIONS,
         &[&filter::FUNCTION, &from::FROM, &from::BUCKETS, &group::FUNCTION, &map::FUNCTION, &range::FUNCTION, &union::UNION],
+        rows::FUNCTIONS,
         selectors::FUNCTIONS,
         sort::FUNCTIONS,
     ]
