@@ -11,6 +11,7 @@ mod rows;
 mod selectors;
 mod sort;
 mod union;
+mod window;
 
 use super::Function;
 
@@ -23,6 +24,7 @@ pub fn functions() -> Vec<&'static Function> {
         rows::FUNCTIONS,
         selectors::FUNCTIONS,
         sort::FUNCTIONS,
+        window::FUNCTIONS,
     ]
     .concat()
 }

@@ -127,7 +127,8 @@ fn derivative(call: &mut Call<'_>) -> FluxResult<Value> {
             match frame.data_type(column) {
                 Some(t) if is_number(&t) => chosen.push((column.clone(), DataType::Float64)),
                 Some(t) => {
-                    return frame.fail("derivative", format!("derivative: unsupported derivative column type {}:{}", column, type_name(&t)));
+                    return frame
+                        .fail("derivative", format!("derivative: unsupported derivative column type {}:{}", column, type_name(&t)));
                 }
                 None => {}
             }
