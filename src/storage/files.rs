@@ -10,7 +10,8 @@ use crate::storage::{
     delete::DeleteSpec,
     manifest::{Edit, FileMeta, ManifestStore, Tombstone, Version},
     object::Store,
-    parquet::writer::FileWriter,
+    parquet::{cache::Cache, file::FileReader, writer::FileWriter},
+    read::MeasurementSnapshot,
 };
 use arrow::{array::AsArray, array::BooleanArray, compute::filter_record_batch, datatypes::TimestampNanosecondType};
 use parking_lot::RwLock;
@@ -23,12 +24,14 @@ use std::{
 pub struct FileOptions {
     /// Length of a time partition in nanoseconds; partitions begin at multiples of it.
     pub partition_ns: i64,
+    /// Decoded columns and footers kept in memory.
+    pub cache_bytes: usize,
 }
 
 impl Default for FileOptions {
     /// Partitions of one UTC day.
     fn default() -> FileOptions {
-        FileOptions { partition_ns: 86_400_000_000_000 }
+        FileOptions { partition_ns: 86_400_000_000_000, cache_bytes: 512 << 20 }
     }
 }
 
@@ -58,6 +61,7 @@ pub struct FileStore {
 
 struct Inner {
     store: Store,
+    reader: Arc<FileReader>,
     options: FileOptions,
     clock: Arc<dyn Clock>,
     randomness: Randomness,
@@ -93,7 +97,8 @@ impl FileStore {
             buckets.insert(bucket, Arc::new(Bucket { manifest, current, next: tokio::sync::Mutex::new(loaded.next) }));
         }
         let writer = randomness.next_u64();
-        let inner = Inner { store, options, clock, randomness, writer, buckets: RwLock::new(buckets) };
+        let reader = Arc::new(FileReader { store: store.clone(), cache: Cache::new(options.cache_bytes) });
+        let inner = Inner { store, reader, options, clock, randomness, writer, buckets: RwLock::new(buckets) };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
@@ -164,6 +169,26 @@ impl FileStore {
         let entry = self.inner.buckets.read().get(&bucket).cloned()?;
         let version = entry.current.read().clone();
         Some(version)
+    }
+
+    /// The files of a measurement together with the buffer's `chunks`; `None` when there is no such measurement.
+    /// `schema` is the buffer's, when it has one: it covers what was flushed.
+    ///
+    /// Take the chunks *before* calling this: a flush in between then shows rows twice, which merge into one, and
+    /// never not at all.
+    pub fn snapshot(
+        &self,
+        bucket: BucketId,
+        measurement: &str,
+        schema: Option<Arc<MeasurementSchema>>,
+        chunks: Vec<Chunk>,
+        time_floor: i64,
+    ) -> Option<MeasurementSnapshot> {
+        let version = self.version(bucket).unwrap_or_else(|| Arc::new(Version::empty(bucket)));
+        let schema = schema.or_else(|| version.schemas.get(measurement).cloned())?;
+        let files = version.files.iter().filter(|f| f.measurement.as_ref() == measurement).cloned().collect();
+        let tombstones = version.tombstones.iter().filter(|t| t.delete.concerns(measurement)).cloned().collect();
+        Some(MeasurementSnapshot { schema, chunks, files, tombstones, time_floor, reader: self.inner.reader.clone() })
     }
 
     async fn commit(&self, entry: &Bucket, next: &mut u64, edit: &Edit) -> Result<()> {

@@ -1,3 +1,5 @@
 //! Sorted rows as Parquet files that any Parquet reader opens: `time` as a nanosecond timestamp, tags as strings, fields.
 
+pub mod cache;
+pub mod file;
 pub mod writer;

@@ -1,0 +1,193 @@
+//! A stretch of sorted rows with its series: what merging works on.
+//!
+//! Tag columns are kept as runs, one entry per series and tag instead of one per row. Filters on tags, merging and the
+//! search for times work on runs; a tag column is spelled out only for the rows that are given out.
+
+use crate::model::Result;
+use crate::storage::delete::DeleteSpec;
+use crate::storage::manifest::Tombstone;
+use arrow::{
+    array::{Array, ArrayRef, AsArray, StringArray, TimestampNanosecondArray},
+    datatypes::Int32Type,
+    record_batch::RecordBatch,
+};
+use std::{collections::BTreeMap, sync::Arc};
+
+/// The runs of equal tags in a stretch of rows.
+#[derive(Debug)]
+pub struct SeriesRuns {
+    /// First row of each run, and at last the number of rows.
+    pub starts: Vec<u32>,
+    pub tags: Vec<TagRuns>,
+}
+
+/// One tag: its code per run (-1: the series has no such tag) into the dictionary.
+#[derive(Debug)]
+pub struct TagRuns {
+    pub name: Arc<str>,
+    pub dictionary: ArrayRef,
+    pub codes: Vec<i32>,
+}
+
+impl TagRuns {
+    pub fn value(&self, run: usize) -> Option<&str> {
+        let code = usize::try_from(self.codes[run]).ok()?;
+        Some(self.dictionary.as_string::<i32>().value(code))
+    }
+}
+
+impl SeriesRuns {
+    /// Finds the runs in tag columns (dictionary arrays, all of `rows` rows).
+    pub fn of(names: &[Arc<str>], columns: &[ArrayRef], rows: usize) -> SeriesRuns {
+        let mut begins = vec![false; rows];
+        if let Some(first) = begins.first_mut() {
+            *first = true;
+        }
+        let codes: Vec<Vec<i32>> = columns.iter().map(|c| codes(c)).collect();
+        for codes in &codes {
+            for (begin, pair) in begins[1.min(rows)..].iter_mut().zip(codes.windows(2)) {
+                *begin |= pair[0] != pair[1];
+            }
+        }
+        let mut starts: Vec<u32> = begins.iter().enumerate().filter(|(_, b)| **b).map(|(i, _)| i as u32).collect();
+        let tags = names.iter().zip(columns).zip(&codes).map(|((name, column), codes)| TagRuns {
+            name: name.clone(),
+            dictionary: column.as_dictionary::<Int32Type>().values().clone(),
+            codes: starts.iter().map(|&s| codes[s as usize]).collect(),
+        });
+        let tags = tags.collect();
+        starts.push(rows as u32);
+        SeriesRuns { starts, tags }
+    }
+
+    pub fn len(&self) -> usize {
+        self.starts.len() - 1
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn tag(&self, name: &str) -> Option<&TagRuns> {
+        self.tags.iter().find(|t| t.name.as_ref() == name)
+    }
+
+    pub fn bytes(&self) -> usize {
+        let tags: usize = self.tags.iter().map(|t| t.codes.len() * 4 + t.dictionary.get_array_memory_size()).sum();
+        self.starts.len() * 4 + tags
+    }
+
+    /// Order of runs as bytes: tags in the order of `names`, an absent tag before every value.
+    pub fn key(&self, run: usize, names: &[Arc<str>], out: &mut Vec<u8>) {
+        out.clear();
+        for name in names {
+            let Some(value) = self.tag(name).and_then(|t| t.value(run)) else {
+                out.push(0);
+                continue;
+            };
+            out.push(1);
+            for byte in value.bytes() {
+                // A zero byte inside a value must not read as its end.
+                match byte {
+                    0 => out.extend([0, 255]),
+                    other => out.push(other),
+                }
+            }
+            out.extend([0, 0]);
+        }
+    }
+}
+
+fn codes(column: &ArrayRef) -> Vec<i32> {
+    let dictionary = column.as_dictionary::<Int32Type>();
+    let values = dictionary.values();
+    let null = |i: usize, k: i32| dictionary.is_null(i) || values.is_null(k as usize);
+    if dictionary.null_count() == 0 && values.null_count() == 0 {
+        return dictionary.keys().values().to_vec();
+    }
+    dictionary.keys().values().iter().enumerate().map(|(i, &k)| if null(i, k) { -1 } else { k }).collect()
+}
+
+/// Rows in memory.
+#[derive(Debug)]
+pub struct Block {
+    pub runs: Arc<SeriesRuns>,
+    pub time: TimestampNanosecondArray,
+    /// As many as the scan reads; `None`: the source has no such field.
+    pub fields: Vec<Option<ArrayRef>>,
+}
+
+/// Rows `start..end` of one run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Span {
+    pub run: usize,
+    pub start: usize,
+    pub end: usize,
+}
+
+/// Which rows a reader wants: an inclusive stretch of time, and series.
+#[derive(Clone)]
+pub struct RowFilter {
+    pub time_min: i64,
+    pub time_max: i64,
+    pub series: Vec<Arc<dyn SeriesFilter>>,
+}
+
+impl RowFilter {
+    pub fn all() -> RowFilter {
+        RowFilter { time_min: i64::MIN, time_max: i64::MAX, series: vec![] }
+    }
+}
+
+/// A condition on tags. All of them must hold.
+pub trait SeriesFilter: Send + Sync + std::fmt::Debug {
+    /// Whether each run is wanted; absent tags are null.
+    fn keep(&self, runs: &SeriesRuns) -> Result<Vec<bool>>;
+}
+
+/// The wanted rows, in order, without those that `tombstones` hide.
+pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: &[Arc<Tombstone>]) -> Result<Vec<Span>> {
+    let mut keep = vec![true; runs.len()];
+    for condition in &filter.series {
+        for (keep, wanted) in keep.iter_mut().zip(condition.keep(runs)?) {
+            *keep &= wanted;
+        }
+    }
+    let mut spans = vec![];
+    for run in (0..runs.len()).filter(|r| keep[*r]) {
+        let (first, last) = (runs.starts[run] as usize, runs.starts[run + 1] as usize);
+        let at_or_after = |t: i64| first + times[first..last].partition_point(|&x| x < t);
+        let after = |t: i64| first + times[first..last].partition_point(|&x| x <= t);
+        let mut pieces = vec![(at_or_after(filter.time_min), after(filter.time_max))];
+        for tombstone in tombstones.iter().filter(|t| hides(&t.delete, runs, run)) {
+            let (from, to) = (at_or_after(tombstone.delete.range.start), after(tombstone.delete.last()));
+            pieces = pieces.into_iter().flat_map(|(s, e)| [(s, e.min(from)), (s.max(to), e)]).filter(|(s, e)| s < e).collect();
+        }
+        spans.extend(pieces.into_iter().filter(|(s, e)| s < e).map(|(start, end)| Span { run, start, end }));
+    }
+    Ok(spans)
+}
+
+fn hides(delete: &DeleteSpec, runs: &SeriesRuns, run: usize) -> bool {
+    !delete.range.is_empty() && delete.tags.iter().all(|p| p.matches(runs.tag(&p.tag).and_then(|t| t.value(run))))
+}
+
+/// A batch in the layout of `arrow_schema()` as a block with the named fields.
+pub fn block_of(batch: &RecordBatch, tags: &[Arc<str>], fields: &[Arc<str>]) -> Block {
+    let columns: Vec<ArrayRef> = batch.columns()[1..=tags.len()].to_vec();
+    let runs = Arc::new(SeriesRuns::of(tags, &columns, batch.num_rows()));
+    let time = batch.column(0).as_primitive().clone();
+    Block { runs, time, fields: fields.iter().map(|f| batch.column_by_name(f).cloned()).collect() }
+}
+
+/// A block of one run, for rows that were merged out of several blocks.
+pub fn single_run(like: &SeriesRuns, run: usize, time: Vec<i64>, fields: Vec<Option<ArrayRef>>) -> Block {
+    let values: BTreeMap<&Arc<str>, &str> = like.tags.iter().filter_map(|t| Some((&t.name, t.value(run)?))).collect();
+    let tags = values.into_iter().map(|(name, value)| TagRuns {
+        name: name.clone(),
+        dictionary: Arc::new(StringArray::from(vec![value])),
+        codes: vec![0],
+    });
+    let runs = SeriesRuns { starts: vec![0, time.len() as u32], tags: tags.collect() };
+    Block { runs: Arc::new(runs), time: TimestampNanosecondArray::from(time), fields }
+}

@@ -1,0 +1,300 @@
+//! The one sorted merge, for reads and for compaction: equal rows become one, field by field, newest non-null wins.
+//!
+//! It works on runs of series, not rows: a run that overlaps nothing passes through as a slice, runs of one series
+//! that follow each other in time are appended, and only rows that really overlap are merged one by one. Memory: one
+//! block per source and one batch of output. It has never heard of Parquet.
+
+use crate::model::{FieldType, Result};
+use crate::storage::block::{Block, Span, single_run};
+use arrow::{
+    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringBuilder, new_null_array},
+    compute::{concat, interleave},
+    datatypes::{Int32Type, SchemaRef},
+    record_batch::{RecordBatch, RecordBatchOptions},
+};
+use async_trait::async_trait;
+use std::{collections::HashMap, sync::Arc};
+
+/// Sorted blocks with the rows that are wanted of them (never none).
+#[async_trait]
+pub trait Source: Send {
+    async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>>;
+}
+
+/// Rows already in memory.
+pub struct OneBlock(pub Option<(Arc<Block>, Vec<Span>)>);
+
+#[async_trait]
+impl Source for OneBlock {
+    async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>> {
+        Ok(self.0.take().filter(|(_, spans)| !spans.is_empty()))
+    }
+}
+
+/// What an output column is made of.
+#[derive(Debug, Clone)]
+pub enum Output {
+    Time,
+    Tag(Arc<str>),
+    /// Index into the fields of the blocks.
+    Field(usize),
+}
+
+/// What comes out.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    pub schema: SchemaRef,
+    pub columns: Vec<Output>,
+    /// All tags of the measurement in name order: the sort key.
+    pub tags: Vec<Arc<str>>,
+    pub fields: Vec<(Arc<str>, FieldType)>,
+    pub batch_rows: usize,
+}
+
+struct Cursor {
+    source: Box<dyn Source>,
+    block: Option<Arc<Block>>,
+    spans: Vec<Span>,
+    at: usize,
+    key: Vec<u8>,
+    /// The run that `key` is of.
+    keyed: Option<usize>,
+}
+
+impl Cursor {
+    fn head(&self) -> Span {
+        self.spans[self.at]
+    }
+
+    fn times(&self) -> &[i64] {
+        let span = self.head();
+        let block = self.block.as_ref().expect("a cursor with a head has a block");
+        &block.time.values()[span.start..span.end]
+    }
+
+    fn take(&mut self, rows: usize) -> (Arc<Block>, Span) {
+        let span = self.head();
+        let taken = Span { end: span.start + rows, ..span };
+        match taken.end == span.end {
+            true => self.at += 1,
+            false => self.spans[self.at].start = taken.end,
+        }
+        (self.block.clone().expect("a cursor with a head has a block"), taken)
+    }
+}
+
+pub struct Merge {
+    layout: Layout,
+    /// Oldest first: later sources win.
+    cursors: Vec<Cursor>,
+    pending: Vec<(Arc<Block>, Span)>,
+    pending_rows: usize,
+}
+
+impl Merge {
+    /// `sources` in rising order of sequence.
+    pub fn new(layout: Layout, sources: Vec<Box<dyn Source>>) -> Merge {
+        let cursor = |source| Cursor { source, block: None, spans: vec![], at: 0, key: vec![], keyed: None };
+        Merge { layout, cursors: sources.into_iter().map(cursor).collect(), pending: vec![], pending_rows: 0 }
+    }
+
+    /// The next rows, at most `batch_rows`; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        while self.pending_rows < self.layout.batch_rows {
+            self.refill().await?;
+            if self.cursors.is_empty() {
+                break;
+            }
+            self.step()?;
+        }
+        if self.pending.is_empty() {
+            return Ok(None);
+        }
+        self.emit().map(Some)
+    }
+
+    /// Gives every cursor a head with its key, and lets go of those at their end.
+    async fn refill(&mut self) -> Result<()> {
+        let mut at = 0;
+        while at < self.cursors.len() {
+            let cursor = &mut self.cursors[at];
+            if cursor.block.is_none() || cursor.at == cursor.spans.len() {
+                match cursor.source.next_block().await? {
+                    None => {
+                        self.cursors.remove(at);
+                        continue;
+                    }
+                    Some((block, spans)) => {
+                        (cursor.block, cursor.spans, cursor.at) = (Some(block), spans, 0);
+                        cursor.keyed = None;
+                    }
+                }
+            }
+            at += 1;
+        }
+        if self.cursors.len() > 1 {
+            for cursor in &mut self.cursors {
+                let run = cursor.head().run;
+                if cursor.keyed == Some(run) {
+                    continue;
+                }
+                cursor.keyed = Some(run);
+                let block = cursor.block.as_ref().expect("refilled above");
+                block.runs.key(run, &self.layout.tags, &mut cursor.key);
+            }
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, cursor: usize, rows: usize) {
+        let rows = rows.min(self.layout.batch_rows - self.pending_rows);
+        let (block, span) = self.cursors[cursor].take(rows);
+        self.pending_rows += rows;
+        self.pending.push((block, span));
+    }
+
+    /// Moves some rows of the smallest series to the output.
+    fn step(&mut self) -> Result<()> {
+        if self.cursors.len() == 1 {
+            let rows = self.cursors[0].times().len();
+            self.push(0, rows);
+            return Ok(());
+        }
+        let key = self.cursors.iter().map(|c| &c.key).min().expect("there are cursors");
+        let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| &self.cursors[i].key == key).collect();
+        let first = *group.iter().min_by_key(|&&i| self.cursors[i].times()[0]).expect("the smallest key is somebody's");
+        let others = group.iter().filter(|&&i| i != first).map(|&i| self.cursors[i].times()[0]).min();
+        let times = self.cursors[first].times();
+        let before = others.map_or(times.len(), |t| times.partition_point(|&x| x < t));
+        if before == times.len() || before >= 64 {
+            self.push(first, before);
+            return Ok(());
+        }
+        // Up to the first end of a head: behind it, that source's next rows are not known yet.
+        let bound = group.iter().filter_map(|&i| self.cursors[i].times().last().copied()).min().expect("heads have rows");
+        let mut parts = vec![];
+        for &i in &group {
+            let rows = self.cursors[i].times().partition_point(|&x| x <= bound);
+            if rows > 0 {
+                parts.push(self.cursors[i].take(rows));
+            }
+        }
+        let merged = merge_rows(&parts, &self.layout.fields)?;
+        self.pending_rows += merged.time.len();
+        let span = Span { run: 0, start: 0, end: merged.time.len() };
+        self.pending.push((Arc::new(merged), span));
+        Ok(())
+    }
+
+    fn emit(&mut self) -> Result<RecordBatch> {
+        let pending = std::mem::take(&mut self.pending);
+        let rows = std::mem::take(&mut self.pending_rows);
+        // Neighbouring spans of one block are one slice.
+        let mut slices: Vec<(&Arc<Block>, usize, usize)> = vec![];
+        for (block, span) in &pending {
+            match slices.last_mut() {
+                Some((last, _, end)) if Arc::ptr_eq(last, block) && *end == span.start => *end = span.end,
+                _ => slices.push((block, span.start, span.end)),
+            }
+        }
+        let join = |column: &dyn Fn(&Block) -> ArrayRef| -> Result<ArrayRef> {
+            let parts: Vec<ArrayRef> = slices.iter().map(|(b, s, e)| column(b).slice(*s, e - s)).collect();
+            Ok(match parts.as_slice() {
+                [one] => one.clone(),
+                many => concat(&many.iter().map(|a| a.as_ref()).collect::<Vec<_>>())?,
+            })
+        };
+        let mut columns = vec![];
+        for output in &self.layout.columns {
+            columns.push(match output {
+                Output::Time => join(&|b| Arc::new(b.time.clone()) as ArrayRef)?,
+                Output::Field(i) => {
+                    let data_type = self.layout.fields[*i].1.arrow();
+                    join(&|b| b.fields[*i].clone().unwrap_or_else(|| new_null_array(&data_type, b.time.len())))?
+                }
+                Output::Tag(name) => tag_column(&pending, name, rows),
+            });
+        }
+        let options = RecordBatchOptions::new().with_row_count(Some(rows));
+        Ok(RecordBatch::try_new_with_options(self.layout.schema.clone(), columns, &options)?)
+    }
+}
+
+/// One tag of the spans as a dictionary array. Rows of one block share the block's dictionary.
+fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef {
+    let one_block = spans.iter().all(|(b, _)| Arc::ptr_eq(b, &spans[0].0));
+    let mut keys: Vec<i32> = Vec::with_capacity(rows);
+    let shared = spans[0].0.runs.tag(name).filter(|_| one_block);
+    let dictionary: ArrayRef = match shared {
+        Some(tag) => {
+            spans.iter().for_each(|(_, s)| keys.resize(keys.len() + s.end - s.start, tag.codes[s.run]));
+            tag.dictionary.clone()
+        }
+        None => {
+            let mut values = StringBuilder::new();
+            let mut codes: HashMap<&str, i32> = HashMap::new();
+            for (block, span) in spans {
+                let code = match block.runs.tag(name).and_then(|t| t.value(span.run)) {
+                    None => -1,
+                    Some(value) => *codes.entry(value).or_insert_with_key(|v| {
+                        values.append_value(v);
+                        values.len_i32() - 1
+                    }),
+                };
+                keys.resize(keys.len() + span.end - span.start, code);
+            }
+            Arc::new(values.finish())
+        }
+    };
+    let keys = match keys.contains(&-1) {
+        true => keys.into_iter().map(|k| (k >= 0).then_some(k)).collect(),
+        false => Int32Array::from(keys),
+    };
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary))
+}
+
+trait LenI32 {
+    fn len_i32(&self) -> i32;
+}
+
+impl LenI32 for StringBuilder {
+    fn len_i32(&self) -> i32 {
+        i32::try_from(arrow::array::ArrayBuilder::len(self)).expect("a batch has fewer values than an i32 counts")
+    }
+}
+
+/// Rows of one series out of several blocks, oldest block first.
+fn merge_rows(parts: &[(Arc<Block>, Span)], fields: &[(Arc<str>, FieldType)]) -> Result<Block> {
+    let times: Vec<&[i64]> = parts.iter().map(|(b, s)| &b.time.values()[s.start..s.end]).collect();
+    let mut at = vec![0; parts.len()];
+    let mut out: Vec<i64> = vec![];
+    // Who has the row, newest first; `ends[i]` closes the list of output row i.
+    let (mut owners, mut ends): (Vec<(usize, usize)>, Vec<usize>) = (vec![], vec![]);
+    while let Some(time) = (0..parts.len()).filter_map(|p| times[p].get(at[p]).copied()).min() {
+        for p in (0..parts.len()).rev() {
+            if times[p].get(at[p]) == Some(&time) {
+                owners.push((p, parts[p].1.start + at[p]));
+                at[p] += 1;
+            }
+        }
+        out.push(time);
+        ends.push(owners.len());
+    }
+    let mut columns = vec![];
+    for (f, (_, field_type)) in fields.iter().enumerate() {
+        let null = new_null_array(&field_type.arrow(), 1);
+        let arrays: Vec<&dyn Array> = parts.iter().map(|(b, _)| b.fields[f].as_deref().unwrap_or(null.as_ref())).collect();
+        let place = |&(p, row): &(usize, usize)| if parts[p].0.fields[f].is_some() { (p, row) } else { (p, 0) };
+        let mut from = 0;
+        let mut picks = Vec::with_capacity(out.len());
+        for &to in &ends {
+            let mut candidates = owners[from..to].iter().map(place);
+            let valid = candidates.find(|&(p, row)| arrays[p].is_valid(row));
+            picks.push(valid.unwrap_or_else(|| place(&owners[from])));
+            from = to;
+        }
+        columns.push(Some(interleave(&arrays, &picks)?));
+    }
+    let (block, span) = &parts[0];
+    Ok(single_run(&block.runs, span.run, out, columns))
+}

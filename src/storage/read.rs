@@ -1,0 +1,84 @@
+//! Reading a measurement: what a query holds on to, and the merged stream of its rows.
+
+use crate::model::{MeasurementSchema, Result};
+use crate::storage::{
+    block::{RowFilter, block_of, select},
+    chunk::Chunk,
+    manifest::{FileMeta, Tombstone},
+    merge::{Layout, Merge, OneBlock, Output, Source},
+    parquet::file::{FileReader, FileSource},
+};
+use std::sync::Arc;
+
+/// Everything that one measurement consists of at one moment. Later writes do not change it.
+#[derive(Clone)]
+pub struct MeasurementSnapshot {
+    /// Covers every chunk and file.
+    pub schema: Arc<MeasurementSchema>,
+    /// Rows not flushed yet.
+    pub chunks: Vec<Chunk>,
+    pub files: Vec<Arc<FileMeta>>,
+    pub tombstones: Vec<Arc<Tombstone>>,
+    /// Rows before this instant have expired.
+    pub time_floor: i64,
+    pub reader: Arc<FileReader>,
+}
+
+impl std::fmt::Debug for MeasurementSnapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (m, files, chunks) = (&self.schema.measurement, self.files.len(), self.chunks.len());
+        write!(f, "MeasurementSnapshot({m}, {files} files, {chunks} chunks)")
+    }
+}
+
+impl MeasurementSnapshot {
+    /// The rows that meet the filter, sorted by (tags, time), each once. `projection`: indices into
+    /// `schema.arrow_schema()`, all columns when absent.
+    pub fn read(&self, projection: Option<&[usize]>, mut filter: RowFilter, batch_rows: usize) -> Result<Merge> {
+        filter.time_min = filter.time_min.max(self.time_floor);
+        let stored = self.schema.arrow_schema();
+        let all: Vec<usize> = (0..stored.fields().len()).collect();
+        let wanted = projection.unwrap_or(&all);
+        let mut fields = vec![];
+        let mut columns = vec![];
+        for &i in wanted {
+            columns.push(match i {
+                0 => Output::Time,
+                i if i <= self.schema.tags.len() => Output::Tag(self.schema.tags[i - 1].clone()),
+                i => {
+                    let name: Arc<str> = stored.field(i).name().as_str().into();
+                    fields.push((name.clone(), self.schema.fields[&name]));
+                    Output::Field(fields.len() - 1)
+                }
+            });
+        }
+        let names: Vec<Arc<str>> = fields.iter().map(|f| f.0.clone()).collect();
+        let wants = |min: i64, max: i64| min <= filter.time_max && max >= filter.time_min;
+        let mut sources: Vec<(u64, u64, Box<dyn Source>)> = vec![];
+        for file in self.files.iter().filter(|f| wants(f.time_min, f.time_max)) {
+            let source = FileSource {
+                reader: self.reader.clone(),
+                file: file.clone(),
+                schema: self.schema.clone(),
+                fields: names.clone(),
+                filter: filter.clone(),
+                tombstones: self.hiding(file.sequence_max),
+                next_group: 0,
+            };
+            sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
+        }
+        for chunk in self.chunks.iter().filter(|c| c.batch.num_rows() > 0 && wants(c.time_min, c.time_max)) {
+            let block = block_of(&chunk.batch, &chunk.schema.tags, &names);
+            let spans = select(&block.runs, block.time.values(), &filter, &self.hiding(chunk.sequence))?;
+            sources.push((chunk.sequence, chunk.sequence, Box::new(OneBlock(Some((Arc::new(block), spans))))));
+        }
+        sources.sort_by_key(|s| (s.0, s.1));
+        let schema = Arc::new(stored.project(wanted)?);
+        let layout = Layout { schema, columns, tags: self.schema.tags.clone(), fields, batch_rows };
+        Ok(Merge::new(layout, sources.into_iter().map(|s| s.2).collect()))
+    }
+
+    fn hiding(&self, sequence: u64) -> Vec<Arc<Tombstone>> {
+        self.tombstones.iter().filter(|t| sequence <= t.sequence).cloned().collect()
+    }
+}
