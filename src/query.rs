@@ -1,1 +1,3 @@
 //! Where languages meet storage: the `Context` over snapshots, the session, and running queries with their budgets.
+
+pub mod session;

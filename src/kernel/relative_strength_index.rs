@@ -118,7 +118,8 @@ mod tests {
     #[test]
     fn short_tables() {
         let mut flux = FluxRelativeStrengthIndex::new(10);
-        [1.0, 2.0, 1.0].into_iter().for_each(|v| drop(flux.push(Some(v))));
+        let early: Vec<_> = [1.0, 2.0, 1.0].into_iter().filter_map(|v| flux.push(Some(v))).collect();
+        assert_eq!(early, []);
         let expected = 100.0 - 100.0 / (1.0 + (2.0_f64 / 3.0) / (1.0 / 3.0));
         assert!(flux.finish().is_some_and(|v| (v - expected).abs() < 1e-12));
     }

@@ -1,0 +1,3 @@
+//! A value from the values of one row.
+
+pub mod time_window;

@@ -1,0 +1,59 @@
+//! Points to line protocol.
+
+use super::escape::push_escaped;
+use crate::model::{FieldValue, Timestamp};
+use std::fmt::Write;
+
+/// Appends one line, ended by a newline. Empty tag values are left out (a tag without a value is no tag); a point
+/// without fields, or with a NaN or infinite float, cannot be written: those fields are left out, and `false` is
+/// returned when none remains and nothing was appended.
+pub fn write_point<'a>(
+    out: &mut String,
+    measurement: &str,
+    tags: impl IntoIterator<Item = (&'a str, &'a str)>,
+    fields: impl IntoIterator<Item = (&'a str, FieldValue<'a>)>,
+    time: Option<Timestamp>,
+) -> bool {
+    let start = out.len();
+    push_escaped(out, measurement, &[',', ' ']);
+    for (key, value) in tags {
+        if !value.is_empty() {
+            out.push(',');
+            push_escaped(out, key, &[',', ' ', '=']);
+            out.push('=');
+            push_escaped(out, value, &[',', ' ', '=']);
+        }
+    }
+    let mut separator = ' ';
+    for (key, value) in fields {
+        if matches!(value, FieldValue::Float(v) if !v.is_finite()) {
+            continue;
+        }
+        out.push(separator);
+        separator = ',';
+        push_escaped(out, key, &[',', ' ', '=']);
+        out.push('=');
+        // Writing to a String cannot fail.
+        let _ = match value {
+            FieldValue::Float(v) => write!(out, "{v}"),
+            FieldValue::Integer(v) => write!(out, "{v}i"),
+            FieldValue::Unsigned(v) => write!(out, "{v}u"),
+            FieldValue::Boolean(v) => write!(out, "{v}"),
+            FieldValue::String(v) => {
+                out.push('"');
+                push_escaped(out, &v, &['"', '\\']);
+                out.push('"');
+                Ok(())
+            }
+        };
+    }
+    if separator == ' ' {
+        out.truncate(start);
+        return false;
+    }
+    if let Some(time) = time {
+        let _ = write!(out, " {time}");
+    }
+    out.push('\n');
+    true
+}

@@ -1,0 +1,84 @@
+//! Changes to a bucket's manifest, as pure functions from one version to the next.
+
+use super::version::{FileMeta, Removed, Tombstone, Version};
+use crate::model::{Failure, MeasurementSchema, Result};
+use std::{collections::HashSet, sync::Arc};
+
+/// What one commit changes.
+#[derive(Debug, Clone, Default)]
+pub struct Edit {
+    pub add: Vec<Arc<FileMeta>>,
+    /// Ids of files that leave; they stay readable for the grace period.
+    pub remove: Vec<u64>,
+    /// Widened into what is stored.
+    pub schemas: Vec<Arc<MeasurementSchema>>,
+    pub tombstones: Vec<Arc<Tombstone>>,
+    /// Tombstones whose rows are gone from every file.
+    pub forget_tombstones: Vec<Arc<Tombstone>>,
+    pub flushed_through: Option<u64>,
+    pub drop_bucket: bool,
+    /// Removed files that are deleted from the store by now.
+    pub collected: Vec<String>,
+}
+
+impl Edit {
+    /// The version after `before`, numbered `number`, at the instant `now`.
+    pub fn apply(&self, before: &Version, number: u64, writer: u64, now: i64) -> Result<Version> {
+        let mut after = before.clone();
+        after.number = number;
+        after.writer = writer;
+        let leaving: HashSet<u64> = match self.drop_bucket {
+            true => before.files.iter().map(|f| f.id).collect(),
+            false => self.remove.iter().copied().collect(),
+        };
+        let (gone, kept): (Vec<_>, Vec<_>) = after.files.drain(..).partition(|f| leaving.contains(&f.id));
+        if gone.len() != leaving.len() {
+            return Err(Failure::internal("an edit of the manifest removes a file that is not there"));
+        }
+        after.files = kept;
+        after.removed.retain(|r| !self.collected.contains(&r.path));
+        after.removed.extend(gone.iter().map(|f| Removed { path: f.path.clone(), at: now }));
+        after.files.extend(self.add.iter().cloned());
+        for schema in &self.schemas {
+            let widened = match after.schemas.get(&schema.measurement) {
+                Some(stored) if stored == schema => continue,
+                Some(stored) => widen(stored, schema)?,
+                None => schema.as_ref().clone(),
+            };
+            after.schemas.insert(schema.measurement.clone(), Arc::new(widened));
+        }
+        after.tombstones.extend(self.tombstones.iter().cloned());
+        after.tombstones.retain(|t| !self.forget_tombstones.contains(t));
+        if let Some(through) = self.flushed_through {
+            after.flushed_through = after.flushed_through.max(through);
+        }
+        if self.drop_bucket {
+            after.dropped = true;
+            after.schemas.clear();
+            after.tombstones.clear();
+        }
+        Ok(after)
+    }
+}
+
+/// The schema that holds the columns of both. A column that is one thing here and another there is a broken
+/// invariant: writes were checked against the stored schema before.
+pub fn widen(a: &MeasurementSchema, b: &MeasurementSchema) -> Result<MeasurementSchema> {
+    let mut out = a.clone();
+    for tag in &b.tags {
+        out.add_tag(tag);
+    }
+    for (name, &field_type) in &b.fields {
+        match out.fields.insert(name.clone(), field_type) {
+            Some(stored) if stored != field_type => {
+                let m = &a.measurement;
+                return Err(Failure::internal(format!("field `{name}` of `{m}` is stored as {stored} and now comes as {field_type}")));
+            }
+            _ => {}
+        }
+    }
+    match out.fields.keys().find(|name| out.is_tag(name)) {
+        Some(name) => Err(Failure::internal(format!("column `{name}` of `{}` is both a tag and a field", a.measurement))),
+        None => Ok(out),
+    }
+}

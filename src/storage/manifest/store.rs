@@ -1,0 +1,97 @@
+//! Manifest versions in the object store: load the newest good one, commit the next number.
+
+use super::{Edit, Version, version::VersionError};
+use crate::model::{BucketId, Failure, Result};
+use crate::storage::object::{Store, StoreError};
+
+/// How many old versions are kept behind the newest, for a reader elsewhere and for the day one is damaged.
+const KEPT: u64 = 4;
+
+/// The versions of one bucket.
+#[derive(Debug, Clone)]
+pub struct ManifestStore {
+    store: Store,
+    bucket: BucketId,
+}
+
+/// What was found.
+#[derive(Debug)]
+pub struct Loaded {
+    pub version: Version,
+    /// Number of the next commit; greater than every number ever taken.
+    pub next: u64,
+    /// Paths of newer versions that cannot be read, with the reason.
+    pub damaged: Vec<(String, String)>,
+}
+
+impl ManifestStore {
+    pub fn new(store: Store, bucket: BucketId) -> ManifestStore {
+        ManifestStore { store, bucket }
+    }
+
+    fn folder(&self) -> String {
+        format!("buckets/{}/manifest", self.bucket)
+    }
+
+    fn path(&self, number: u64) -> String {
+        format!("{}/{number:020}.manifest", self.folder())
+    }
+
+    /// Numbers of all versions in the store, ascending.
+    async fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+        let listed = self.store.list(&self.folder()).await?;
+        let number = |path: &str| path.rsplit('/').next()?.strip_suffix(".manifest")?.parse::<u64>().ok();
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|l| number(&l.path)).collect();
+        numbers.sort_unstable();
+        Ok(numbers)
+    }
+
+    /// The newest version that reads; damaged ones after it are named. A version of a newer format is an error:
+    /// falling back behind it would undo what a newer program did.
+    pub async fn load(&self) -> Result<Loaded> {
+        let numbers = self.numbers().await?;
+        let next = numbers.last().map_or(1, |n| n + 1);
+        let mut damaged = vec![];
+        for &number in numbers.iter().rev() {
+            let path = self.path(number);
+            let bytes = match self.store.get(&path).await {
+                Ok(bytes) => bytes,
+                // Collected by its writer between the listing and now.
+                Err(StoreError::NotFound { .. }) => continue,
+                Err(e) => return Err(e.into()),
+            };
+            let reason = match Version::decode(&bytes) {
+                Ok(version) if version.bucket == self.bucket && version.number == number => {
+                    return Ok(Loaded { version, next, damaged });
+                }
+                Ok(other) => format!("it holds version {} of bucket {}", other.number, other.bucket),
+                Err(e @ VersionError::Newer { .. }) => return Err(Failure::internal(format!("{path}: {e}"))),
+                Err(e) => e.to_string(),
+            };
+            tracing::error!(path, reason, "manifest version cannot be read; using the one before");
+            damaged.push((path, reason));
+        }
+        Ok(Loaded { version: Version::empty(self.bucket), next, damaged })
+    }
+
+    /// Writes `before` + `edit` as number `number`. When another writer took the number, nothing has changed and the
+    /// failure says so. Old versions are removed afterwards.
+    pub async fn commit(&self, before: &Version, edit: &Edit, number: u64, writer: u64, now: i64) -> Result<Version> {
+        let after = edit.apply(before, number, writer, now)?;
+        match self.store.create(&self.path(number), after.encode()).await {
+            Ok(()) => {}
+            Err(StoreError::Exists { path }) => {
+                let message = format!("another process wrote `{path}`: only one server may write to a store at a time");
+                return Err(Failure::new(crate::model::ErrorKind::Conflict, message));
+            }
+            Err(e) => return Err(e.into()),
+        }
+        // A version that cannot be removed now is removed by a later commit, or stays as a harmless old state.
+        if let Some(old) = number.checked_sub(KEPT + 1).filter(|n| *n > 0)
+            && let Err(e) = self.store.delete(&self.path(old)).await
+        {
+            tracing::warn!(number = old, error = %e, "old manifest version stays");
+        }
+        Ok(after)
+    }
+}

@@ -1,0 +1,256 @@
+//! One version of a bucket's manifest, and its bytes. Knows nothing of stores.
+
+use crate::model::{BucketId, FieldType, MeasurementSchema};
+use crate::storage::delete::DeleteSpec;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+const MAGIC: &[u8; 8] = b"TGMANIF\n";
+const FORMAT: u32 = 1;
+const HEADER: usize = 24;
+
+/// A Parquet file of one measurement and one partition.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct FileMeta {
+    /// Random, unique in the store; never zero.
+    pub id: u64,
+    /// Relative to the store's root.
+    pub path: String,
+    pub measurement: Arc<str>,
+    /// First instant of the partition, nanoseconds since the epoch.
+    pub partition: i64,
+    pub rows: u64,
+    pub bytes: u64,
+    /// Smallest and greatest time of the rows.
+    pub time_min: i64,
+    pub time_max: i64,
+    /// Write order of the rows against other files and chunks (see `storage/chunk.rs`).
+    pub sequence_min: u64,
+    pub sequence_max: u64,
+    /// 0 as flushed; one more than its inputs when compacted.
+    pub level: u32,
+    /// Tags of the first and the last row, in name order; absent tags are left out.
+    pub key_min: Vec<(Arc<str>, Arc<str>)>,
+    pub key_max: Vec<(Arc<str>, Arc<str>)>,
+    /// CRC32C of the whole object.
+    pub checksum: u32,
+    /// Number of the manifest version this file was written for.
+    pub created_in: u64,
+}
+
+/// A delete that hides rows of older sequences at read time.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// Hides rows of files and chunks whose sequence is not greater.
+    pub sequence: u64,
+    pub delete: DeleteSpec,
+}
+
+/// A file that left the manifest and waits for the readers that may still use it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Removed {
+    pub path: String,
+    /// When it left, nanoseconds since the epoch.
+    pub at: i64,
+}
+
+/// The state of one bucket.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// 0 before the first commit.
+    pub number: u64,
+    pub bucket: BucketId,
+    /// Random id of the process that wrote it.
+    pub writer: u64,
+    /// The bucket was dropped: nothing of it may be read any more.
+    pub dropped: bool,
+    /// Rows up to this write-ahead-log sequence are in files.
+    pub flushed_through: u64,
+    pub schemas: BTreeMap<Arc<str>, Arc<MeasurementSchema>>,
+    pub files: Vec<Arc<FileMeta>>,
+    pub tombstones: Vec<Arc<Tombstone>>,
+    pub removed: Vec<Removed>,
+}
+
+/// Why bytes are no version.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum VersionError {
+    #[error("damaged manifest: {0}")]
+    Damaged(String),
+    #[error("manifest of format {found}, this program reads up to {FORMAT}: it was written by a newer Tidegauge; run that one")]
+    Newer { found: u32 },
+}
+
+/// The body on disk. Fields may be added; readers ignore those they do not know.
+#[derive(Serialize, Deserialize)]
+struct Body {
+    number: u64,
+    bucket: BucketId,
+    writer: u64,
+    dropped: bool,
+    flushed_through: u64,
+    schemas: Vec<SchemaBody>,
+    files: Vec<Arc<FileMeta>>,
+    tombstones: Vec<Arc<Tombstone>>,
+    removed: Vec<Removed>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct SchemaBody {
+    measurement: Arc<str>,
+    tags: Vec<Arc<str>>,
+    fields: BTreeMap<Arc<str>, FieldType>,
+}
+
+impl Version {
+    /// The state of a bucket that was never written.
+    pub fn empty(bucket: BucketId) -> Version {
+        Version {
+            number: 0,
+            bucket,
+            writer: 0,
+            dropped: false,
+            flushed_through: 0,
+            schemas: BTreeMap::new(),
+            files: vec![],
+            tombstones: vec![],
+            removed: vec![],
+        }
+    }
+
+    pub fn encode(&self) -> Bytes {
+        let schemas = self
+            .schemas
+            .values()
+            .map(|s| SchemaBody { measurement: s.measurement.clone(), tags: s.tags.clone(), fields: s.fields.clone() })
+            .collect();
+        let body = Body {
+            number: self.number,
+            bucket: self.bucket,
+            writer: self.writer,
+            dropped: self.dropped,
+            flushed_through: self.flushed_through,
+            schemas,
+            files: self.files.clone(),
+            tombstones: self.tombstones.clone(),
+            removed: self.removed.clone(),
+        };
+        let body = serde_json::to_vec(&body).expect("plain data with string keys is always JSON");
+        let mut out = Vec::with_capacity(HEADER + body.len());
+        out.extend_from_slice(MAGIC);
+        out.extend_from_slice(&FORMAT.to_le_bytes());
+        out.extend_from_slice(&crc32c::crc32c(&body).to_le_bytes());
+        out.extend_from_slice(&(body.len() as u64).to_le_bytes());
+        out.extend_from_slice(&body);
+        out.into()
+    }
+
+    pub fn decode(bytes: &[u8]) -> Result<Version, VersionError> {
+        let damaged = |what: &str| VersionError::Damaged(what.to_string());
+        if bytes.len() < HEADER {
+            return Err(damaged("shorter than its header"));
+        }
+        if &bytes[..8] != MAGIC {
+            return Err(damaged("it does not begin with the magic bytes"));
+        }
+        let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+        let (body, length) = (&bytes[HEADER..], word(16) as u64 | (word(20) as u64) << 32);
+        if body.len() as u64 != length {
+            return Err(damaged("the body has not the length that the header says"));
+        }
+        if crc32c::crc32c(body) != word(12) {
+            return Err(damaged("the checksum does not match"));
+        }
+        let found = word(8);
+        if found > FORMAT {
+            return Err(VersionError::Newer { found });
+        }
+        let body: Body = serde_json::from_slice(body).map_err(|e| VersionError::Damaged(e.to_string()))?;
+        let schemas = body
+            .schemas
+            .into_iter()
+            .map(|s| (s.measurement.clone(), Arc::new(MeasurementSchema { measurement: s.measurement, tags: s.tags, fields: s.fields })))
+            .collect();
+        Ok(Version {
+            number: body.number,
+            bucket: body.bucket,
+            writer: body.writer,
+            dropped: body.dropped,
+            flushed_through: body.flushed_through,
+            schemas,
+            files: body.files,
+            tombstones: body.tombstones,
+            removed: body.removed,
+        })
+    }
+
+    /// The greatest sequence that any file or tombstone carries.
+    pub fn sequence_max(&self) -> u64 {
+        let files = self.files.iter().map(|f| f.sequence_max);
+        let tombstones = self.tombstones.iter().map(|t| t.sequence);
+        files.chain(tombstones).max().unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Version {
+        let mut version = Version::empty(BucketId::new(7).expect("not zero"));
+        let mut schema = MeasurementSchema::new("weather \"north\"");
+        schema.add_tag("host");
+        schema.fields.insert("temp".into(), FieldType::Float);
+        version.schemas.insert(schema.measurement.clone(), Arc::new(schema));
+        version.number = u64::MAX;
+        version.flushed_through = 3;
+        version.files.push(Arc::new(FileMeta {
+            id: 5,
+            path: "buckets/7/data/0/5.parquet".into(),
+            measurement: "weather \"north\"".into(),
+            partition: i64::MIN,
+            rows: 1,
+            bytes: 2,
+            time_min: i64::MIN,
+            time_max: i64::MAX,
+            sequence_min: 1,
+            sequence_max: 2,
+            level: 0,
+            key_min: vec![("host".into(), "a".into())],
+            key_max: vec![],
+            checksum: u32::MAX,
+            created_in: 1,
+        }));
+        version
+    }
+
+    #[test]
+    fn a_version_reads_back_as_written() {
+        assert_eq!(Version::decode(&sample().encode()).as_ref(), Ok(&sample()));
+    }
+
+    #[test]
+    fn every_flipped_bit_and_every_cut_is_noticed() {
+        let bytes = sample().encode();
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut broken = bytes.to_vec();
+                broken[at] ^= 1 << bit;
+                let decoded = Version::decode(&broken);
+                // The format number is outside the checksum: a flipped bit there reads as a newer format, or as an older
+                // one that this program still reads.
+                assert!(decoded.is_err() || (8..12).contains(&at), "byte {at}, bit {bit}");
+            }
+            assert!(Version::decode(&bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_newer_format_is_refused_with_what_to_do() {
+        let mut bytes = sample().encode().to_vec();
+        bytes[8] = 2;
+        let error = Version::decode(&bytes).expect_err("newer");
+        assert!(error.to_string().contains("newer Tidegauge"), "{error}");
+    }
+}

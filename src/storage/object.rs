@@ -1,0 +1,271 @@
+//! The object store beneath storage: local disk, memory, or an S3-compatible service, all behind [`Store`].
+//!
+//! What the rest of storage may rely on, whichever store is opened:
+//! - an object is written whole and never changed ([`Store::create`] is create-if-absent);
+//! - when `create` returns, the object survives power loss (on local disk: [`durable`] syncs file and directory);
+//! - a reply that was lost is no conflict: an object that exists with exactly our bytes was put by us, because
+//!   every object carries a random id of its writer.
+//!
+//! This module has never heard of buckets, manifests or Parquet.
+
+mod durable;
+
+use crate::model::{ErrorKind, Failure};
+use bytes::Bytes;
+use futures::TryStreamExt;
+use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, memory::InMemory, path::Path};
+use std::{ops::Range, sync::Arc, time::Duration};
+
+/// A folder of an object store, and how to speak to it: with patience.
+#[derive(Debug, Clone)]
+pub struct Store {
+    objects: Arc<dyn ObjectStore>,
+    prefix: Path,
+    url: Arc<str>,
+    retry: Retry,
+}
+
+/// How often, and after which first pause (it doubles), a failed request is sent again.
+#[derive(Debug, Clone, Copy)]
+pub struct Retry {
+    pub attempts: u32,
+    pub first_pause: Duration,
+}
+
+impl Default for Retry {
+    fn default() -> Retry {
+        Retry { attempts: 5, first_pause: Duration::from_millis(50) }
+    }
+}
+
+/// An outcome other than success, named by what it means for the caller.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no object `{path}`")]
+    NotFound { path: String },
+    /// The name is taken by other bytes: somebody else created it.
+    #[error("object `{path}` exists already with other contents")]
+    Exists { path: String },
+    /// The store did not answer, or refused, through all attempts.
+    #[error("the store failed at `{path}`: {message}")]
+    Failed { path: String, message: String },
+    /// The store's URL cannot be used.
+    #[error("{0}")]
+    Url(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(e: StoreError) -> Failure {
+        match &e {
+            StoreError::NotFound { .. } => Failure::internal(e.to_string()),
+            StoreError::Exists { .. } => Failure::new(ErrorKind::Conflict, e.to_string()),
+            StoreError::Failed { .. } => Failure::new(ErrorKind::Unavailable, e.to_string()).retry_after(5),
+            StoreError::Url(_) => Failure::invalid(e.to_string()),
+        }
+    }
+}
+
+/// One object in a listing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// Relative to the store's root.
+    pub path: String,
+    pub bytes: u64,
+    /// Last change, nanoseconds since the epoch, by the store's own clock.
+    pub modified: i64,
+}
+
+impl Store {
+    /// Opens a store by its URL:
+    /// `memory:` (gone with the process), `file:///folder` or a plain path (created when absent), or
+    /// `s3://bucket/prefix?endpoint=http://host:9000&region=eu-west-1` with credentials from `AWS_*` variables.
+    pub fn open(url: &str) -> Result<Store, StoreError> {
+        if url == "memory:" || url == "memory://" || url == "memory:///" {
+            return Ok(Store::memory());
+        }
+        if url.starts_with("s3://") {
+            return open_s3(url);
+        }
+        let folder = match url.split_once("://") {
+            Some(("file", _)) => url::Url::parse(url)
+                .ok()
+                .and_then(|u| u.to_file_path().ok())
+                .ok_or_else(|| StoreError::Url(format!("`{url}` is no file URL; write file:///folder or a plain path")))?,
+            Some((scheme, _)) => {
+                return Err(StoreError::Url(format!("unknown store `{scheme}://`; use a path, file:///, memory: or s3://")));
+            }
+            None => url.into(),
+        };
+        let local = durable::DurableFolder::open(&folder)
+            .map_err(|e| StoreError::Url(format!("cannot open the store in `{}`: {e}", folder.display())))?;
+        Ok(Store::over(Arc::new(local), Path::default(), url))
+    }
+
+    /// An empty store in memory.
+    pub fn memory() -> Store {
+        Store::over(Arc::new(InMemory::new()), Path::default(), "memory:")
+    }
+
+    /// A store over any implementation; objects live under `prefix`.
+    pub fn over(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str) -> Store {
+        Store { objects, prefix, url: url.into(), retry: Retry::default() }
+    }
+
+    pub fn with_retry(mut self, retry: Retry) -> Store {
+        self.retry = retry;
+        self
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Writes an object that must not exist yet; durable when this returns.
+    ///
+    /// `Exists` only when the name holds *other* bytes. Callers put a random id into what they write, so equal bytes
+    /// mean that an earlier attempt of this very call arrived and only its reply was lost.
+    pub async fn create(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
+        let location = self.location(path);
+        let mut pause = self.retry.first_pause;
+        for attempt in 1.. {
+            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+            let error = match self.objects.put_opts(&location, bytes.clone().into(), options).await {
+                Ok(_) => return Ok(()),
+                Err(e) => e,
+            };
+            if matches!(error, object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) {
+                // Not through `?`: when the other object is unreadable, the name is taken all the same.
+                return match self.get(path).await {
+                    Ok(found) if found == bytes => Ok(()),
+                    Ok(_) => Err(StoreError::Exists { path: path.to_string() }),
+                    Err(StoreError::NotFound { .. }) if attempt < self.retry.attempts => continue,
+                    Err(e) => Err(e),
+                };
+            }
+            if attempt >= self.retry.attempts || !is_transient(&error) {
+                return Err(self.name_error(path, error));
+            }
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
+        let location = self.location(path);
+        self.patiently(path, || async { self.objects.get(&location).await?.bytes().await }).await
+    }
+
+    /// Several byte ranges of one object, in the order asked.
+    pub async fn get_ranges(&self, path: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>, StoreError> {
+        let location = self.location(path);
+        self.patiently(path, || self.objects.get_ranges(&location, ranges)).await
+    }
+
+    /// Everything under a folder, in path order.
+    pub async fn list(&self, folder: &str) -> Result<Vec<Listed>, StoreError> {
+        let location = self.location(folder);
+        let mut found: Vec<ObjectMeta> =
+            self.patiently(folder, || async { self.objects.list(Some(&location)).try_collect().await }).await?;
+        found.sort_by(|a, b| a.location.cmp(&b.location));
+        let relative = |meta: &ObjectMeta| match meta.location.prefix_match(&self.prefix) {
+            Some(parts) => parts.map(|p| p.as_ref().to_string()).collect::<Vec<_>>().join("/"),
+            None => meta.location.to_string(),
+        };
+        Ok(found
+            .iter()
+            .map(|m| Listed { path: relative(m), bytes: m.size, modified: m.last_modified.timestamp_nanos_opt().unwrap_or(i64::MAX) })
+            .collect())
+    }
+
+    /// Names of the folders directly under `folder`, in order.
+    pub async fn folders(&self, folder: &str) -> Result<Vec<String>, StoreError> {
+        let location = self.location(folder);
+        let result = self.patiently(folder, || self.objects.list_with_delimiter(Some(&location))).await;
+        let listed = match result {
+            Ok(listed) => listed,
+            Err(StoreError::NotFound { .. }) => return Ok(vec![]),
+            Err(e) => return Err(e),
+        };
+        let mut names: Vec<String> = listed.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_string)).collect();
+        names.sort();
+        Ok(names)
+    }
+
+    /// Removes an object; one that is not there is as good as removed.
+    pub async fn delete(&self, path: &str) -> Result<(), StoreError> {
+        let location = self.location(path);
+        match self.patiently(path, || self.objects.delete(&location)).await {
+            Err(StoreError::NotFound { .. }) => Ok(()),
+            other => other,
+        }
+    }
+
+    fn location(&self, path: &str) -> Path {
+        path.split('/').filter(|part| !part.is_empty()).fold(self.prefix.clone(), |at, part| at.join(part))
+    }
+
+    /// Runs a request that may be repeated, until it succeeds, fails for good, or has failed often enough.
+    async fn patiently<T, F>(&self, path: &str, request: impl Fn() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = object_store::Result<T>>,
+    {
+        let mut pause = self.retry.first_pause;
+        for attempt in 1.. {
+            match request().await {
+                Ok(value) => return Ok(value),
+                Err(e) if attempt < self.retry.attempts && is_transient(&e) => {
+                    tracing::debug!(path, attempt, error = %e, "store request failed, trying again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Err(e) => return Err(self.name_error(path, e)),
+            }
+        }
+        unreachable!("the loop ends by returning")
+    }
+
+    fn name_error(&self, path: &str, e: object_store::Error) -> StoreError {
+        match e {
+            object_store::Error::NotFound { .. } => StoreError::NotFound { path: path.to_string() },
+            other => StoreError::Failed { path: path.to_string(), message: other.to_string() },
+        }
+    }
+}
+
+/// Whether the same request may succeed later. A full disk is not: the caller decides what to do about it.
+fn is_transient(e: &object_store::Error) -> bool {
+    let object_store::Error::Generic { source, .. } = e else { return false };
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(source.as_ref());
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            use std::io::ErrorKind as K;
+            return !matches!(io.kind(), K::StorageFull | K::PermissionDenied | K::ReadOnlyFilesystem | K::QuotaExceeded);
+        }
+        cause = error.source();
+    }
+    true
+}
+
+#[cfg(feature = "s3")]
+fn open_s3(url: &str) -> Result<Store, StoreError> {
+    use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
+    let parsed = url::Url::parse(url).map_err(|e| StoreError::Url(format!("`{url}` is no URL: {e}")))?;
+    let bucket = parsed.host_str().ok_or_else(|| StoreError::Url(format!("`{url}` names no S3 bucket; write s3://bucket/prefix")))?;
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
+    for (key, value) in parsed.query_pairs() {
+        builder = match key.as_ref() {
+            "endpoint" => builder.with_allow_http(value.starts_with("http://")).with_endpoint(value),
+            "region" => builder.with_region(value),
+            other => return Err(StoreError::Url(format!("unknown setting `{other}` in `{url}`; known are endpoint and region"))),
+        };
+    }
+    let s3 = builder.build().map_err(|e| StoreError::Url(format!("cannot open `{url}`: {e}")))?;
+    let prefix = Path::from_url_path(parsed.path()).map_err(|e| StoreError::Url(format!("bad prefix in `{url}`: {e}")))?;
+    Ok(Store::over(Arc::new(s3), prefix, url))
+}
+
+#[cfg(not(feature = "s3"))]
+fn open_s3(url: &str) -> Result<Store, StoreError> {
+    Err(StoreError::Url(format!("`{url}`: this build has no S3 support (crate feature `s3`)")))
+}
