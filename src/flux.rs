@@ -7,4 +7,5 @@ pub mod ast;
 pub mod diagnostic;
 pub mod eval;
 pub mod lower;
+pub mod program;
 pub mod stdlib;

@@ -7,9 +7,11 @@ mod from;
 mod group;
 mod map;
 mod range;
+mod rows;
 mod selectors;
 mod sort;
 mod union;
+mod window;
 
 use super::Function;
 
@@ -19,8 +21,10 @@ pub fn functions() -> Vec<&'static Function> {
         aggregates::FUNCTIONS,
         columns::FUNCTIONS,
         &[&filter::FUNCTION, &from::FROM, &from::BUCKETS, &group::FUNCTION, &map::FUNCTION, &range::FUNCTION, &union::UNION],
+        rows::FUNCTIONS,
         selectors::FUNCTIONS,
         sort::FUNCTIONS,
+        window::FUNCTIONS,
     ]
     .concat()
 }

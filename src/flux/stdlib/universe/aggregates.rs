@@ -43,8 +43,30 @@ pub enum Aggregate {
 }
 
 impl Aggregate {
+    /// The aggregate that a built-in of this name does, with its default arguments.
+    pub fn by_name(name: &str) -> Option<Aggregate> {
+        Some(match name {
+            "count" => Aggregate::Count,
+            "sum" => Aggregate::Sum,
+            "mean" => Aggregate::Mean,
+            "spread" => Aggregate::Spread,
+            "stddev" => Aggregate::Stddev { population: false },
+            _ => return None,
+        })
+    }
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Aggregate::Count => "count",
+            Aggregate::Sum => "sum",
+            Aggregate::Mean => "mean",
+            Aggregate::Spread => "spread",
+            Aggregate::Stddev { .. } => "stddev",
+        }
+    }
+
     /// The type of the result; `None` for a column type it does not take.
-    fn output(self, input: &DataType) -> Option<DataType> {
+    pub fn output(self, input: &DataType) -> Option<DataType> {
         match self {
             Aggregate::Count => Some(DataType::Int64),
             Aggregate::Sum | Aggregate::Spread => is_number(input).then(|| input.clone()),
@@ -55,7 +77,7 @@ impl Aggregate {
 
 /// What an aggregate keeps while rows pass.
 #[derive(Debug, Clone, Default)]
-struct Tally {
+pub struct Tally {
     rows: i64,
     count: i64,
     float: f64,
@@ -68,7 +90,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn update(&mut self, aggregate: Aggregate, column: &ArrayRef) -> Result<()> {
+    pub fn update(&mut self, aggregate: Aggregate, column: &ArrayRef) -> Result<()> {
         self.rows += column.len() as i64;
         if aggregate == Aggregate::Count {
             self.count += (column.len() - column.null_count()) as i64;
@@ -114,6 +136,19 @@ impl Tally {
             }
         }
         Ok(())
+    }
+
+    /// Whether any value that is not null was seen.
+    pub fn has_values(&self) -> bool {
+        self.count > 0 || self.low.is_some()
+    }
+
+    /// The result for a table that is known to exist: no rows give a count of 0, else null.
+    pub fn finish_rows(mut self, aggregate: Aggregate, output: &DataType, wide: bool) -> Result<ScalarValue> {
+        if wide {
+            self.rows = self.count;
+        }
+        self.finish(aggregate, output, false)
     }
 
     /// The result. In a wide frame (`wide`) a column without values had no rows at all: null, which means no table.

@@ -311,3 +311,191 @@ fn union_concatenates_equal_keys_in_order_of_arguments() {
     "#]]
     .assert_eq(&print(&context, &value));
 }
+
+#[test]
+fn row_wise_functions_run_within_each_table() {
+    check(
+        &context(),
+        vec![("derivative", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 1.0    |
+        | 1970-01-01T00:00:02 | b    | n      | 1.0    |
+        | 1970-01-01T00:00:03 | b    | n      | 1.0    |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("difference", vec![("keepFirst", Value::Bool(true))])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | a    | idle   |        |
+        | 1970-01-01T00:00:02 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:01 | b    | idle   |        |
+        | 1970-01-01T00:00:03 | b    | idle   | 2.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | b    | n      |        |
+        | 1970-01-01T00:00:02 | b    | n      | 1      |
+        | 1970-01-01T00:00:03 | b    | n      | 1      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("cumulativeSum", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:02 | a    | idle   | 30.0   |
+        | 1970-01-01T00:00:01 | b    | idle   | 1.0    |
+        | 1970-01-01T00:00:03 | b    | idle   | 4.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | b    | n      | 5      |
+        | 1970-01-01T00:00:02 | b    | n      | 11     |
+        | 1970-01-01T00:00:03 | b    | n      | 18     |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("movingAverage", vec![("n", Value::Int(3))])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | a    | idle   | 15.0   |
+        | 1970-01-01T00:00:03 | b    | idle   | 2.0    |
+        | 1970-01-01T00:00:03 | b    | n      | 6.0    |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("elapsed", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+---------+
+        | _time               | host | _field | _value | elapsed |
+        +---------------------+------+--------+--------+---------+
+        | 1970-01-01T00:00:02 | a    | idle   | 20.0   | 1       |
+        | 1970-01-01T00:00:03 | b    | idle   | 3.0    | 2       |
+        +---------------------+------+--------+--------+---------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+---------+
+        | _time               | host | _field | _value | elapsed |
+        +---------------------+------+--------+--------+---------+
+        | 1970-01-01T00:00:02 | b    | n      | 6      | 1       |
+        | 1970-01-01T00:00:03 | b    | n      | 7      | 1       |
+        +---------------------+------+--------+--------+---------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("fill", vec![("value", Value::Float(0.0))])],
+        expect![[r#"
+        error: fill: fill column type mismatch: int/float
+    "#]],
+    );
+}
+
+fn builtin(name: &str) -> Value {
+    let function = functions().into_iter().find(|f| f.name == name).expect("registered");
+    Value::Function(Arc::new(crate::flux::eval::FunctionValue::Builtin(function)))
+}
+
+#[test]
+fn aggregate_window_fills_windows_of_tables_that_exist() {
+    let every = |seconds: i64| Value::Duration(crate::model::Duration::from_nanoseconds(seconds * SECOND));
+    let step = |name: &str, empty: bool| vec![("every", every(4)), ("fn", builtin(name)), ("createEmpty", Value::Bool(empty))];
+    check(&context(), vec![("aggregateWindow", step("sum", true))], expect![[r#"
+        key ["host", "_field"]
+        +------+---------------------+--------+--------+
+        | host | _time               | _field | _value |
+        +------+---------------------+--------+--------+
+        | a    | 1970-01-01T00:00:04 | idle   | 30.0   |
+        | a    | 1970-01-01T00:00:08 | idle   |        |
+        | a    | 1970-01-01T00:00:09 | idle   |        |
+        | b    | 1970-01-01T00:00:04 | idle   | 4.0    |
+        | b    | 1970-01-01T00:00:08 | idle   |        |
+        | b    | 1970-01-01T00:00:09 | idle   |        |
+        +------+---------------------+--------+--------+
+        key ["host", "_field"]
+        +------+---------------------+--------+--------+
+        | host | _time               | _field | _value |
+        +------+---------------------+--------+--------+
+        | b    | 1970-01-01T00:00:04 | n      | 18     |
+        | b    | 1970-01-01T00:00:08 | n      |        |
+        | b    | 1970-01-01T00:00:09 | n      |        |
+        +------+---------------------+--------+--------+
+    "#]]);
+    check(&context(), vec![("aggregateWindow", step("count", true))], expect![[r#"
+        key ["host", "_field"]
+        +------+---------------------+--------+--------+
+        | host | _time               | _field | _value |
+        +------+---------------------+--------+--------+
+        | a    | 1970-01-01T00:00:04 | idle   | 2      |
+        | a    | 1970-01-01T00:00:08 | idle   | 0      |
+        | a    | 1970-01-01T00:00:09 | idle   | 0      |
+        | b    | 1970-01-01T00:00:04 | idle   | 2      |
+        | b    | 1970-01-01T00:00:08 | idle   | 0      |
+        | b    | 1970-01-01T00:00:09 | idle   | 0      |
+        | b    | 1970-01-01T00:00:04 | n      | 3      |
+        | b    | 1970-01-01T00:00:08 | n      | 0      |
+        | b    | 1970-01-01T00:00:09 | n      | 0      |
+        +------+---------------------+--------+--------+
+    "#]]);
+    check(&context(), vec![("aggregateWindow", step("mean", false))], expect![[r#"
+        key ["host", "_field"]
+        +------+---------------------+--------+--------+
+        | host | _time               | _field | _value |
+        +------+---------------------+--------+--------+
+        | a    | 1970-01-01T00:00:04 | idle   | 15.0   |
+        | b    | 1970-01-01T00:00:04 | idle   | 2.0    |
+        | b    | 1970-01-01T00:00:04 | n      | 6.0    |
+        +------+---------------------+--------+--------+
+    "#]]);
+}
+
+#[test]
+fn windows_are_clipped_and_empty_ones_are_tables() {
+    let every = Value::Duration(crate::model::Duration::from_nanoseconds(4 * SECOND));
+    let window = ("window", vec![("every", every), ("createEmpty", Value::Bool(true))]);
+    let keep = ("drop", vec![("columns", strings(&["_measurement", "_time"]))]);
+    let stop = ("duplicate", vec![("column", Value::string("_stop")), ("as", Value::string("end"))]);
+    check(&context(), vec![window, ("count", vec![]), keep, stop], expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+---------------------+
+        | host | _field | _value | end                 |
+        +------+--------+--------+---------------------+
+        | a    | idle   | 2      | 1970-01-01T00:00:04 |
+        | a    | idle   | 0      | 1970-01-01T00:00:08 |
+        | a    | idle   | 0      | 1970-01-01T00:00:09 |
+        | b    | idle   | 2      | 1970-01-01T00:00:04 |
+        | b    | idle   | 0      | 1970-01-01T00:00:08 |
+        | b    | idle   | 0      | 1970-01-01T00:00:09 |
+        | b    | n      | 3      | 1970-01-01T00:00:04 |
+        | b    | n      | 0      | 1970-01-01T00:00:08 |
+        | b    | n      | 0      | 1970-01-01T00:00:09 |
+        +------+--------+--------+---------------------+
+    "#]]);
+}

@@ -1,0 +1,434 @@
+//! `window` and `aggregateWindow`: tables by time.
+//!
+//! `aggregateWindow` is a composition: window, aggregate, fill empty windows, restore the bounds. For the aggregates
+//! that need no row order it is one streaming pass over rows as they come, on wide frames over all fields at once.
+
+use super::aggregates::{Aggregate, Tally};
+use crate::{
+    flux::{
+        diagnostic::{FluxError, FluxResult},
+        eval::{FunctionValue, Value},
+        stdlib::{
+            Call, Function,
+            tables::{run_error, stream, times},
+        },
+    },
+    kernel::time_window::{Bounds, Location, TimeWindow},
+    model::{Duration, Result as Outcome, TimeRange, schema::time_type},
+    plan::{
+        Frame, TableStream,
+        node::{TableState, TableTransform, per_table::EMPTY},
+        stream::{col, null, regroup_frames},
+    },
+};
+use arrow::{
+    array::{Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt64Array, new_null_array},
+    compute::{concat, take},
+    datatypes::{DataType, Field, Schema, TimestampNanosecondType},
+    record_batch::RecordBatch,
+};
+use datafusion::common::{Result, ScalarValue};
+use std::{collections::BTreeMap, sync::Arc};
+
+pub const FUNCTIONS: &[&Function] = &[&WINDOW, &_WINDOW, &AGGREGATE_WINDOW];
+
+pub static WINDOW: Function = Function {
+    name: "window",
+    signature: "(<-tables: stream[A], ?every: duration, ?period: duration, ?offset: duration, ?location: {zone: string, offset: duration}, ?timeColumn: string, ?startColumn: string, ?stopColumn: string, ?createEmpty: bool) => stream[B]",
+    summary: "Regroups rows into windows of time; `_start` and `_stop` become the window's bounds.",
+    examples: &[],
+    call: window,
+};
+
+pub static _WINDOW: Function = Function { name: "_window", ..WINDOW };
+
+/// What the windows of a call are.
+#[derive(Debug, Clone)]
+struct Shape {
+    /// `None`: one window, the bounds of the query (`every: inf`).
+    window: Option<TimeWindow>,
+    bounds: TimeRange,
+    create_empty: bool,
+    time: String,
+    start: String,
+    stop: String,
+}
+
+impl Shape {
+    /// Every window that holds `time`, clipped to the bounds, in order.
+    fn holding(&self, time: i64, out: &mut Vec<(i64, i64)>) {
+        out.clear();
+        if !self.bounds.contains(time) {
+            return;
+        }
+        let Some(window) = &self.window else { return out.push((self.bounds.start, self.bounds.stop)) };
+        let mut at = window.latest(time);
+        // Windows are numbered by their beginning, so earlier ones hold the time until one ends before it.
+        while at.stop > time {
+            if at.contains(time) {
+                out.push(self.clip(at));
+            }
+            at = window.previous(at);
+        }
+        out.reverse();
+    }
+
+    fn clip(&self, window: Bounds) -> (i64, i64) {
+        (window.start.max(self.bounds.start), window.stop.min(self.bounds.stop))
+    }
+
+    fn all(&self) -> Vec<(i64, i64)> {
+        match &self.window {
+            None => vec![(self.bounds.start, self.bounds.stop)],
+            Some(window) => window.overlapping(self.bounds.start, self.bounds.stop).map(|w| self.clip(w)).collect(),
+        }
+    }
+}
+
+fn location(call: &mut Call<'_>) -> FluxResult<Location> {
+    let Some(record) = call.optional::<Arc<crate::flux::eval::Record>>("location")? else { return Ok(Location::UTC) };
+    let mut location = match record.get("zone") {
+        Some(Value::String(zone)) => Location::named(zone)?,
+        _ => Location::UTC,
+    };
+    if let Some(Value::Duration(offset)) = record.get("offset") {
+        location.offset = *offset;
+    }
+    Ok(location)
+}
+
+const INFINITE: i64 = i64::MAX;
+
+fn shape(call: &mut Call<'_>, tables: &TableStream) -> FluxResult<Shape> {
+    let every = call.optional::<Duration>("every")?;
+    let period = call.optional::<Duration>("period")?;
+    let offset = call.or("offset", Duration::ZERO)?;
+    let location = location(call)?;
+    let Some((every, period)) = every.or(period).zip(period.or(every)) else {
+        return Err(FluxError::invalid("window function requires at least one of \"every\" or \"period\" to be set").at(call.span));
+    };
+    let Some(bounds) = tables.bounds else {
+        return Err(FluxError::invalid("window: nil bounds passed to window; use range to set the window range").at(call.span));
+    };
+    let window = if every.nanoseconds == INFINITE {
+        None
+    } else {
+        Some(TimeWindow::new(every, period, offset, location).map_err(|e| FluxError::from(e).at(call.span))?)
+    };
+    Ok(Shape {
+        window,
+        bounds,
+        create_empty: call.or("createEmpty", false)?,
+        time: call.column_name("timeColumn", "_time")?,
+        start: call.column_name("startColumn", "_start")?,
+        stop: call.column_name("stopColumn", "_stop")?,
+    })
+}
+
+fn window(call: &mut Call<'_>) -> FluxResult<Value> {
+    let tables = call.long_tables()?;
+    let shape = shape(call, &tables)?;
+    let frames = tables.frames.iter().map(|f| into_windows(f, &shape)).collect::<Outcome<Vec<_>>>()?;
+    Ok(stream(regroup_frames(frames, call.context())?, &tables))
+}
+
+/// Rows of each table by window; a row in several windows is repeated, one in none is dropped.
+fn into_windows(frame: &Frame, shape: &Shape) -> Outcome<Frame> {
+    if !matches!(frame.data_type(&shape.time), Some(DataType::Timestamp(..))) {
+        return frame.fail("window", format!("window: missing time column \"{}\"", shape.time));
+    }
+    let bound = |name: &String| (name.clone(), if frame.has(name) { col(name) } else { null(&time_type()) });
+    let mut input = frame.with_columns(vec![bound(&shape.start), bound(&shape.stop)])?;
+    let schema = input.schema();
+    let mut key = frame.key.clone();
+    key.extend([&shape.start, &shape.stop].into_iter().filter(|c| !frame.is_key(c)).cloned());
+    input.key = frame.key.clone();
+    let mut fields: Vec<Arc<Field>> = schema.fields().iter().map(|f| Arc::new(f.as_ref().clone().with_nullable(true))).collect();
+    let keep_empty = shape.create_empty;
+    if keep_empty {
+        fields.push(Arc::new(Field::new(EMPTY, DataType::Boolean, true)));
+    }
+    let out = Arc::new(Schema::new(fields));
+    let (shape, out_key) = (shape.clone(), key.clone());
+    input.whole_tables("window", schema, key, keep_empty, move |first, rows| windowed(first, rows, &shape, &out_key, &out))
+}
+
+fn windowed(first: &RecordBatch, rows: &RecordBatch, shape: &Shape, key: &[String], out: &Arc<Schema>) -> Result<RecordBatch> {
+    let times = rows.column_by_name(&shape.time).and_then(times).ok_or_else(|| run_error("window: time column is not of type time"))?;
+    let mut by_window: BTreeMap<(i64, i64), Vec<u64>> = BTreeMap::new();
+    if shape.create_empty {
+        by_window.extend(shape.all().into_iter().map(|w| (w, vec![])));
+    }
+    let mut holding = vec![];
+    for (row, time) in times.iter().enumerate() {
+        let Some(time) = time else { return Err(run_error("window: null time in time column")) };
+        shape.holding(*time, &mut holding);
+        for window in &holding {
+            by_window.entry(*window).or_default().push(row as u64);
+        }
+    }
+    // An empty window is one row of key values behind the last row of the table; the marker says what it is.
+    let none = rows.num_rows() as u64;
+    let (mut from, mut starts, mut stops, mut empty) = (vec![], vec![], vec![], vec![]);
+    for ((start, stop), rows) in by_window {
+        let is_empty = rows.is_empty();
+        let rows = if is_empty { vec![none] } else { rows };
+        starts.extend(std::iter::repeat_n(start, rows.len()));
+        stops.extend(std::iter::repeat_n(stop, rows.len()));
+        empty.extend(std::iter::repeat_n(is_empty, rows.len()));
+        from.extend(rows);
+    }
+    let from = UInt64Array::from(from);
+    let columns = out.fields().iter().map(|f| -> Result<ArrayRef> {
+        let name = f.name();
+        if name == EMPTY {
+            return Ok(Arc::new(BooleanArray::from(empty.clone())));
+        }
+        if *name == shape.start {
+            return Ok(Arc::new(TimestampNanosecondArray::from(starts.clone())));
+        }
+        if *name == shape.stop {
+            return Ok(Arc::new(TimestampNanosecondArray::from(stops.clone())));
+        }
+        let column = rows.column_by_name(name).expect("a column of the input");
+        let last =
+            if key.contains(name) { first.column_by_name(name).expect("a key column").clone() } else { new_null_array(f.data_type(), 1) };
+        Ok(take(&concat(&[column, &last])?, &from, None)?)
+    });
+    Ok(RecordBatch::try_new(out.clone(), columns.collect::<Result<Vec<_>>>()?)?)
+}
+
+pub static AGGREGATE_WINDOW: Function = Function {
+    name: "aggregateWindow",
+    signature: "(<-tables: stream[A], every: duration, ?period: duration, ?offset: duration, ?location: {zone: string, offset: duration}, fn: (<-: stream[B], column: C) => stream[D], ?column: C, ?timeSrc: string, ?timeDst: string, ?createEmpty: bool) => stream[E]",
+    summary: "Aggregates windows of time: one row per window, stamped with the window's end.",
+    examples: &[],
+    call: aggregate_window,
+};
+
+fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
+    let tables = call.tables()?;
+    let function = call.required::<Value>("fn")?;
+    let column = call.column_name("column", "_value")?;
+    let time_source = call.column_name("timeSrc", "_stop")?;
+    let time_target = call.column_name("timeDst", "_time")?;
+    let create_empty = call.or("createEmpty", true)?;
+    let mut shape = shape(call, &tables)?;
+    shape.create_empty = create_empty;
+    let kind = match &function {
+        Value::Function(f) => match f.as_ref() {
+            FunctionValue::Builtin(f) => Aggregate::by_name(f.name),
+            FunctionValue::Closure { .. } => None,
+        },
+        _ => None,
+    };
+    let plain = column == "_value" && time_target == "_time" && (time_source == "_stop" || time_source == "_start");
+    if let (Some(kind), true, true) = (kind, plain, shape.window.is_some_and(|w| w.is_seamless())) {
+        let from_start = time_source == "_start";
+        let frames = tables.frames.iter().map(|f| reduce_windows(f, kind, &shape, from_start)).collect::<Outcome<Vec<_>>>()?.concat();
+        return Ok(stream(frames, &tables));
+    }
+    let long = tables.to_long()?;
+    let frames = long.frames.iter().map(|f| into_windows(f, &shape)).collect::<Outcome<Vec<_>>>()?;
+    let windows = stream(regroup_frames(frames, call.context())?, &tables);
+    let reduced = call.interpreter.call(&function, vec![("column".into(), Value::string(column))], Some(windows), call.span)?;
+    let Value::Stream(reduced) = reduced else {
+        return Err(FluxError::invalid(format!("aggregateWindow: `fn` must return a stream, found {}", reduced.type_name())).at(call.span));
+    };
+    let whole = Shape { window: None, create_empty: false, time: time_target.clone(), ..shape };
+    let mut frames = vec![];
+    for frame in reduced.to_long()?.frames {
+        // An empty window is a row of nulls now; without createEmpty it is nothing.
+        let filled = if create_empty { show_empty_tables(&frame)? } else { frame.without_empty_tables()? };
+        if !filled.has(&time_source) {
+            frames.push(filled.fail("duplicate", format!("duplicate: column \"{time_source}\" doesn't exist"))?);
+            continue;
+        }
+        let stamped = filled.with_columns(vec![(time_target.clone(), col(&time_source))])?;
+        let stamped = stamped.filter(col(&time_target).is_not_null())?;
+        frames.push(into_bounds(&stamped, &whole)?);
+    }
+    Ok(stream(regroup_frames(frames, call.context())?, &tables))
+}
+
+/// `_start` and `_stop` back to the bounds of the query. Windows end inside the bounds or with them, and rows stamped
+/// with the last instant stay, too.
+fn into_bounds(frame: &Frame, shape: &Shape) -> Outcome<Frame> {
+    use crate::flux::lower::cells::time_literal;
+    let mut out = frame.with_columns(vec![
+        (shape.start.clone(), time_literal(shape.bounds.start)),
+        (shape.stop.clone(), time_literal(shape.bounds.stop)),
+    ])?;
+    for name in [&shape.start, &shape.stop] {
+        if !out.is_key(name) {
+            out.key.push(name.clone());
+        }
+    }
+    Ok(out)
+}
+
+/// Empty tables as one row each: the key and nulls (`experimental/table.fill`).
+fn show_empty_tables(frame: &Frame) -> Outcome<Frame> {
+    if !frame.has_empty_tables() {
+        return Ok(frame.clone());
+    }
+    use datafusion::logical_expr::{LogicalPlan, Projection};
+    let columns = frame.columns().iter().map(|c| col(c)).collect();
+    let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(frame.plan.clone()))?);
+    Ok(Frame { plan, ..frame.clone() })
+}
+
+/// Aggregates of all columns by window, in one pass over each table.
+#[derive(Debug, Clone)]
+struct ReduceWindows {
+    kind: Aggregate,
+    shape: Shape,
+    columns: Vec<String>,
+    key: Vec<String>,
+    wide: bool,
+    from_start: bool,
+    schema: Arc<Schema>,
+}
+
+struct ReducingWindows {
+    plan: ReduceWindows,
+    first: RecordBatch,
+    windows: BTreeMap<(i64, i64), Vec<Tally>>,
+    /// The window of the row before, since rows mostly come in order.
+    current: (i64, i64),
+}
+
+fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: bool) -> Outcome<Vec<Frame>> {
+    let fits = |f: &String| frame.data_type(f).is_some_and(|t| kind.output(&t).is_some());
+    if frame.is_wide() && (frame.null_rows || !frame.fields.iter().all(fits)) {
+        let long = frame.to_long()?;
+        return Ok(long.iter().map(|f| reduce_windows(f, kind, shape, from_start)).collect::<Outcome<Vec<_>>>()?.concat());
+    }
+    let columns = if frame.is_wide() { frame.fields.clone() } else { vec!["_value".to_string()] };
+    if !matches!(frame.data_type("_time"), Some(DataType::Timestamp(..))) {
+        return Ok(vec![frame.fail("window", "window: missing time column \"_time\"".to_string())?]);
+    }
+    let name = kind.name();
+    for column in &columns {
+        if frame.is_key(column) {
+            return Ok(vec![frame.fail(name, format!("{name}: cannot aggregate columns that are part of the group key"))?]);
+        }
+        let problem = match frame.data_type(column) {
+            None => Some(format!("{name}: column \"{column}\" does not exist")),
+            Some(t) if kind.output(&t).is_none() => {
+                Some(format!("{name}: unsupported aggregate column type {}", crate::plan::stream::type_name(&t)))
+            }
+            Some(_) => None,
+        };
+        if let Some(problem) = problem {
+            return Ok(vec![frame.fail(name, problem)?]);
+        }
+    }
+    let mut key: Vec<String> = frame.key.iter().filter(|k| *k != "_start" && *k != "_stop").cloned().collect();
+    let held = frame.schema();
+    let mut fields: Vec<Field> = key.iter().filter_map(|k| held.field_with_name(k).ok().cloned()).collect();
+    let copied = key.clone();
+    for name in ["_start", "_stop"] {
+        key.push(name.to_string());
+        fields.push(Field::new(name, time_type(), true));
+    }
+    fields.push(Field::new("_time", time_type(), true));
+    for column in &columns {
+        let output = frame.data_type(column).and_then(|t| kind.output(&t)).unwrap_or(DataType::Null);
+        fields.push(Field::new(column, output, true));
+    }
+    let schema = Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>());
+    let plan = ReduceWindows {
+        kind,
+        shape: shape.clone(),
+        columns,
+        key: copied,
+        wide: frame.is_wide(),
+        from_start,
+        schema: Arc::new(schema.clone()),
+    };
+    let mut out = frame.per_table(Arc::new(plan), schema, key, false)?;
+    out.null_rows = frame.is_wide() && shape.create_empty;
+    Ok(vec![out])
+}
+
+impl TableTransform for ReduceWindows {
+    fn name(&self) -> &'static str {
+        "aggregateWindow"
+    }
+
+    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        let current = (i64::MAX, i64::MIN);
+        Ok(Box::new(ReducingWindows { plan: self.clone(), first: first.clone(), windows: BTreeMap::new(), current }))
+    }
+}
+
+impl TableState for ReducingWindows {
+    fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
+        let times = rows.column_by_name("_time").expect("looked up when the plan was made").as_primitive::<TimestampNanosecondType>();
+        if times.null_count() > 0 {
+            return Err(run_error("window: null time in time column"));
+        }
+        let times = times.values();
+        let mut holding = vec![];
+        let mut row = 0;
+        while row < times.len() {
+            let inside = |time: i64, window: (i64, i64)| window.0 <= time && time < window.1;
+            if !inside(times[row], self.current) {
+                self.plan.shape.holding(times[row], &mut holding);
+                let Some(window) = holding.first() else {
+                    row += 1;
+                    continue;
+                };
+                self.current = *window;
+            }
+            let stop = times[row..].iter().position(|t| !inside(*t, self.current)).map_or(times.len(), |n| row + n);
+            let tallies = self.windows.entry(self.current).or_insert_with(|| vec![Tally::default(); self.plan.columns.len()]);
+            for (name, tally) in self.plan.columns.iter().zip(tallies) {
+                let column = rows.column_by_name(name).expect("looked up when the plan was made");
+                tally.update(self.plan.kind, &column.slice(row, stop - row))?;
+            }
+            row = stop;
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let plan = &self.plan;
+        let mut windows = std::mem::take(&mut self.windows);
+        // A field without a value in any window has no table in a wide frame, so it gets no empty windows either.
+        let present: Vec<bool> = (0..plan.columns.len()).map(|at| !plan.wide || windows.values().any(|t| t[at].has_values())).collect();
+        if plan.shape.create_empty {
+            for window in plan.shape.all() {
+                windows.entry(window).or_insert_with(|| vec![Tally::default(); plan.columns.len()]);
+            }
+        }
+        let count = windows.len();
+        let same = UInt64Array::from(vec![0; count]);
+        let mut columns: Vec<ArrayRef> = vec![];
+        for key in &plan.key {
+            columns.push(take(self.first.column_by_name(key).expect("a key column"), &same, None)?);
+        }
+        columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.start; count])));
+        columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.stop; count])));
+        let stamps = windows.keys().map(|(start, stop)| if plan.from_start { *start } else { *stop });
+        columns.push(Arc::new(TimestampNanosecondArray::from_iter_values(stamps)));
+        for (at, field) in plan.schema.fields()[plan.key.len() + 3..].iter().enumerate() {
+            let values = windows.values().map(|tallies| {
+                let tally = tallies[at].clone();
+                if !present[at] || (plan.wide && !plan.shape.create_empty && !tally.has_values()) {
+                    return ScalarValue::try_from(field.data_type());
+                }
+                tally.finish_rows(plan.kind, field.data_type(), plan.wide)
+            });
+            let values = values.collect::<Result<Vec<_>>>()?;
+            columns.push(if values.is_empty() { new_null_array(field.data_type(), 0) } else { ScalarValue::iter_to_array(values)? });
+        }
+        out.push(RecordBatch::try_new(plan.schema.clone(), columns)?);
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.windows.len() * (size_of::<(i64, i64)>() + self.plan.columns.len() * size_of::<Tally>())
+    }
+}
