@@ -2,5 +2,7 @@
 
 pub mod chunk;
 pub mod delete;
+pub mod files;
 pub mod manifest;
 pub mod object;
+pub mod parquet;

@@ -1,0 +1,126 @@
+//! Sorted batches of one measurement -> the bytes of one Parquet file.
+//!
+//! Key-value metadata `tidegauge.file` holds [`Footer`] as JSON, from which the manifest can be rebuilt. Time and
+//! integers are delta-packed; floats take a dictionary while few distinct values make it small, else byte-stream-split;
+//! tags take dictionaries. Row groups hold 65,536 rows, pages 8,192.
+
+use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, Result};
+use crate::storage::manifest::FileMeta;
+use arrow::array::{Array, AsArray};
+use arrow::datatypes::{Int32Type, TimestampNanosecondType};
+use arrow::record_batch::RecordBatch;
+use bytes::Bytes;
+use parquet::{
+    arrow::{ArrowWriter, arrow_writer::ArrowWriterOptions},
+    basic::{Compression, Encoding, ZstdLevel},
+    file::{
+        metadata::{KeyValue, SortingColumn},
+        properties::{WriterProperties, WriterVersion},
+    },
+    schema::types::ColumnPath,
+};
+use serde::{Deserialize, Serialize};
+use std::{collections::BTreeMap, sync::Arc};
+
+pub const FOOTER_KEY: &str = "tidegauge.file";
+pub const ROW_GROUP_ROWS: usize = 65_536;
+const PAGE_ROWS: usize = 8_192;
+
+/// What a file says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Footer {
+    pub format: u32,
+    pub bucket: BucketId,
+    pub tags: Vec<Arc<str>>,
+    pub fields: BTreeMap<Arc<str>, FieldType>,
+    /// `bytes` and `checksum` are zero here: a file cannot hold its own.
+    pub file: FileMeta,
+}
+
+pub struct FileWriter {
+    writer: ArrowWriter<Vec<u8>>,
+    footer: Footer,
+}
+
+impl FileWriter {
+    /// `meta` names the file; rows, times, keys, bytes and checksum are filled in by writing.
+    pub fn new(bucket: BucketId, schema: &MeasurementSchema, meta: FileMeta) -> Result<FileWriter> {
+        let column = |name: &str| ColumnPath::new(vec![name.to_string()]);
+        let mut properties = WriterProperties::builder()
+            .set_writer_version(WriterVersion::PARQUET_2_0)
+            .set_created_by("tidegauge".to_string())
+            .set_compression(Compression::ZSTD(ZstdLevel::try_new(3).map_err(parquet_failure)?))
+            .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+            .set_data_page_row_count_limit(PAGE_ROWS)
+            .set_write_batch_size(1024)
+            .set_sorting_columns(Some(
+                (1..=schema.tags.len() as i32)
+                    .chain([0])
+                    .map(|column_idx| SortingColumn { column_idx, descending: false, nulls_first: true })
+                    .collect(),
+            ))
+            .set_column_dictionary_enabled(column("time"), false)
+            .set_column_encoding(column("time"), Encoding::DELTA_BINARY_PACKED);
+        for tag in &schema.tags {
+            properties = properties.set_column_dictionary_page_size_limit(column(tag), 16 << 20);
+        }
+        for (name, field_type) in &schema.fields {
+            properties = match field_type {
+                FieldType::Integer | FieldType::Unsigned => properties
+                    .set_column_dictionary_enabled(column(name), false)
+                    .set_column_encoding(column(name), Encoding::DELTA_BINARY_PACKED),
+                FieldType::Float => properties
+                    .set_column_dictionary_page_size_limit(column(name), 128 << 10)
+                    .set_column_encoding(column(name), Encoding::BYTE_STREAM_SPLIT),
+                FieldType::String | FieldType::Boolean => properties,
+            };
+        }
+        // The Arrow schema is left out: readers then see tags as the strings that they are.
+        let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
+        let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.arrow_schema(), options).map_err(parquet_failure)?;
+        let meta = FileMeta { rows: 0, bytes: 0, checksum: 0, time_min: i64::MAX, time_max: i64::MIN, ..meta };
+        let footer = Footer { format: 1, bucket, tags: schema.tags.clone(), fields: schema.fields.clone(), file: meta };
+        Ok(FileWriter { writer, footer })
+    }
+
+    /// Appends rows in the layout of the schema; over all calls they are sorted by (tags, time).
+    pub fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        if batch.num_rows() == 0 {
+            return Ok(());
+        }
+        let file = &mut self.footer.file;
+        if file.rows == 0 {
+            file.key_min = key_at(batch, &self.footer.tags, 0);
+        }
+        file.key_max = key_at(batch, &self.footer.tags, batch.num_rows() - 1);
+        file.rows += batch.num_rows() as u64;
+        for &time in batch.column(0).as_primitive::<TimestampNanosecondType>().values() {
+            file.time_min = file.time_min.min(time);
+            file.time_max = file.time_max.max(time);
+        }
+        self.writer.write(batch).map_err(parquet_failure)
+    }
+
+    /// The file and what the manifest says of it.
+    pub fn finish(mut self) -> Result<(Bytes, FileMeta)> {
+        let text = serde_json::to_string(&self.footer).expect("plain data with string keys is always JSON");
+        self.writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), text));
+        let bytes = Bytes::from(self.writer.into_inner().map_err(parquet_failure)?);
+        let (length, checksum) = (bytes.len() as u64, crc32c::crc32c(&bytes));
+        Ok((bytes, FileMeta { bytes: length, checksum, ..self.footer.file }))
+    }
+}
+
+fn key_at(batch: &RecordBatch, tags: &[Arc<str>], row: usize) -> Vec<(Arc<str>, Arc<str>)> {
+    let value = |column: usize| -> Option<Arc<str>> {
+        let tag = batch.column(column).as_dictionary::<Int32Type>();
+        let code = tag.key(row)?;
+        let values = tag.values().as_string::<i32>();
+        values.is_valid(code).then(|| values.value(code).into())
+    };
+    tags.iter().enumerate().filter_map(|(i, name)| Some((name.clone(), value(i + 1)?))).collect()
+}
+
+pub fn parquet_failure(e: parquet::errors::ParquetError) -> Failure {
+    Failure::internal(format!("Parquet: {e}"))
+}
