@@ -1,3 +1,6 @@
 //! Where languages meet storage: the `Context` over snapshots, the session, and running queries with their budgets.
 
 pub mod session;
+
+pub mod provider;
+pub mod scan;

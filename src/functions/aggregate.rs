@@ -1,0 +1,5 @@
+//! A value from the rows of a group.
+
+pub mod selector;
+pub mod shape;
+pub mod spread;

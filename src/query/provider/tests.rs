@@ -1,0 +1,72 @@
+use super::*;
+use crate::clock::{ManualClock, Randomness};
+use crate::model::{BucketId, FieldType, MeasurementSchema, TimeRange};
+use crate::storage::{
+    chunk::Chunk,
+    delete::DeleteSpec,
+    files::{FileOptions, FileStore},
+    object::Store,
+};
+use arrow::{
+    array::{ArrayRef, DictionaryArray, Float64Array, TimestampNanosecondArray},
+    datatypes::Int32Type,
+    record_batch::RecordBatch,
+    util::pretty::pretty_format_batches,
+};
+use datafusion::prelude::SessionContext;
+
+fn chunk(sequence: u64, rows: &[(Option<&str>, i64, Option<f64>)]) -> Chunk {
+    let mut schema = MeasurementSchema::new("m");
+    schema.add_tag("host");
+    schema.fields.insert("v".into(), FieldType::Float);
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from_iter_values(rows.iter().map(|r| r.1))),
+        Arc::new(rows.iter().map(|r| r.0).collect::<DictionaryArray<Int32Type>>()),
+        Arc::new(Float64Array::from_iter(rows.iter().map(|r| r.2))),
+    ];
+    let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("columns fit");
+    let times = || rows.iter().map(|r| r.1);
+    let (time_min, time_max) = (times().min().expect("rows"), times().max().expect("rows"));
+    Chunk { schema: Arc::new(schema), batch, sequence, time_min, time_max }
+}
+
+async fn ask(files: &FileStore, chunks: Vec<Chunk>, floor: i64, sql: &str) -> String {
+    let bucket = BucketId::new(1).expect("not zero");
+    let snapshot = files.snapshot(bucket, "m", None, chunks, floor).expect("flushed before");
+    let context = SessionContext::new();
+    context.register_table("m", Arc::new(SnapshotTable::new(snapshot))).expect("new name");
+    let batches = context.sql(sql).await.expect("plans").collect().await.expect("runs");
+    let text = pretty_format_batches(&batches).expect("prints").to_string();
+    let rows = text.lines().skip(3).filter(|l| l.starts_with('|'));
+    rows.map(|l| l.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(",")).collect::<Vec<_>>().join(" ")
+}
+
+#[tokio::test]
+async fn files_and_buffer_merge_filter_and_survive_reopening() {
+    let bucket = BucketId::new(1).expect("not zero");
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let open = || async {
+        let store = Store::open(folder.path().to_str().expect("UTF-8")).expect("opens");
+        FileStore::open(store, FileOptions::default(), ManualClock::at(0), Randomness::seeded(1)).await.expect("opens")
+    };
+    let (files, _) = open().await;
+    let day = 86_400_000_000_000;
+    let first = chunk(1, &[(None, 5, Some(0.5)), (Some("a"), 1, Some(1.0)), (Some("a"), day + 1, Some(2.0)), (Some("b"), 1, Some(3.0))]);
+    files.flush(bucket, vec![first], 1).await.expect("flushes");
+    files.flush(bucket, vec![chunk(2, &[(Some("a"), 1, None), (Some("a"), 2, Some(7.0))])], 2).await.expect("flushes");
+    let (files, recovered) = open().await;
+    assert_eq!((recovered.buckets[0].flushed_through, recovered.buckets[0].sequence_max), (2, 2));
+    assert_eq!(files.version(bucket).expect("there").files.len(), 3, "two partitions, then one");
+    let newest = || vec![chunk(3, &[(Some("b"), 1, Some(9.0))])];
+    let rows = "select host, cast(time as bigint), v from m";
+    assert_eq!(ask(&files, newest(), i64::MIN, rows).await, format!(",5,0.5 a,1,1.0 a,2,7.0 a,{},2.0 b,1,9.0", day + 1));
+    assert_eq!(ask(&files, newest(), i64::MIN, &format!("{rows} where host = 'a' and time < '1970-01-02'")).await, "a,1,1.0 a,2,7.0");
+    assert_eq!(ask(&files, newest(), i64::MIN, &format!("{rows} where host is null or host = 'b'")).await, ",5,0.5 b,1,9.0");
+    assert_eq!(ask(&files, newest(), i64::MIN, &format!("{rows} where host != 'a'")).await, "b,1,9.0");
+    assert_eq!(ask(&files, newest(), i64::MIN, &format!("{rows} where v > 5 and host in ('a')")).await, "a,2,7.0");
+    assert_eq!(ask(&files, newest(), 2, &format!("{rows} limit 2")).await, ",5,0.5 a,2,7.0", "retention hides times before 2");
+    assert_eq!(ask(&files, newest(), i64::MIN, "select count(*) from m").await, "5");
+    let range = TimeRange::new(0, 3);
+    files.delete(bucket, DeleteSpec { range, measurement: None, tags: vec![] }, 2).await.expect("deletes");
+    assert_eq!(ask(&files, newest(), i64::MIN, rows).await, format!(",5,0.5 a,{},2.0 b,1,9.0", day + 1), "newer rows stay");
+}

@@ -1,0 +1,144 @@
+//! The scan: a snapshot's rows as a stream in storage order, (tags in name order with nulls first, time).
+
+use crate::model::{Failure, Result as StorageResult};
+use crate::storage::{
+    block::{RowFilter, SeriesFilter, SeriesRuns},
+    read::MeasurementSnapshot,
+};
+use arrow::{
+    array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array},
+    compute::SortOptions,
+    datatypes::{Int32Type, SchemaRef},
+    record_batch::RecordBatch,
+};
+use datafusion::{
+    common::tree_node::TreeNodeRecursion,
+    error::Result,
+    execution::TaskContext,
+    physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
+    physical_plan::{
+        DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
+        execution_plan::{Boundedness, EmissionType},
+        stream::RecordBatchStreamAdapter,
+    },
+};
+use std::{fmt, sync::Arc};
+
+const BATCH_ROWS: usize = 8_192;
+
+/// A condition on one tag, evaluated on the tag's dictionary.
+#[derive(Debug)]
+pub struct TagFilter {
+    pub tag: Arc<str>,
+    /// One column: the tag.
+    pub schema: SchemaRef,
+    pub test: Arc<dyn PhysicalExpr>,
+}
+
+impl SeriesFilter for TagFilter {
+    fn keep(&self, runs: &SeriesRuns) -> StorageResult<Vec<bool>> {
+        // One row per dictionary value, and a last one for series without the tag.
+        let tag = runs.tag(&self.tag);
+        let empty: ArrayRef = Arc::new(arrow::array::StringArray::from(Vec::<&str>::new()));
+        let dictionary = tag.map_or(empty, |t| t.dictionary.clone());
+        let count = dictionary.len() as i32;
+        let keys: Int32Array = (0..count).map(Some).chain([None]).collect();
+        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::try_new(keys, dictionary)?);
+        let batch = RecordBatch::try_new(self.schema.clone(), vec![column])?;
+        let answers = self.test.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).map_err(Failure::from)?;
+        let answers = answers.as_boolean_opt().ok_or_else(|| Failure::invalid("a filter on a tag is no condition"))?.clone();
+        let holds = |code: i32| {
+            let row = usize::try_from(code).unwrap_or(count as usize);
+            answers.is_valid(row) && answers.value(row)
+        };
+        Ok(match tag {
+            Some(tag) => tag.codes.iter().map(|&c| holds(c)).collect(),
+            None => vec![holds(-1); runs.len()],
+        })
+    }
+}
+
+pub struct ScanExec {
+    snapshot: Arc<MeasurementSnapshot>,
+    projection: Option<Vec<usize>>,
+    filter: RowFilter,
+    limit: Option<usize>,
+    properties: Arc<PlanProperties>,
+}
+
+impl ScanExec {
+    pub fn new(
+        snapshot: Arc<MeasurementSnapshot>,
+        projection: Option<Vec<usize>>,
+        filter: RowFilter,
+        limit: Option<usize>,
+    ) -> Result<ScanExec> {
+        let stored = snapshot.schema.arrow_schema();
+        let schema = match &projection {
+            Some(columns) => Arc::new(stored.project(columns)?),
+            None => stored,
+        };
+        // A prefix of the order holds as far as its columns are projected.
+        let names = snapshot.schema.tags.iter().map(|t| t.as_ref()).chain(["time"]);
+        let options = SortOptions { descending: false, nulls_first: true };
+        let order: Vec<PhysicalSortExpr> = names
+            .map_while(|name| schema.index_of(name).ok().map(|i| (name, i)))
+            .map(|(name, i)| PhysicalSortExpr::new(Arc::new(Column::new(name, i)), options))
+            .collect();
+        let equivalence = EquivalenceProperties::new_with_orderings(schema, (!order.is_empty()).then_some(order));
+        let partitioning = Partitioning::UnknownPartitioning(1);
+        let properties = PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
+        Ok(ScanExec { snapshot, projection, filter, limit, properties: Arc::new(properties) })
+    }
+}
+
+impl fmt::Debug for ScanExec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.fmt_as(DisplayFormatType::Default, f)
+    }
+}
+
+impl DisplayAs for ScanExec {
+    fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (min, max) = (self.filter.time_min, self.filter.time_max);
+        write!(f, "ScanExec: {:?}, time {min}..={max}, {} tag filters", self.snapshot, self.filter.series.len())?;
+        self.limit.map_or(Ok(()), |n| write!(f, ", limit {n}"))
+    }
+}
+
+impl ExecutionPlan for ScanExec {
+    fn name(&self) -> &str {
+        "ScanExec"
+    }
+
+    fn properties(&self) -> &Arc<PlanProperties> {
+        &self.properties
+    }
+
+    fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
+        vec![]
+    }
+
+    fn apply_expressions(&self, _: &mut dyn FnMut(&Arc<dyn PhysicalExpr>) -> Result<TreeNodeRecursion>) -> Result<TreeNodeRecursion> {
+        Ok(TreeNodeRecursion::Continue)
+    }
+
+    fn with_new_children(self: Arc<Self>, _: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
+        Ok(self)
+    }
+
+    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let merge = self.snapshot.read(self.projection.as_deref(), self.filter.clone(), BATCH_ROWS)?;
+        let left = self.limit.unwrap_or(usize::MAX);
+        let rows = futures::stream::try_unfold((merge, left), |(mut merge, left)| async move {
+            if left == 0 {
+                return Ok(None);
+            }
+            let Some(batch) = merge.next().await? else { return Ok(None) };
+            let batch = batch.slice(0, batch.num_rows().min(left));
+            let left = left - batch.num_rows();
+            Ok(Some((batch, (merge, left))))
+        });
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+    }
+}
