@@ -427,7 +427,10 @@ fn builtin(name: &str) -> Value {
 fn aggregate_window_fills_windows_of_tables_that_exist() {
     let every = |seconds: i64| Value::Duration(crate::model::Duration::from_nanoseconds(seconds * SECOND));
     let step = |name: &str, empty: bool| vec![("every", every(4)), ("fn", builtin(name)), ("createEmpty", Value::Bool(empty))];
-    check(&context(), vec![("aggregateWindow", step("sum", true))], expect![[r#"
+    check(
+        &context(),
+        vec![("aggregateWindow", step("sum", true))],
+        expect![[r#"
         key ["host", "_field"]
         +------+---------------------+--------+--------+
         | host | _time               | _field | _value |
@@ -447,8 +450,12 @@ fn aggregate_window_fills_windows_of_tables_that_exist() {
         | b    | 1970-01-01T00:00:08 | n      |        |
         | b    | 1970-01-01T00:00:09 | n      |        |
         +------+---------------------+--------+--------+
-    "#]]);
-    check(&context(), vec![("aggregateWindow", step("count", true))], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("aggregateWindow", step("count", true))],
+        expect![[r#"
         key ["host", "_field"]
         +------+---------------------+--------+--------+
         | host | _time               | _field | _value |
@@ -463,8 +470,12 @@ fn aggregate_window_fills_windows_of_tables_that_exist() {
         | b    | 1970-01-01T00:00:08 | n      | 0      |
         | b    | 1970-01-01T00:00:09 | n      | 0      |
         +------+---------------------+--------+--------+
-    "#]]);
-    check(&context(), vec![("aggregateWindow", step("mean", false))], expect![[r#"
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("aggregateWindow", step("mean", false))],
+        expect![[r#"
         key ["host", "_field"]
         +------+---------------------+--------+--------+
         | host | _time               | _field | _value |
@@ -473,7 +484,8 @@ fn aggregate_window_fills_windows_of_tables_that_exist() {
         | b    | 1970-01-01T00:00:04 | idle   | 2.0    |
         | b    | 1970-01-01T00:00:04 | n      | 6.0    |
         +------+---------------------+--------+--------+
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -482,7 +494,10 @@ fn windows_are_clipped_and_empty_ones_are_tables() {
     let window = ("window", vec![("every", every), ("createEmpty", Value::Bool(true))]);
     let keep = ("drop", vec![("columns", strings(&["_measurement", "_time"]))]);
     let stop = ("duplicate", vec![("column", Value::string("_stop")), ("as", Value::string("end"))]);
-    check(&context(), vec![window, ("count", vec![]), keep, stop], expect![[r#"
+    check(
+        &context(),
+        vec![window, ("count", vec![]), keep, stop],
+        expect![[r#"
         key ["host", "_field"]
         +------+--------+--------+---------------------+
         | host | _field | _value | end                 |
@@ -497,5 +512,6 @@ fn windows_are_clipped_and_empty_ones_are_tables() {
         | b    | n      | 0      | 1970-01-01T00:00:08 |
         | b    | n      | 0      | 1970-01-01T00:00:09 |
         +------+--------+--------+---------------------+
-    "#]]);
+    "#]],
+    );
 }
