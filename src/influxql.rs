@@ -2,14 +2,14 @@
 //!
 //! ```text
 //! text --parse--> ast::Query --plan_statement (one by one, in order)--> StatementPlan
-//!                                |  lower/select: sources, columns, condition, windows
-//!                                |  node/: window aggregate, series rows (fill, transformations), series limit
+//!                                |  lower/: sources, columns, condition, windows, fill and limits
 //!                                v
 //!                SeriesPlan per measurement | answer in memory | Effect
 //! ```
 //! A statement is planned when its turn comes, because an earlier one may have changed what it sees.
 
 pub mod ast;
+mod lower;
 pub mod parse;
 
 use crate::format::series::SeriesLayout;
@@ -98,6 +98,27 @@ pub fn parse(text: &str, params: Option<&str>) -> Result<Query> {
 
 /// Plans one statement. Blocks: wildcards and SHOW statements look at the database. A failure is the statement's
 /// `error`, sent in-band with status 200.
-pub fn plan_statement(_statement: &Statement, _context: &dyn Context, _defaults: &Defaults) -> Result<StatementPlan> {
-    Err(Failure::new(ErrorKind::NotImplemented, "InfluxQL statements are not supported yet"))
+pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &Defaults) -> Result<StatementPlan> {
+    let output = match statement {
+        Statement::Select(select) => Output::Plans(lower::select(select, context, defaults)?),
+        Statement::CreateDatabase { name, policy } => Output::Effect(Effect::CreateDatabase {
+            database: name.clone(),
+            policy: policy.as_ref().and_then(|p| p.name.clone()),
+            retention_ns: policy.as_ref().and_then(|p| p.duration_ns).filter(|ns| *ns != 0),
+        }),
+        Statement::DropDatabase { name } => Output::Effect(Effect::DropDatabase { database: name.clone() }),
+        other => match lower::show(other, context, defaults)? {
+            Some(rows) => Output::Rows(rows),
+            None => return Err(Failure::new(ErrorKind::NotImplemented, format!("{} is not supported yet", other.name()))),
+        },
+    };
+    let mut messages = Vec::new();
+    if defaults.read_only && statement.is_mutation() {
+        let text = format!("deprecated use of '{statement}' in a read only context, please use a POST request instead");
+        messages.push(("warning".to_string(), text));
+    }
+    Ok(StatementPlan { output, messages })
 }
+
+#[cfg(test)]
+mod tests;
