@@ -5,8 +5,11 @@ mod columns;
 mod filter;
 mod from;
 mod group;
+mod join;
 mod map;
+mod pivot;
 mod range;
+mod reductions;
 mod rows;
 mod selectors;
 mod sort;
@@ -20,7 +23,18 @@ pub fn functions() -> Vec<&'static Function> {
     [
         aggregates::FUNCTIONS,
         columns::FUNCTIONS,
-        &[&filter::FUNCTION, &from::FROM, &from::BUCKETS, &group::FUNCTION, &map::FUNCTION, &range::FUNCTION, &union::UNION],
+        &[
+            &filter::FUNCTION,
+            &from::FROM,
+            &from::BUCKETS,
+            &group::FUNCTION,
+            &join::FUNCTION,
+            &map::FUNCTION,
+            &pivot::FUNCTION,
+            &range::FUNCTION,
+            &union::UNION,
+        ],
+        reductions::FUNCTIONS,
         rows::FUNCTIONS,
         selectors::FUNCTIONS,
         sort::FUNCTIONS,

@@ -515,3 +515,158 @@ fn windows_are_clipped_and_empty_ones_are_tables() {
     "#]],
     );
 }
+
+#[test]
+fn quantiles_by_each_method() {
+    let quantile = |method: &str| vec![("q", Value::Float(0.5)), ("method", Value::string(method))];
+    check(
+        &context(),
+        vec![("quantile", quantile("estimate_tdigest"))],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 15.0   |
+        | b    | idle   | 2.0    |
+        | b    | n      | 6.0    |
+        +------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("quantile", quantile("interpolated"))],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 15.0   |
+        | b    | idle   | 2.0    |
+        | b    | n      | 6.0    |
+        +------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("quantile", quantile("exact_selector"))],
+        expect![[r#"
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:01 | a    | idle   | 10.0   |
+        | 1970-01-01T00:00:01 | b    | idle   | 1.0    |
+        +---------------------+------+--------+--------+
+        key ["host", "_field"]
+        +---------------------+------+--------+--------+
+        | _time               | host | _field | _value |
+        +---------------------+------+--------+--------+
+        | 1970-01-01T00:00:02 | b    | n      | 6      |
+        +---------------------+------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("quantile", quantile("nearest"))],
+        expect![[r#"
+        error: unknown method nearest: the methods are estimate_tdigest, exact_mean, exact_selector and interpolated
+    "#]],
+    );
+}
+
+#[test]
+fn integral_of_each_table() {
+    check(
+        &context(),
+        vec![("integral", vec![])],
+        expect![[r#"
+        key ["host", "_field"]
+        +------+--------+--------+
+        | host | _field | _value |
+        +------+--------+--------+
+        | a    | idle   | 15.0   |
+        | b    | idle   | 4.0    |
+        | b    | n      | 12.0   |
+        +------+--------+--------+
+    "#]],
+    );
+}
+
+#[test]
+fn pivot_of_fields_is_the_wide_row_and_any_other_pivot_agrees() {
+    let by_field = || vec![("rowKey", strings(&["_time"])), ("columnKey", strings(&["_field"])), ("valueColumn", Value::string("_value"))];
+    check(
+        &context(),
+        vec![("pivot", by_field())],
+        expect![[r#"
+        key ["host"]
+        +---------------------+------+------+---+
+        | _time               | host | idle | n |
+        +---------------------+------+------+---+
+        | 1970-01-01T00:00:01 | a    | 10.0 |   |
+        | 1970-01-01T00:00:02 | a    | 20.0 |   |
+        | 1970-01-01T00:00:01 | b    | 1.0  | 5 |
+        | 1970-01-01T00:00:02 | b    |      | 6 |
+        | 1970-01-01T00:00:03 | b    | 3.0  | 7 |
+        +---------------------+------+------+---+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![("sort", vec![("columns", strings(&["_time"]))]), ("pivot", by_field())],
+        expect![[r#"
+        key ["host"]
+        +------+---------------------+------+---+
+        | host | _time               | idle | n |
+        +------+---------------------+------+---+
+        | a    | 1970-01-01T00:00:01 | 10.0 |   |
+        | a    | 1970-01-01T00:00:02 | 20.0 |   |
+        | b    | 1970-01-01T00:00:01 | 1.0  | 5 |
+        | b    | 1970-01-01T00:00:03 | 3.0  | 7 |
+        | b    | 1970-01-01T00:00:02 |      | 6 |
+        +------+---------------------+------+---+
+    "#]],
+    );
+    let by_host =
+        vec![("rowKey", strings(&["_time"])), ("columnKey", strings(&["host", "_field"])), ("valueColumn", Value::string("_value"))];
+    check(
+        &context(),
+        vec![("pivot", by_host)],
+        expect![[r#"
+        key []
+        +---------------------+--------+--------+-----+
+        | _time               | a_idle | b_idle | b_n |
+        +---------------------+--------+--------+-----+
+        | 1970-01-01T00:00:01 | 10.0   | 1.0    | 5   |
+        | 1970-01-01T00:00:02 | 20.0   |        | 6   |
+        | 1970-01-01T00:00:03 |        | 3.0    | 7   |
+        +---------------------+--------+--------+-----+
+    "#]],
+    );
+}
+
+#[test]
+fn join_is_inner_and_renames_shared_columns() {
+    let context = context();
+    let frame = |values: Vec<(i64, &str)>| {
+        let k: ArrayRef = Arc::new(Int64Array::from(values.iter().map(|v| v.0).collect::<Vec<_>>()));
+        let v: ArrayRef = Arc::new(StringArray::from(values.iter().map(|v| v.1).collect::<Vec<_>>()));
+        let frame = Frame::of(RecordBatch::try_from_iter([("k", k), ("v", v)]).expect("valid"), vec![]).expect("frame");
+        Value::Stream(Arc::new(TableStream::new(vec![frame], None)))
+    };
+    let tables = [("a".into(), frame(vec![(2, "x"), (1, "y"), (3, "z")])), ("b".into(), frame(vec![(1, "p"), (2, "q"), (2, "r")]))];
+    let tables = Value::Record(Arc::new(tables.into_iter().collect()));
+    let value = call(&context, "join", vec![("tables", tables), ("on", strings(&["k"]))]).expect("join");
+    expect![[r#"
+        key []
+        +---+-----+-----+
+        | k | v_a | v_b |
+        +---+-----+-----+
+        | 1 | y   | p   |
+        | 2 | x   | q   |
+        | 2 | x   | r   |
+        +---+-----+-----+
+    "#]]
+    .assert_eq(&print(&context, &value));
+}
