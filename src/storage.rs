@@ -3,6 +3,8 @@
 pub mod chunk;
 pub mod delete;
 pub mod files;
+pub mod fs;
 pub mod manifest;
 pub mod object;
 pub mod parquet;
+pub mod wal;

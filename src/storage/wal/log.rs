@@ -1,0 +1,315 @@
+//! Appending with group commit: one thread writes whatever has queued up, syncs once, and answers everybody.
+
+use super::{frame, replay::Replayed};
+use crate::{
+    model::{BucketId, ErrorKind, Failure, Result},
+    storage::fs::{FileSystem, LogFile},
+};
+use parking_lot::Mutex;
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+};
+use tokio::sync::oneshot;
+
+#[derive(Debug, Clone)]
+pub struct LogOptions {
+    /// A segment that has grown past this is followed by a new one.
+    pub segment_bytes: usize,
+}
+
+impl Default for LogOptions {
+    fn default() -> LogOptions {
+        LogOptions { segment_bytes: 32 << 20 }
+    }
+}
+
+/// The open log. Dropping it ends its thread after what was queued has been written.
+pub struct Log {
+    /// `None` once closed.
+    queue: Mutex<Option<mpsc::Sender<Append>>>,
+    segments: Arc<Segments>,
+    thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+struct Append {
+    frame: Vec<u8>,
+    /// Called with the sequence in order of sequences, before the record is on disk.
+    begun: Box<dyn FnOnce(u64) + Send>,
+    done: oneshot::Sender<Result<u64>>,
+}
+
+struct Segments {
+    files: Arc<dyn FileSystem>,
+    /// Finished segments and the highest sequence in each, oldest first.
+    finished: Mutex<Vec<(String, u64)>>,
+}
+
+impl Log {
+    /// Goes on behind what was replayed.
+    pub fn open(files: Arc<dyn FileSystem>, replayed: &Replayed, options: LogOptions) -> io::Result<Log> {
+        let segments = Arc::new(Segments { files, finished: Mutex::new(replayed.segments.clone()) });
+        let (queue, appends) = mpsc::channel();
+        let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence };
+        let thread = thread::Builder::new().name("log".into()).spawn(move || writer.run(&appends))?;
+        Ok(Log { queue: Mutex::new(Some(queue)), segments, thread: Mutex::new(Some(thread)) })
+    }
+
+    /// Durable when it returns; the record's sequence. `begun` is told the sequence first, in rising order, also of
+    /// records that then fail. A failure leaves it open whether the record will be found by a later replay.
+    pub async fn append(
+        &self,
+        bucket: BucketId,
+        unit_ns: i64,
+        now: i64,
+        text: &[u8],
+        begun: impl FnOnce(u64) + Send + 'static,
+    ) -> Result<u64> {
+        let frame = frame::encode(bucket, unit_ns, now, text);
+        let (done, answer) = oneshot::channel();
+        let closed = || Failure::new(ErrorKind::Unavailable, "the write-ahead log is closed: the server is shutting down");
+        {
+            let queue = self.queue.lock();
+            let append = Append { frame, begun: Box::new(begun), done };
+            queue.as_ref().ok_or_else(closed)?.send(append).map_err(|_| closed())?;
+        }
+        answer.await.map_err(|_| closed())?
+    }
+
+    /// Forgets segments whose records are all of `sequence` or below. A segment that cannot be removed is tried again next time.
+    pub fn trim(&self, sequence: u64) {
+        self.segments.finished.lock().retain(|(name, last)| *last > sequence || self.segments.files.remove(name).is_err());
+    }
+
+    /// Segments that a restart would replay, the one being written not counted.
+    pub fn finished_segments(&self) -> usize {
+        self.segments.finished.lock().len()
+    }
+
+    /// Writes what is queued and ends.
+    pub fn close(&self) {
+        self.queue.lock().take();
+        if let Some(thread) = self.thread.lock().take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+struct Writer {
+    segments: Arc<Segments>,
+    options: LogOptions,
+    open: Option<Open>,
+    /// The last one given out.
+    sequence: u64,
+}
+
+struct Open {
+    name: String,
+    file: Box<dyn LogFile>,
+    bytes: usize,
+}
+
+impl Writer {
+    fn run(&mut self, appends: &mpsc::Receiver<Append>) {
+        while let Ok(first) = appends.recv() {
+            let mut group = vec![first];
+            group.extend(appends.try_iter());
+            let mut waiting = Vec::with_capacity(group.len());
+            let mut frames = Vec::with_capacity(group.len());
+            for append in group {
+                self.sequence += 1;
+                (append.begun)(self.sequence);
+                waiting.push((self.sequence, append.done));
+                frames.push(append.frame);
+            }
+            let outcome = self.write(&mut frames, waiting[0].0);
+            for (sequence, done) in waiting {
+                // A writer that has gone away no longer wants to know.
+                let _ = done.send(match &outcome {
+                    Ok(()) => Ok(sequence),
+                    Err(e) => Err(refused(e)),
+                });
+            }
+        }
+        self.finish();
+    }
+
+    fn write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
+        let result = self.try_write(frames, first_sequence);
+        let full = self.open.as_ref().is_some_and(|open| open.bytes >= self.options.segment_bytes);
+        if result.is_err() || full {
+            self.finish();
+        }
+        result
+    }
+
+    fn try_write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
+        let open = match &mut self.open {
+            Some(open) => open,
+            none => {
+                let name = format!("{first_sequence:016x}.wal");
+                let file = self.segments.files.create(&name)?;
+                none.insert(Open { name, file, bytes: 0 })
+            }
+        };
+        for (sequence, frame) in (first_sequence..).zip(frames) {
+            frame::seal(frame, sequence);
+            open.file.append(frame)?;
+            open.bytes += frame.len();
+        }
+        open.file.sync()
+    }
+
+    /// The segment in hand takes no more records.
+    fn finish(&mut self) {
+        if let Some(open) = self.open.take() {
+            self.segments.finished.lock().push((open.name, self.sequence));
+        }
+    }
+}
+
+/// Not 507: Telegraf keeps and retries on 503.
+fn refused(error: &io::Error) -> Failure {
+    let cause = match error.kind() {
+        io::ErrorKind::StorageFull => "the disk is full".to_string(),
+        _ => error.to_string(),
+    };
+    Failure::new(ErrorKind::Unavailable, format!("the write could not be made durable and is not acknowledged: {cause}")).retry_after(10)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::storage::{
+        fs::faulty::FaultyDisk,
+        wal::{Record, replay},
+    };
+
+    fn bucket() -> BucketId {
+        BucketId::new(7).expect("not zero")
+    }
+
+    fn open(disk: &FaultyDisk, segment_bytes: usize) -> (Log, Vec<Record>, Replayed) {
+        let mut records = vec![];
+        let replayed = replay(disk, |r| records.push(r)).expect("the disk can be read");
+        (Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes }).expect("a thread"), records, replayed)
+    }
+
+    async fn append(log: &Log, text: &str) -> Result<u64> {
+        log.append(bucket(), 1, 5, text.as_bytes(), |_| ()).await
+    }
+
+    fn texts(records: &[Record]) -> Vec<&str> {
+        records.iter().map(|r| std::str::from_utf8(&r.text).expect("text")).collect()
+    }
+
+    #[tokio::test]
+    async fn an_acknowledged_record_survives_a_power_loss_at_every_call() {
+        for calls in 0..40 {
+            for seed in 0..5 {
+                let disk = FaultyDisk::default();
+                disk.fail_after(calls);
+                let (log, _, _) = open(&disk, 200);
+                let mut acknowledged = vec![];
+                for i in 0..8 {
+                    let text = format!("m f={i} {i}");
+                    if append(&log, &text).await.is_ok() {
+                        acknowledged.push(text);
+                    }
+                }
+                drop(log);
+                let (_, records, replayed) = open(&disk.crash(seed), 200);
+                let found = texts(&records);
+                assert!(
+                    acknowledged.iter().all(|a| found.contains(&a.as_str())),
+                    "call {calls}, seed {seed}: {acknowledged:?} in {found:?}"
+                );
+                assert!(records.windows(2).all(|w| w[0].sequence < w[1].sequence), "call {calls}: sequences rise");
+                assert_eq!(replayed.damage, vec![], "call {calls}, seed {seed}: a torn end is no damage");
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn a_full_disk_refuses_and_resumes_without_a_restart() {
+        let disk = FaultyDisk::default();
+        let (log, _, _) = open(&disk, 1 << 20);
+        append(&log, "m f=1 1").await.expect("there is room");
+        disk.room(Some(30));
+        let refused = append(&log, "m f=2 2").await.expect_err("30 bytes are not enough");
+        assert_eq!((refused.kind, refused.retry_after_s), (ErrorKind::Unavailable, Some(10)));
+        assert!(refused.message.contains("the disk is full"), "{refused}");
+        disk.room(None);
+        append(&log, "m f=3 3").await.expect("there is room again");
+        drop(log);
+        let (_, records, replayed) = open(&disk, 1 << 20);
+        assert_eq!(texts(&records), ["m f=1 1", "m f=3 3"]);
+        assert_eq!(replayed.damage, vec![]);
+    }
+
+    #[tokio::test]
+    async fn a_flipped_bit_costs_one_record_and_is_told() {
+        let disk = FaultyDisk::default();
+        let (log, _, _) = open(&disk, 1 << 20);
+        for i in 0..3 {
+            append(&log, &format!("m f={i} {i}")).await.expect("a good disk");
+        }
+        drop(log);
+        let name = disk.list().expect("a list").remove(0);
+        let clean = disk.read(&name).expect("bytes");
+        let record = clean.len() / 3;
+        for at in record..2 * record {
+            disk.damage(&name, |bytes| bytes[at] ^= 1);
+            let (_, records, replayed) = open(&disk, 1 << 20);
+            assert_eq!(texts(&records), ["m f=0 0", "m f=2 2"], "byte {at}");
+            assert_eq!(replayed.damage, vec![Damage { segment: name.clone(), bytes: record..2 * record }], "byte {at}");
+            disk.damage(&name, |bytes| bytes[at] ^= 1);
+        }
+    }
+
+    use crate::storage::wal::Damage;
+
+    #[tokio::test]
+    async fn trimming_removes_whole_segments_and_sequences_go_on() {
+        let disk = FaultyDisk::default();
+        let (log, _, _) = open(&disk, 1);
+        let mut last = 0;
+        for i in 0..4 {
+            last = append(&log, &format!("m f={i} {i}")).await.expect("a good disk");
+        }
+        log.trim(2);
+        drop(log);
+        let (log, records, _) = open(&disk, 1);
+        assert_eq!(texts(&records), ["m f=2 2", "m f=3 3"]);
+        assert!(append(&log, "m f=9 9").await.expect("a good disk") > last);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn many_writers_share_syncs_and_each_gets_its_own_sequence() {
+        let disk = FaultyDisk::default();
+        let (log, _, _) = open(&disk, 10_000);
+        let log = Arc::new(log);
+        let writers: Vec<_> = (0..50)
+            .map(|i| {
+                let log = log.clone();
+                tokio::spawn(async move { append(&log, &format!("m f={i} {i}")).await })
+            })
+            .collect();
+        let mut sequences = vec![];
+        for writer in writers {
+            sequences.push(writer.await.expect("no panic").expect("a good disk"));
+        }
+        sequences.sort_unstable();
+        sequences.dedup();
+        assert_eq!(sequences.len(), 50);
+        log.close();
+        assert_eq!(open(&disk, 10_000).1.len(), 50);
+    }
+}
