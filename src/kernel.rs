@@ -30,6 +30,9 @@ pub mod skew;
 pub mod spread;
 pub mod tdigest;
 pub mod variance;
+// Forecasts.
+pub mod holt_winters;
+pub mod nelder_mead;
 // Time windows.
 pub mod time_window;
 

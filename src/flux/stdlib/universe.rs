@@ -3,6 +3,7 @@
 mod aggregates;
 mod columns;
 mod filter;
+mod find;
 mod from;
 mod group;
 mod join;
@@ -23,6 +24,7 @@ pub fn functions() -> Vec<&'static Function> {
     [
         aggregates::FUNCTIONS,
         columns::FUNCTIONS,
+        find::FUNCTIONS,
         &[
             &filter::FUNCTION,
             &from::FROM,

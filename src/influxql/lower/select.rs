@@ -278,8 +278,8 @@ fn call(function: &str, name: &str, field: FieldType, time: bool) -> Result<df::
     let float = df::cast(value.clone(), DataType::Float64);
     let picked = if time { col(TIME_COLUMN) } else { value.clone() };
     let pick = |order: Vec<df::expr::Sort>| -> Result<df::Expr> {
-        let chosen = agg::first_value(picked.clone(), order);
-        Ok(chosen.filter(value.clone().is_not_null()).build()?)
+        let chosen = agg::first_value(picked.clone(), vec![]);
+        Ok(chosen.filter(value.clone().is_not_null()).order_by(order).build()?)
     };
     let by = |e: &df::Expr, ascending: bool| e.clone().sort(ascending, false);
     let at = col(TIME_COLUMN);

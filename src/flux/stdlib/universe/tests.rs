@@ -670,3 +670,19 @@ fn join_is_inner_and_renames_shared_columns() {
     "#]]
     .assert_eq(&print(&context, &value));
 }
+
+#[test]
+fn values_out_of_a_found_table() {
+    let context = context();
+    let v: ArrayRef = Arc::new(Int64Array::from(vec![Some(7), None]));
+    let batch = RecordBatch::try_from_iter([("v", v)]).expect("valid");
+    let table = || Value::Table(Arc::new(crate::flux::eval::value::FoundTable { key: vec![], batch: batch.clone() }));
+    let get = |name: &str, argument: (&str, Value)| match call(&context, name, vec![("table", table()), argument]) {
+        Ok(value) => format!("{value:?}"),
+        Err(e) => e.to_string(),
+    };
+    assert_eq!(get("getColumn", ("column", Value::string("v"))), "Array([Int(7), Null])");
+    assert_eq!(get("getRecord", ("idx", Value::Int(0))), r#"Record({"v": Int(7)})"#);
+    assert_eq!(get("getRecord", ("idx", Value::Int(2))), "index out of bounds: 2");
+    assert_eq!(get("getColumn", ("column", Value::string("x"))), "cannot find column x");
+}
