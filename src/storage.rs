@@ -1,6 +1,12 @@
 //! Bytes at rest. Storage has never heard of a query language, of users, or of HTTP.
+//!
+//! ```text
+//! write: lines -> stage -> log (synced) -> buffer -> acknowledged        flush: buffer -> Parquet -> manifest -> log trimmed
+//! read:  chunks of the buffer + files of the manifest version -> merge   open:  manifest, then the log behind it
+//! ```
 
 pub mod block;
+pub mod buffer;
 pub mod chunk;
 pub mod delete;
 pub mod files;
@@ -8,6 +14,226 @@ pub mod fs;
 pub mod manifest;
 pub mod merge;
 pub mod object;
+pub mod open;
 pub mod parquet;
 pub mod read;
 pub mod wal;
+pub mod write;
+
+pub use open::{BufferedDamage, StorageOptions};
+pub use write::{BadLines, WriteReport, WriteRequest};
+
+use crate::model::{BucketId, MeasurementSchema, Result, Timestamp};
+use buffer::{StagedTable, Table, table::View};
+use chunk::Chunk;
+use delete::DeleteSpec;
+use files::FileStore;
+use parking_lot::{Mutex, RwLock};
+use read::MeasurementSnapshot;
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+/// The one handle on stored rows; clones share it.
+#[derive(Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    options: StorageOptions,
+    files: FileStore,
+    log: wal::Log,
+    /// Every measurement that ever had rows, with what is buffered and not yet in files.
+    schemas: RwLock<HashMap<BucketId, Schemas>>,
+    buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
+    in_flight: Mutex<InFlight>,
+    /// Bytes of rows that are in no file.
+    buffered: AtomicUsize,
+    flushing: tokio::sync::Mutex<()>,
+    flush_wanted: tokio::sync::Notify,
+    damage: Vec<BufferedDamage>,
+}
+
+type Schemas = HashMap<Arc<str>, Arc<MeasurementSchema>>;
+
+/// The buffered rows of a bucket.
+#[derive(Default)]
+struct Bucket {
+    tables: Mutex<Tables>,
+}
+
+#[derive(Default)]
+struct Tables {
+    active: HashMap<Arc<str>, Table>,
+    /// What a flush is making files of; visible until its manifest commit. A failed flush leaves it for the next one.
+    frozen: Vec<(Arc<str>, Table)>,
+}
+
+/// Sequences that the log has given out and whose rows are not yet visible.
+#[derive(Default)]
+struct InFlight {
+    open: BTreeSet<u64>,
+    last: u64,
+}
+
+impl InFlight {
+    fn begin(&mut self, sequence: u64) {
+        self.open.insert(sequence);
+        self.last = self.last.max(sequence);
+    }
+
+    fn end(&mut self, sequence: u64) {
+        self.open.remove(&sequence);
+    }
+
+    /// Every record up to here is in the buffer, or failed.
+    fn settled(&self) -> u64 {
+        self.open.first().map_or(self.last, |first| first - 1)
+    }
+}
+
+impl Storage {
+    pub fn options(&self) -> &StorageOptions {
+        &self.inner.options
+    }
+
+    pub fn files(&self) -> &FileStore {
+        &self.inner.files
+    }
+
+    /// What the log could not read back when the store was opened.
+    pub fn damage(&self) -> &[BufferedDamage] {
+        &self.inner.damage
+    }
+
+    pub fn buffered_bytes(&self) -> usize {
+        self.inner.buffered.load(Ordering::Relaxed)
+    }
+
+    pub fn schema(&self, bucket: BucketId, measurement: &str) -> Option<Arc<MeasurementSchema>> {
+        self.inner.schemas.read().get(&bucket)?.get(measurement).cloned()
+    }
+
+    /// In name order.
+    pub fn schemas(&self, bucket: BucketId) -> Vec<Arc<MeasurementSchema>> {
+        let mut all: Vec<_> = self.inner.schemas.read().get(&bucket).map(|s| s.values().cloned().collect()).unwrap_or_default();
+        all.sort_by(|a, b| a.measurement.cmp(&b.measurement));
+        all
+    }
+
+    /// The rows of one measurement as of now; rows before `floor` are hidden. `None` when it never had any.
+    pub fn snapshot(&self, bucket: BucketId, measurement: &str, floor: Option<Timestamp>) -> Option<MeasurementSnapshot> {
+        let schema = self.schema(bucket, measurement)?;
+        // The buffer first: a flush in between shows rows twice, which merge into one, and never hides them.
+        let chunks = self.chunks(bucket, measurement).iter().map(|chunk| Chunk::clone(chunk)).collect();
+        self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN))
+    }
+
+    /// Buffered rows, sorted, oldest first.
+    pub fn chunks(&self, bucket: BucketId, measurement: &str) -> Vec<Arc<Chunk>> {
+        let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return vec![] };
+        let (frozen, active) = {
+            let tables = entry.tables.lock();
+            let frozen: Vec<View> = tables.frozen.iter().filter(|(m, _)| m.as_ref() == measurement).map(|(_, t)| t.view()).collect();
+            (frozen, tables.active.get(measurement).map(Table::view))
+        };
+        // The schema after the rows: it has every tag and field of theirs.
+        let Some(schema) = self.schema(bucket, measurement) else { return vec![] };
+        let mut chunks: Vec<Arc<Chunk>> = frozen.into_iter().flat_map(|mut view| view.chunks(&schema)).collect();
+        if let Some(mut view) = active {
+            chunks.extend(view.chunks(&schema));
+            if let Some(table) = entry.tables.lock().active.get_mut(measurement) {
+                table.remember(&view);
+            }
+        }
+        chunks
+    }
+
+    /// Hides matching rows that were acknowledged before the call; durable when it returns.
+    pub async fn delete(&self, bucket: BucketId, spec: DeleteSpec) -> Result<()> {
+        // What is deleted must be in files: a chunk holds rows of one side of a delete only.
+        self.flush().await?;
+        let sequence = self.inner.in_flight.lock().settled();
+        self.inner.files.delete(bucket, spec, sequence).await
+    }
+
+    /// Forgets a bucket's rows; its identifier must not be used again.
+    pub async fn drop_bucket(&self, bucket: BucketId) -> Result<()> {
+        let _no_flush = self.inner.flushing.lock().await;
+        if let Some(entry) = self.inner.buckets.write().remove(&bucket) {
+            let tables = entry.tables.lock();
+            let bytes = tables.active.values().chain(tables.frozen.iter().map(|(_, t)| t)).map(Table::bytes).sum();
+            self.inner.buffered.fetch_sub(bytes, Ordering::Relaxed);
+        }
+        self.inner.schemas.write().remove(&bucket);
+        self.inner.files.drop_bucket(bucket).await
+    }
+
+    /// Wakes the background flush.
+    pub fn flush_soon(&self) {
+        self.inner.flush_wanted.notify_one();
+    }
+
+    /// Flushes when the buffer is large or old, until the returned job is aborted.
+    pub fn spawn_flushing(&self) -> tokio::task::JoinHandle<()> {
+        let storage = self.clone();
+        tokio::spawn(async move {
+            loop {
+                let _ = tokio::time::timeout(storage.options().flush_interval, storage.inner.flush_wanted.notified()).await;
+                if storage.buffered_bytes() > 0
+                    && let Err(failure) = storage.flush().await
+                {
+                    tracing::error!(%failure, "flush failed; the rows stay in the log and the buffer, and the next flush tries again");
+                    tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+                }
+            }
+        })
+    }
+
+    /// Flushes and ends the log. Later writes are refused.
+    pub async fn close(&self) -> Result<()> {
+        let flushed = self.flush().await;
+        let log = self.clone();
+        let _ = tokio::task::spawn_blocking(move || log.inner.log.close()).await;
+        flushed
+    }
+
+    fn apply(&self, bucket: BucketId, sequence: u64, staged: Vec<StagedTable>) {
+        let entry = self.inner.buckets.write().entry(bucket).or_default().clone();
+        let mut tables = entry.tables.lock();
+        let mut bytes = 0;
+        for table in staged {
+            bytes += tables.active.entry(table.measurement.clone()).or_default().append(sequence, table);
+        }
+        self.inner.buffered.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Bucket {
+    /// Sets rows up to `sequence` apart for a flush and gives a view of all that is set apart.
+    fn freeze(&self, sequence: u64) -> Vec<(Arc<str>, View)> {
+        let mut tables = self.tables.lock();
+        let Tables { active, frozen } = &mut *tables;
+        for (measurement, table) in active.iter_mut() {
+            let cut = table.split_through(sequence);
+            if !cut.is_empty() {
+                frozen.push((measurement.clone(), cut));
+            }
+        }
+        active.retain(|_, table| !table.is_empty());
+        frozen.iter().map(|(m, t)| (m.clone(), t.view())).collect()
+    }
+
+    /// The frozen rows are in files now. The bytes they took.
+    fn thaw(&self) -> usize {
+        std::mem::take(&mut self.tables.lock().frozen).iter().map(|(_, t)| t.bytes()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -37,6 +37,14 @@ pub fn parse_series(raw: &str) -> Result<SeriesKey<'_>, Cow<'static, str>> {
     Ok(SeriesKey { measurement, tags })
 }
 
+/// Reads back what [`push_series_tags`](super::write::push_series_tags) wrote.
+pub fn series_tags(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    split_unescaped(text, b',').filter(|part| !part.is_empty()).map(|part| {
+        let mut pair = split_unescaped(part, b'=');
+        (escape::key(pair.next().unwrap_or("")), escape::key(pair.next().unwrap_or("")))
+    })
+}
+
 /// Pieces of `text` between separators that no backslash stands in front of.
 fn split_unescaped(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     let mut rest = Some(text);

@@ -19,9 +19,7 @@ pub fn write_point<'a>(
     for (key, value) in tags {
         if !value.is_empty() {
             out.push(',');
-            push_escaped(out, key, &[',', ' ', '=']);
-            out.push('=');
-            push_escaped(out, value, &[',', ' ', '=']);
+            push_tag(out, key, value);
         }
     }
     let mut separator = ' ';
@@ -56,4 +54,20 @@ pub fn write_point<'a>(
     }
     out.push('\n');
     true
+}
+
+/// Appends `key=value,key=value` in the given order.
+pub fn push_series_tags<'a>(out: &mut String, tags: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    for (i, (key, value)) in tags.into_iter().enumerate() {
+        if i > 0 {
+            out.push(',');
+        }
+        push_tag(out, key, value);
+    }
+}
+
+fn push_tag(out: &mut String, key: &str, value: &str) {
+    push_escaped(out, key, &[',', ' ', '=']);
+    out.push('=');
+    push_escaped(out, value, &[',', ' ', '=']);
 }

@@ -32,6 +32,12 @@ impl Precision {
         }
     }
 
+    /// The precision of this length; `None` when no precision has it.
+    pub fn of_nanoseconds(unit_ns: i64) -> Option<Precision> {
+        use Precision::*;
+        [Nanosecond, Microsecond, Millisecond, Second, Minute, Hour].into_iter().find(|p| p.nanoseconds() == unit_ns)
+    }
+
     /// `precision=` of `/api/v2/write`: `ns us ms s`, empty for the default.
     pub fn parse_v2(text: &str) -> Result<Precision> {
         Ok(match text {

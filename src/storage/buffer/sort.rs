@@ -1,0 +1,146 @@
+//! Parts to one sorted chunk: series are ranked once, rows are dealt out by rank, and only series whose rows came
+//! out of order are sorted by time. Equal rows are merged field by field, the last write wins.
+
+use super::table::Part;
+use crate::{
+    line_protocol::series::series_tags,
+    model::{MeasurementSchema, Timestamp},
+    storage::chunk::Chunk,
+};
+use ahash::AHashMap;
+use arrow::{
+    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, TimestampNanosecondArray, UInt32Array, new_null_array},
+    compute::{concat, take},
+    record_batch::RecordBatch,
+};
+use std::{borrow::Cow, sync::Arc};
+
+/// All rows of `parts` (in order of sequence, at least one row). `schema` has every tag and field of the rows.
+pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &[Arc<Part>]) -> Chunk {
+    let series: Vec<u32> = parts.iter().flat_map(|p| p.series.iter().copied()).collect();
+    let times: Vec<Timestamp> = parts.iter().flat_map(|p| p.times.iter().copied()).collect();
+    let ranked = Ranked::new(schema, keys, &series);
+    let order = order_rows(&ranked.rank_of, ranked.tags.len(), &series, &times);
+    let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
+
+    // The last of each group of equal rows stands for the group; `starts` are where groups begin in `order`.
+    let has_duplicates = order.windows(2).any(|w| equal(w[0], w[1]));
+    let (kept, starts): (Vec<u32>, Vec<usize>) = if has_duplicates {
+        let starts: Vec<usize> = (0..order.len()).filter(|&i| i == 0 || !equal(order[i - 1], order[i])).collect();
+        let ends = starts.iter().skip(1).copied().chain([order.len()]);
+        (ends.map(|end| order[end - 1]).collect(), starts)
+    } else {
+        (order.clone(), vec![])
+    };
+
+    let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampNanosecondArray::from_iter_values(kept.iter().map(|&r| times[r as usize])))];
+    for tag in 0..schema.tags.len() {
+        columns.push(ranked.tag_column(tag, kept.iter().map(|&r| ranked.rank_of[series[r as usize] as usize])));
+    }
+    let all = UInt32Array::from(kept);
+    for (name, field_type) in &schema.fields {
+        let pieces: Vec<ArrayRef> = parts
+            .iter()
+            .map(|part| match part.columns.iter().find(|(n, _, _)| n == name) {
+                Some((_, _, array)) => array.clone(),
+                None => new_null_array(&field_type.arrow(), part.times.len()),
+            })
+            .collect();
+        let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
+        let flat = concat(&pieces).expect("a field has one type in all parts");
+        let rows = if has_duplicates && flat.null_count() > 0 { last_present(&order, &starts, flat.as_ref()) } else { all.clone() };
+        columns.push(take(&flat, &rows, None).expect("row numbers are within the array"));
+    }
+    let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("the columns were made to the schema");
+    Chunk {
+        schema: schema.clone(),
+        batch,
+        sequence: parts.iter().map(|p| p.sequence).max().unwrap_or(0),
+        time_min: times.iter().copied().min().unwrap_or(0),
+        time_max: times.iter().copied().max().unwrap_or(0),
+    }
+}
+
+/// Per group of equal rows, the last row that has a value here (or the last row, when none has).
+fn last_present(order: &[u32], starts: &[usize], column: &dyn Array) -> UInt32Array {
+    let ends = starts.iter().skip(1).copied().chain([order.len()]);
+    UInt32Array::from_iter_values(starts.iter().zip(ends).map(|(&start, end)| {
+        let present = order[start..end].iter().rev().find(|&&row| column.is_valid(row as usize));
+        present.copied().unwrap_or(order[end - 1])
+    }))
+}
+
+/// Rows by (rank of series, time, arrival).
+fn order_rows(rank_of: &[u32], rank_count: usize, series: &[u32], times: &[Timestamp]) -> Vec<u32> {
+    let mut starts = vec![0usize; rank_count + 1];
+    for &s in series {
+        starts[rank_of[s as usize] as usize + 1] += 1;
+    }
+    for rank in 0..rank_count {
+        starts[rank + 1] += starts[rank];
+    }
+    let mut next = starts.clone();
+    let mut order = vec![0u32; series.len()];
+    for (row, &s) in series.iter().enumerate() {
+        let at = &mut next[rank_of[s as usize] as usize];
+        order[*at] = row as u32;
+        *at += 1;
+    }
+    for bounds in starts.windows(2) {
+        let rows = &mut order[bounds[0]..bounds[1]];
+        if !rows.is_sorted_by_key(|&row| times[row as usize]) {
+            rows.sort_by_key(|&row| times[row as usize]);
+        }
+    }
+    order
+}
+
+/// The series that have rows, in order of their tags (nulls first).
+struct Ranked<'a> {
+    /// By place in the table's keys; meaningless for series without rows.
+    rank_of: Vec<u32>,
+    /// By rank: a value or nothing for each tag of the schema.
+    tags: Vec<Vec<Option<Cow<'a, str>>>>,
+}
+
+impl<'a> Ranked<'a> {
+    fn new(schema: &MeasurementSchema, keys: &'a [Arc<str>], series: &[u32]) -> Ranked<'a> {
+        let mut used = vec![false; keys.len()];
+        series.iter().for_each(|&s| used[s as usize] = true);
+        let mut ranked: Vec<(u32, Vec<Option<Cow<'a, str>>>)> = (0..keys.len() as u32)
+            .filter(|&place| used[place as usize])
+            .map(|place| {
+                let mut tags = vec![None; schema.tags.len()];
+                for (key, value) in series_tags(&keys[place as usize]) {
+                    if let Ok(at) = schema.tags.binary_search_by(|t| t.as_ref().cmp(key.as_ref())) {
+                        tags[at] = Some(value);
+                    }
+                }
+                (place, tags)
+            })
+            .collect();
+        ranked.sort_by(|a, b| a.1.cmp(&b.1));
+        let mut rank_of = vec![0; keys.len()];
+        ranked.iter().enumerate().for_each(|(rank, (place, _))| rank_of[*place as usize] = rank as u32);
+        Ranked { rank_of, tags: ranked.into_iter().map(|(_, tags)| tags).collect() }
+    }
+
+    /// The column of one tag for rows given by the ranks of their series.
+    fn tag_column(&self, tag: usize, ranks: impl Iterator<Item = u32>) -> ArrayRef {
+        let mut codes: AHashMap<&str, i32> = AHashMap::new();
+        let mut values: Vec<&str> = vec![];
+        let code_of: Vec<Option<i32>> = self
+            .tags
+            .iter()
+            .map(|tags| {
+                let value = tags[tag].as_deref()?;
+                Some(*codes.entry(value).or_insert_with(|| {
+                    values.push(value);
+                    values.len() as i32 - 1
+                }))
+            })
+            .collect();
+        let keys: Int32Array = ranks.map(|rank| code_of[rank as usize]).collect();
+        Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(values))))
+    }
+}

@@ -1,0 +1,128 @@
+//! Opening a store: the manifests say what is in files, the log has the rest.
+
+use super::{
+    InFlight, Inner, Schemas, Storage,
+    buffer::stage,
+    files::{FileOptions, FileStore},
+    fs::FileSystem,
+    object::Store,
+    wal::{self, LogOptions},
+};
+use crate::{
+    clock::{Clock, Randomness},
+    model::{BucketId, Precision, Result},
+};
+use parking_lot::{Mutex, RwLock};
+use std::{
+    collections::HashMap,
+    sync::{Arc, atomic::AtomicUsize},
+    time::Duration,
+};
+
+#[derive(Debug, Clone)]
+pub struct StorageOptions {
+    /// Buffered bytes past which a flush begins.
+    pub flush_bytes: usize,
+    /// Rows are in files after about this long.
+    pub flush_interval: Duration,
+    /// Buffered bytes past which writes are refused until a flush has caught up.
+    pub buffer_bytes_max: usize,
+    pub log: LogOptions,
+    pub files: FileOptions,
+}
+
+impl Default for StorageOptions {
+    fn default() -> StorageOptions {
+        StorageOptions {
+            flush_bytes: 128 << 20,
+            flush_interval: Duration::from_secs(60),
+            buffer_bytes_max: 768 << 20,
+            log: LogOptions::default(),
+            files: FileOptions::default(),
+        }
+    }
+}
+
+/// Something on disk that could not be read back; what could be is served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BufferedDamage {
+    pub file: String,
+    pub what: String,
+}
+
+impl Storage {
+    /// Opens `store` and replays `log_files` behind it. Only one process may have a store open.
+    pub async fn open(
+        store: Store,
+        log_files: Arc<dyn FileSystem>,
+        options: StorageOptions,
+        clock: Arc<dyn Clock>,
+        randomness: Randomness,
+    ) -> Result<Storage> {
+        let (files, recovered) = FileStore::open(store, options.files.clone(), clock, randomness).await?;
+        let mut damage: Vec<BufferedDamage> = recovered.damaged.into_iter().map(|(file, what)| BufferedDamage { file, what }).collect();
+        let (mut schemas, mut flushed, mut sequence) = (HashMap::new(), HashMap::new(), 0);
+        for bucket in recovered.buckets {
+            let known: Schemas = bucket.schemas.into_iter().map(|s| (s.measurement.clone(), s)).collect();
+            schemas.insert(bucket.bucket, known);
+            flushed.insert(bucket.bucket, bucket.flushed_through);
+            sequence = sequence.max(bucket.flushed_through).max(bucket.sequence_max);
+        }
+        let mut records = vec![];
+        let mut replayed = wal::replay(log_files.as_ref(), |record| {
+            if flushed.get(&record.bucket).is_none_or(|through| record.sequence > *through) {
+                records.push(record);
+            }
+        })?;
+        damage.extend(replayed.damage.iter().map(|d| BufferedDamage {
+            file: d.segment.clone(),
+            what: format!("bytes {}..{} hold no readable record; the records after them were kept", d.bytes.start, d.bytes.end),
+        }));
+        // Sequences are never used twice, also when the log was trimmed to nothing.
+        replayed.last_sequence = replayed.last_sequence.max(sequence);
+        let log = wal::Log::open(log_files, &replayed, options.log.clone())?;
+        let inner = Inner {
+            options,
+            files,
+            log,
+            schemas: RwLock::new(schemas),
+            buckets: RwLock::default(),
+            in_flight: Mutex::new(InFlight { open: Default::default(), last: replayed.last_sequence }),
+            buffered: AtomicUsize::new(0),
+            flushing: Default::default(),
+            flush_wanted: Default::default(),
+            damage: vec![],
+        };
+        let mut storage = Storage { inner: Arc::new(inner) };
+        for record in records {
+            storage.replay(record, &mut damage);
+        }
+        Arc::get_mut(&mut storage.inner).expect("nobody else has the store yet").damage = damage;
+        Ok(storage)
+    }
+
+    fn replay(&self, record: wal::Record, damage: &mut Vec<BufferedDamage>) {
+        if self.is_dropped(record.bucket) {
+            return;
+        }
+        let Some(precision) = Precision::of_nanoseconds(record.unit_ns) else {
+            damage.push(BufferedDamage {
+                file: "log".into(),
+                what: format!("record {} has the unknown time unit {} ns", record.sequence, record.unit_ns),
+            });
+            return;
+        };
+        let staged = stage(&record.text, precision, record.now, None, |m| self.schema(record.bucket, m));
+        damage.extend(staged.rejected.iter().map(|line| BufferedDamage {
+            file: "log".into(),
+            what: format!("record {}: `{}` can no longer be stored: {}", record.sequence, line.text, line.reason),
+        }));
+        if self.admit(record.bucket, &staged.tables) {
+            self.apply(record.bucket, record.sequence, staged.tables);
+        }
+    }
+
+    fn is_dropped(&self, bucket: BucketId) -> bool {
+        self.inner.files.version(bucket).is_some_and(|version| version.dropped)
+    }
+}

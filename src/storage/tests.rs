@@ -1,0 +1,189 @@
+use super::*;
+use crate::{
+    clock::{ManualClock, Randomness},
+    model::{ErrorKind, Precision, TimeRange},
+    storage::{buffer::Rejected, fs::faulty::FaultyDisk, object::Store},
+};
+use arrow::util::pretty::pretty_format_batches;
+use bytes::Bytes;
+use expect_test::{Expect, expect};
+
+fn bucket() -> BucketId {
+    BucketId::new(1).expect("not zero")
+}
+
+async fn open(store: &Store, disk: &FaultyDisk) -> Storage {
+    let log = Arc::new(disk.clone());
+    Storage::open(store.clone(), log, StorageOptions::default(), ManualClock::at(0), Randomness::seeded(1)).await.expect("the store opens")
+}
+
+async fn write(storage: &Storage, text: &str) -> Result<WriteReport> {
+    let request = WriteRequest {
+        bucket: bucket(),
+        body: Bytes::copy_from_slice(text.as_bytes()),
+        precision: Precision::Nanosecond,
+        now: 1_000,
+        bad_lines: BadLines::Skip,
+        retention_floor: None,
+    };
+    storage.write(request).await
+}
+
+/// Buffered rows of `m` as a table.
+fn buffered(storage: &Storage) -> String {
+    let chunks: Vec<_> = storage.chunks(bucket(), "m").iter().map(|c| c.batch.clone()).collect();
+    pretty_format_batches(&chunks).expect("prints").to_string()
+}
+
+fn check(storage: &Storage, expected: Expect) {
+    expected.assert_eq(&buffered(storage));
+}
+
+/// Every `f` of `m`, buffered or in files, sorted.
+async fn all_values(storage: &Storage) -> Vec<f64> {
+    use arrow::{array::AsArray, datatypes::Float64Type};
+    let Some(snapshot) = storage.snapshot(bucket(), "m", None) else { return vec![] };
+    let provider = Arc::new(crate::query::provider::SnapshotTable::new(snapshot));
+    let context = datafusion::prelude::SessionContext::new();
+    let batches = context.read_table(provider).expect("a table").collect().await.expect("the rows can be read");
+    let mut values: Vec<f64> =
+        batches.iter().flat_map(|b| b.column_by_name("f").expect("f").as_primitive::<Float64Type>().values().to_vec()).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+#[tokio::test]
+async fn rows_are_sorted_by_tags_then_time_and_fields_merge() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    write(&storage, "m,h=b f=1 20\nm,h=a f=2 30\nm,h=b f=3 10\nm,h=a,z=1 g=true 5\nm f=9 1").await.expect("stored");
+    write(&storage, "m,h=a s=\"late\" 30\nm,h=b f=4 20").await.expect("stored");
+    check(
+        &storage,
+        expect![[r#"
+            +-------------------------------+---+---+-----+------+------+
+            | time                          | h | z | f   | g    | s    |
+            +-------------------------------+---+---+-----+------+------+
+            | 1970-01-01T00:00:00.000000001 |   |   | 9.0 |      |      |
+            | 1970-01-01T00:00:00.000000030 | a |   | 2.0 |      | late |
+            | 1970-01-01T00:00:00.000000005 | a | 1 |     | true |      |
+            | 1970-01-01T00:00:00.000000010 | b |   | 3.0 |      |      |
+            | 1970-01-01T00:00:00.000000020 | b |   | 4.0 |      |      |
+            +-------------------------------+---+---+-----+------+------+"#]],
+    );
+}
+
+#[tokio::test]
+async fn bad_lines_are_refused_one_by_one() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    let report = write(&storage, "m f=1 1\nm f=\"text\" 2\nnonsense\nm,f=tag g=1 3\nm f=5 5").await.expect("the good lines are stored");
+    let refused: Vec<String> = report.rejected.iter().map(|r| format!("{} {:?} {}", r.number, r.kind, r.reason)).collect();
+    expect![[r#"
+        [
+            "2 TypeConflict field type conflict: input field \"f\" on measurement \"m\" is type string, already exists as type float",
+            "3 Unreadable missing fields",
+            "4 TypeConflict name conflict: \"f\" is a field of measurement \"m\" and cannot be a tag too: rename one",
+        ]
+    "#]]
+    .assert_debug_eq(&refused);
+    assert_eq!(report.row_count, 2);
+    assert_eq!(all_values(&storage).await, [1.0, 5.0]);
+}
+
+#[tokio::test]
+async fn a_request_can_be_all_or_nothing_and_rows_can_be_too_old() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    let request = WriteRequest {
+        bucket: bucket(),
+        body: Bytes::from_static(b"m f=1 1\nnonsense"),
+        precision: Precision::Nanosecond,
+        now: 0,
+        bad_lines: BadLines::RefuseAll,
+        retention_floor: Some(1),
+    };
+    assert_eq!(storage.write(request.clone()).await.expect("an answer").row_count, 0);
+    assert_eq!(all_values(&storage).await, [0.0; 0]);
+    let old = WriteRequest { body: Bytes::from_static(b"m f=1 0\nm f=2 1"), ..request };
+    let report = storage.write(old).await.expect("an answer");
+    assert_eq!((report.row_count, report.rejected[0].kind), (1, Rejected::Expired));
+}
+
+#[tokio::test]
+async fn an_acknowledged_point_survives_a_crash_at_every_call() {
+    for calls in 0..12 {
+        for seed in 0..3 {
+            let (store, disk) = (Store::memory(), FaultyDisk::default());
+            let storage = open(&store, &disk).await;
+            disk.fail_after(calls);
+            let mut acknowledged = vec![];
+            for i in 0..6 {
+                if write(&storage, &format!("m,h={} f={i} {i}", i % 2)).await.is_ok() {
+                    acknowledged.push(f64::from(i));
+                }
+                if i == 2 {
+                    storage.flush().await.expect("the object store is healthy");
+                }
+            }
+            assert_eq!(all_values(&storage).await, acknowledged, "call {calls}: what is visible is what was acknowledged");
+            let survivor = open(&store, &disk.crash(seed)).await;
+            let found = all_values(&survivor).await;
+            assert!(acknowledged.iter().all(|v| found.contains(v)), "call {calls}, seed {seed}: {acknowledged:?} in {found:?}");
+            write(&survivor, "m f=99 99").await.expect("it goes on");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_flush_moves_rows_without_hiding_or_doubling_them() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    for i in 0..5 {
+        write(&storage, &format!("m f={i} {i}")).await.expect("stored");
+        if i % 2 == 0 {
+            storage.flush().await.expect("flushed");
+        }
+    }
+    assert_eq!(all_values(&storage).await, [0.0, 1.0, 2.0, 3.0, 4.0]);
+    storage.close().await.expect("closed");
+    assert_eq!(storage.buffered_bytes(), 0);
+    let reopened = open(&store, &disk).await;
+    assert_eq!(all_values(&reopened).await, [0.0, 1.0, 2.0, 3.0, 4.0]);
+    assert_eq!(reopened.buffered_bytes(), 0, "nothing is replayed that is in files");
+    write(&reopened, "m f=7 0").await.expect("stored");
+    assert_eq!(all_values(&reopened).await, [1.0, 2.0, 3.0, 4.0, 7.0], "the later write wins over the file");
+    assert_eq!(all_values(&open(&store, &disk).await).await, [1.0, 2.0, 3.0, 4.0, 7.0], "its sequence is above the file's");
+}
+
+#[tokio::test]
+async fn a_delete_hides_what_was_written_before_it_only() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    write(&storage, "m f=1 1\nm f=2 2\nm f=3 3").await.expect("stored");
+    let spec = DeleteSpec { range: TimeRange::new(1, 3), measurement: None, tags: vec![] };
+    storage.delete(bucket(), spec).await.expect("deleted");
+    write(&storage, "m f=5 1").await.expect("stored");
+    assert_eq!(all_values(&storage).await, [3.0, 5.0]);
+    assert_eq!(all_values(&open(&store, &disk).await).await, [3.0, 5.0]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn writers_that_disagree_on_a_type_end_with_one() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    let writers: Vec<_> = (0..20)
+        .map(|i| {
+            let storage = storage.clone();
+            tokio::spawn(async move { write(&storage, &if i % 2 == 0 { format!("m f={i} {i}") } else { format!("m f={i}i {i}") }).await })
+        })
+        .collect();
+    let mut stored = 0;
+    for writer in writers {
+        stored += writer.await.expect("no panic").expect("an answer").row_count;
+    }
+    assert_eq!(stored, 10, "all of one type, none of the other");
+}
+
+#[tokio::test]
+async fn a_closed_store_refuses_writes() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    storage.close().await.expect("closed");
+    assert_eq!(write(&storage, "m f=1 1").await.expect_err("closed").kind, ErrorKind::Unavailable);
+}

@@ -1,0 +1,212 @@
+//! Writing: parse and admit, log, make visible, acknowledge, in this order. Nothing is visible or acknowledged before
+//! it is durable. And flushing: freeze, files, manifest, trim.
+
+use super::{
+    Storage,
+    buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
+};
+use crate::{
+    line_protocol::write_point,
+    model::{BucketId, ErrorKind, Failure, FieldType, FieldValue, MeasurementSchema, Precision, Result, Timestamp, schema::Role},
+};
+use arrow::{
+    array::{Array, AsArray},
+    compute::cast,
+    datatypes::{DataType, Float64Type, Int64Type, TimestampNanosecondType, UInt64Type},
+    record_batch::RecordBatch,
+};
+use bytes::Bytes;
+use std::sync::Arc;
+
+/// What to do with a request that has bad lines.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadLines {
+    /// Bad lines are reported, the others are stored.
+    Skip,
+    /// One unreadable line refuses the whole request; nothing is stored.
+    RefuseAll,
+}
+
+/// One write request.
+#[derive(Debug, Clone)]
+pub struct WriteRequest {
+    pub bucket: BucketId,
+    /// Line protocol, decompressed.
+    pub body: Bytes,
+    pub precision: Precision,
+    /// The time of lines without one, nanoseconds.
+    pub now: Timestamp,
+    pub bad_lines: BadLines,
+    /// Rows before this instant have expired and are rejected.
+    pub retention_floor: Option<Timestamp>,
+}
+
+/// What became of a write request. Its rows are durable.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WriteReport {
+    pub row_count: usize,
+    /// In order of their numbers.
+    pub rejected: Vec<RejectedLine>,
+}
+
+/// Requests larger than this are parsed off the async threads.
+const INLINE_BYTES_MAX: usize = 32 << 10;
+
+impl Storage {
+    /// Stores the good lines of a request; durable when it returns.
+    ///
+    /// Fails with `Unavailable` when the buffer is over its budget or the log cannot be written; nothing was then
+    /// acknowledged. Dropping the future does not undo the write.
+    pub async fn write(&self, request: WriteRequest) -> Result<WriteReport> {
+        if self.buffered_bytes() > self.options().buffer_bytes_max {
+            self.flush_soon();
+            let message = "the write buffer is full because flushing does not keep up; the write was not stored";
+            return Err(Failure::new(ErrorKind::Unavailable, message).retry_after(1));
+        }
+        // Once the log has the record, the rows must become visible whether or not the client waits.
+        let storage = self.clone();
+        tokio::spawn(async move { storage.write_to_the_end(request).await })
+            .await
+            .map_err(|e| Failure::internal(format!("a write panicked: {e}")))?
+    }
+
+    /// Stores rows that carry `tidegauge.role` metadata, as [`write`](Self::write) does. Rows without any field are skipped.
+    pub async fn write_rows(&self, bucket: BucketId, measurement: &str, batch: &RecordBatch, now: Timestamp) -> Result<WriteReport> {
+        let body = Bytes::from(lines_of(measurement, batch)?);
+        let request =
+            WriteRequest { bucket, body, precision: Precision::Nanosecond, now, bad_lines: BadLines::Skip, retention_floor: None };
+        self.write(request).await
+    }
+
+    async fn write_to_the_end(self, request: WriteRequest) -> Result<WriteReport> {
+        let request = Arc::new(request);
+        let mut staged = self.stage_and_admit(&request).await?;
+        let rejected = std::mem::take(&mut staged.rejected);
+        let refuse_all = request.bad_lines == BadLines::RefuseAll && rejected.iter().any(|r| r.kind == Rejected::Unreadable);
+        if staged.row_count == 0 || refuse_all {
+            return Ok(WriteReport { row_count: 0, rejected });
+        }
+        let text = if rejected.is_empty() { request.body.clone() } else { accepted_text(&request.body, &rejected).into() };
+        let row_count = staged.row_count;
+        self.append_and_apply(&request, &text, staged.tables).await?;
+        if self.buffered_bytes() > self.options().flush_bytes {
+            self.flush_soon();
+        }
+        Ok(WriteReport { row_count, rejected })
+    }
+
+    async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<Staged> {
+        loop {
+            let (storage, work) = (self.clone(), request.clone());
+            let run = move || stage(&work.body, work.precision, work.now, work.retention_floor, |m| storage.schema(work.bucket, m));
+            let staged = if request.body.len() <= INLINE_BYTES_MAX {
+                run()
+            } else {
+                tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(format!("reading a write panicked: {e}")))?
+            };
+            // Another request may have given a new field another type since; then the lines are read again.
+            if self.admit(request.bucket, &staged.tables) {
+                return Ok(staged);
+            }
+        }
+    }
+
+    /// Adds new tags and fields to the schemas; false, and nothing added, when one has become something else meanwhile.
+    pub(super) fn admit(&self, bucket: BucketId, tables: &[StagedTable]) -> bool {
+        if tables.iter().all(|t| t.new_tags.is_empty() && !t.new_fields) {
+            return true;
+        }
+        let mut schemas = self.inner.schemas.write();
+        let schemas = schemas.entry(bucket).or_default();
+        let mut changed = vec![];
+        for table in tables {
+            let known = schemas.get(&table.measurement).cloned();
+            let mut schema = known.map_or_else(|| MeasurementSchema::new(table.measurement.clone()), |s| MeasurementSchema::clone(&s));
+            for tag in &table.new_tags {
+                if schema.fields.contains_key(tag) {
+                    return false;
+                }
+                schema.add_tag(tag);
+            }
+            for (name, field_type, _) in &table.columns {
+                let stored = *schema.fields.entry(name.clone()).or_insert(*field_type);
+                if stored != *field_type || schema.is_tag(name) {
+                    return false;
+                }
+            }
+            changed.push(Arc::new(schema));
+        }
+        schemas.extend(changed.into_iter().map(|s| (s.measurement.clone(), s)));
+        true
+    }
+
+    async fn append_and_apply(&self, request: &WriteRequest, text: &[u8], tables: Vec<StagedTable>) -> Result<()> {
+        let begun = Arc::new(std::sync::OnceLock::new());
+        let (inner, mark) = (self.inner.clone(), begun.clone());
+        let unit_ns = request.precision.nanoseconds();
+        let told = move |sequence| {
+            inner.in_flight.lock().begin(sequence);
+            let _ = mark.set(sequence);
+        };
+        let logged = self.inner.log.append(request.bucket, unit_ns, request.now, text, told).await;
+        if let Ok(sequence) = logged {
+            self.apply(request.bucket, sequence, tables);
+        }
+        if let Some(&sequence) = begun.get() {
+            self.inner.in_flight.lock().end(sequence);
+        }
+        logged.map(drop)
+    }
+
+    /// Moves what is buffered into files and shortens the log. Rows stay visible all the while. On an error the rows
+    /// stay in the buffer and the next flush takes them along.
+    pub async fn flush(&self) -> Result<()> {
+        let _one_at_a_time = self.inner.flushing.lock().await;
+        let through = self.inner.in_flight.lock().settled();
+        let buckets: Vec<_> = self.inner.buckets.read().iter().map(|(id, b)| (*id, b.clone())).collect();
+        for (id, bucket) in buckets {
+            let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
+            if tables.is_empty() {
+                continue;
+            }
+            let build = move || tables.into_iter().filter_map(|(schema, view)| view.into_chunk(&schema?)).collect::<Vec<_>>();
+            let chunks =
+                tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
+            self.inner.files.flush(id, chunks, through).await?;
+            self.inner.buffered.fetch_sub(bucket.thaw(), std::sync::atomic::Ordering::Relaxed);
+        }
+        self.inner.log.trim(through);
+        Ok(())
+    }
+}
+
+/// Rows as line protocol: floats that no line can carry (NaN, infinite) are left out, as InfluxDB does.
+fn lines_of(measurement: &str, batch: &RecordBatch) -> Result<String> {
+    let schema = batch.schema();
+    let (mut tags, mut fields, mut times) = (vec![], vec![], None);
+    for (field, column) in schema.fields().iter().zip(batch.columns()) {
+        match Role::of(field) {
+            Some(Role::Time) => times = Some(column.as_primitive::<TimestampNanosecondType>()),
+            Some(Role::Tag) => tags.push((field.name().as_str(), cast(column, &DataType::Utf8)?)),
+            Some(Role::Field) => fields.push((field.name().as_str(), column)),
+            None => return Err(Failure::internal(format!("column `{}` does not say whether it is a tag or a field", field.name()))),
+        }
+    }
+    let times = times.ok_or_else(|| Failure::internal("rows to be written have no time column"))?;
+    let mut out = String::new();
+    for row in 0..batch.num_rows() {
+        let tags = tags.iter().filter(|(_, c)| c.is_valid(row)).map(|(name, c)| (*name, c.as_string::<i32>().value(row)));
+        let fields = fields.iter().filter(|(_, c)| c.is_valid(row)).filter_map(|(name, c)| {
+            let value = match FieldType::from_arrow(c.data_type())? {
+                FieldType::Float => FieldValue::Float(c.as_primitive::<Float64Type>().value(row)),
+                FieldType::Integer => FieldValue::Integer(c.as_primitive::<Int64Type>().value(row)),
+                FieldType::Unsigned => FieldValue::Unsigned(c.as_primitive::<UInt64Type>().value(row)),
+                FieldType::Boolean => FieldValue::Boolean(c.as_boolean().value(row)),
+                FieldType::String => FieldValue::String(c.as_string::<i32>().value(row).into()),
+            };
+            Some((*name, value))
+        });
+        write_point(&mut out, measurement, tags, fields, Some(times.value(row)));
+    }
+    Ok(out)
+}
