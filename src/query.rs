@@ -4,3 +4,5 @@ pub mod session;
 
 pub mod provider;
 pub mod scan;
+pub mod run;
+pub mod tables;

@@ -1,0 +1,107 @@
+//! The query path's table of contents: text of one of the three languages to streams of rows.
+//!
+//! A language compiles on a thread that may wait (it asks the database questions); its plans run on the async threads.
+//! Dropping a stream cancels what is left of the query.
+
+use super::tables::QueryContext;
+use crate::{
+    format::{
+        series::{SeriesStream, StatementAnswer},
+        table::{FrameStream, ResultTables},
+    },
+    influxql::{self, Defaults, Output, SeriesRows, Statement},
+    model::{Failure, Result},
+    plan::Context,
+    sql,
+};
+use datafusion::{
+    common::ScalarValue,
+    execution::{SendableRecordBatchStream, context::SessionState},
+    logical_expr::LogicalPlan,
+    physical_plan::{execute_stream, stream::RecordBatchStreamAdapter},
+};
+use futures::{StreamExt, stream::BoxStream};
+use std::sync::Arc;
+
+/// Optimises a plan and begins to run it. Rows come from the plan's single partition, in its order.
+pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
+    let physical = state.create_physical_plan(plan).await?;
+    Ok(execute_stream(physical, state.task_ctx())?)
+}
+
+/// Work that may wait, away from the async threads. A panic is the query's failure, nobody else's.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("planning the query panicked: {e}")))?
+}
+
+/// Flux frames to streams, result by result in order of their yields.
+pub async fn frames(context: &QueryContext, program: crate::flux::program::Program) -> Result<Vec<ResultTables>> {
+    let mut results = vec![];
+    for result in program.results {
+        let mut frames = vec![];
+        for frame in result.frames {
+            let batches = stream(context.session(), &frame.plan).await?;
+            frames.push(FrameStream { key: frame.key, absent_keys: frame.absent_keys, batches });
+        }
+        results.push(ResultTables { name: result.name, frames });
+    }
+    Ok(results)
+}
+
+/// One SQL query.
+pub async fn sql(context: QueryContext, text: String, params: Vec<(String, ScalarValue)>, database: String) -> Result<SendableRecordBatchStream> {
+    let asking = context.clone();
+    let plan = blocking(move || sql::plan(&text, params, &asking, &database)).await?;
+    stream(context.session(), &plan).await
+}
+
+/// The statements of an InfluxQL request, one after the other: the next one is planned when the answer before it has
+/// been read. Fails only when the text does not parse; nothing has run then.
+///
+/// When a statement fails, the ones after it are not executed (InfluxDB 1.8): their answers say so.
+pub async fn influxql(
+    context: QueryContext,
+    text: String,
+    params: Option<String>,
+    defaults: Defaults,
+) -> Result<BoxStream<'static, StatementAnswer>> {
+    let query = blocking(move || influxql::parse(&text, params.as_deref())).await?;
+    let statements = query.statements.into_iter().enumerate();
+    let state = (context, Arc::new(defaults), statements, false);
+    Ok(futures::stream::unfold(state, |(context, defaults, mut statements, failed)| async move {
+        let (statement_id, statement) = statements.next()?;
+        let answer = if failed {
+            StatementAnswer { statement_id, error: Some("not executed".into()), ..Default::default() }
+        } else {
+            let answer = execute(&context, statement_id, statement, defaults.clone()).await;
+            answer.unwrap_or_else(|failure| StatementAnswer { statement_id, error: Some(failure.message), ..Default::default() })
+        };
+        let failed = answer.error.is_some();
+        Some((answer, (context, defaults, statements, failed)))
+    })
+    .boxed())
+}
+
+async fn execute(context: &QueryContext, statement_id: usize, statement: Statement, defaults: Arc<Defaults>) -> Result<StatementAnswer> {
+    let asking = context.clone();
+    let (plans, rows, messages) = blocking(move || {
+        let plan = influxql::plan_statement(&statement, &asking, &defaults)?;
+        Ok(match plan.output {
+            Output::Plans(plans) => (plans, vec![], plan.messages),
+            Output::Rows(rows) => (vec![], rows, plan.messages),
+            Output::Effect(effect) => (vec![], effect.apply(&asking)?, plan.messages),
+        })
+    })
+    .await?;
+    let mut series: Vec<SeriesStream> = rows.into_iter().map(in_memory).collect();
+    for plan in plans {
+        series.push(SeriesStream { layout: plan.layout, batches: stream(context.session(), &plan.plan).await? });
+    }
+    Ok(StatementAnswer { statement_id, series, messages, error: None })
+}
+
+fn in_memory(rows: SeriesRows) -> SeriesStream {
+    let schema = rows.batch.schema();
+    let batches = futures::stream::iter([Ok(rows.batch)]);
+    SeriesStream { layout: rows.layout, batches: Box::pin(RecordBatchStreamAdapter::new(schema, batches)) }
+}

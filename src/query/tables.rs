@@ -1,0 +1,134 @@
+//! The database as one query of one caller sees it: names by way of a [`Directory`], rows by way of snapshots.
+
+use super::{provider::SnapshotTable, run};
+use crate::{
+    model::{BucketId, Failure, MeasurementSchema, Result, Timestamp},
+    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, WriteRows},
+    storage::Storage,
+};
+use arrow::record_batch::RecordBatch;
+use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
+use futures::TryStreamExt;
+use parking_lot::Mutex;
+use std::{collections::HashMap, sync::Arc};
+use tokio::runtime::Handle;
+
+/// Names and rights, as one caller has them. What the caller may not read is not there.
+pub trait Directory: Send + Sync {
+    /// In name order.
+    fn buckets(&self) -> Result<Vec<BucketInfo>>;
+    fn bucket(&self, name: BucketRef<'_>) -> Result<BucketInfo>;
+    /// In order of creation.
+    fn databases(&self) -> Result<Vec<DatabaseInfo>>;
+    /// `Forbidden` when the caller may not write there.
+    fn check_write(&self, bucket: &BucketInfo) -> Result<()>;
+    fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;
+    /// The buckets that went, whose rows are then dropped.
+    fn drop_database(&self, database: &str) -> Result<Vec<BucketId>>;
+    fn secret(&self, key: &str) -> Result<Option<String>>;
+}
+
+/// [`Context`] over a directory and a storage. Clones are the same query.
+#[derive(Clone)]
+pub struct QueryContext {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    directory: Arc<dyn Directory>,
+    storage: Storage,
+    state: SessionState,
+    now: Timestamp,
+    runtime: Handle,
+    /// A table is the same for the whole query, however often it is asked for.
+    tables: Mutex<HashMap<(BucketId, String), Option<Arc<dyn TableProvider>>>>,
+}
+
+impl QueryContext {
+    /// Must be called on a thread of the runtime that will run the query's plans.
+    pub fn new(directory: Arc<dyn Directory>, storage: Storage, state: SessionState, now: Timestamp) -> QueryContext {
+        let inner = Inner { directory, storage, state, now, runtime: Handle::current(), tables: Mutex::default() };
+        QueryContext { inner: Arc::new(inner) }
+    }
+
+    /// Rows before this instant have expired; `None` when the bucket keeps everything.
+    fn floor(&self, bucket: BucketId) -> Result<Option<Timestamp>> {
+        let retention = self.inner.directory.bucket(BucketRef::Id(bucket))?.retention_ns;
+        Ok(retention.map(|ns| self.inner.now.saturating_sub(ns)))
+    }
+}
+
+impl Context for QueryContext {
+    fn now(&self) -> Timestamp {
+        self.inner.now
+    }
+
+    fn buckets(&self) -> Result<Vec<BucketInfo>> {
+        self.inner.directory.buckets()
+    }
+
+    fn bucket(&self, name: BucketRef<'_>) -> Result<BucketInfo> {
+        self.inner.directory.bucket(name)
+    }
+
+    fn databases(&self) -> Result<Vec<DatabaseInfo>> {
+        self.inner.directory.databases()
+    }
+
+    fn measurements(&self, bucket: BucketId) -> Result<Vec<Arc<MeasurementSchema>>> {
+        Ok(self.inner.storage.schemas(bucket))
+    }
+
+    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        let key = (bucket, measurement.to_string());
+        if let Some(known) = self.inner.tables.lock().get(&key) {
+            return Ok(known.clone());
+        }
+        let snapshot = self.inner.storage.snapshot(bucket, measurement, self.floor(bucket)?);
+        let table = snapshot.map(|s| Arc::new(SnapshotTable::new(s)) as Arc<dyn TableProvider>);
+        self.inner.tables.lock().insert(key, table.clone());
+        Ok(table)
+    }
+
+    fn shared(&self) -> Arc<dyn Context> {
+        Arc::new(self.clone())
+    }
+
+    fn session(&self) -> &SessionState {
+        &self.inner.state
+    }
+
+    fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        let state = self.inner.state.clone();
+        self.inner.runtime.block_on(async move { Ok(run::stream(&state, &plan).await?.try_collect().await?) })
+    }
+
+    fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64> {
+        self.inner.directory.check_write(bucket)?;
+        let mut count = 0;
+        for WriteRows { measurement, batch } in rows {
+            let report = self.inner.runtime.block_on(self.inner.storage.write_rows(bucket.id, &measurement, &batch, self.inner.now))?;
+            count += report.row_count as u64;
+            if let Some(first) = report.rejected.first() {
+                let dropped = report.rejected.len();
+                return Err(Failure::invalid(format!("partial write: {} dropped={dropped}", first.reason)));
+            }
+        }
+        Ok(count)
+    }
+
+    fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()> {
+        self.inner.directory.create_database(database, policy, retention_ns)
+    }
+
+    fn drop_database(&self, database: &str) -> Result<()> {
+        for bucket in self.inner.directory.drop_database(database)? {
+            self.inner.runtime.block_on(self.inner.storage.drop_bucket(bucket))?;
+        }
+        Ok(())
+    }
+
+    fn secret(&self, key: &str) -> Result<Option<String>> {
+        self.inner.directory.secret(key)
+    }
+}
