@@ -1,3 +1,5 @@
 //! Every integration test in one binary, so that linking DataFusion is paid for once.
 
+mod parity;
+mod support;
 mod tidy;
