@@ -1,1 +1,7 @@
-//! Commands. They are HTTP clients; only `serve` and offline tools open an Engine.
+//! Commands. They are HTTP clients; only `serve`, offline tools and the demo open a database themselves.
+
+pub mod args;
+pub mod demo;
+pub mod render;
+
+pub use args::run;

@@ -1,5 +1,5 @@
 //! The `tidegauge` program.
 
-fn main() {
-    println!("tidegauge {}", env!("CARGO_PKG_VERSION"));
+fn main() -> std::process::ExitCode {
+    tidegauge::cli::run()
 }

@@ -3,6 +3,6 @@
 pub mod session;
 
 pub mod provider;
-pub mod scan;
 pub mod run;
+pub mod scan;
 pub mod tables;

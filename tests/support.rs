@@ -7,12 +7,11 @@ use tidegauge::{
     clock::{ManualClock, Randomness},
     format::{json_v1, v1::AnswerOptions},
     influxql::Defaults,
-    model::{BucketId, Failure, OrgId, Precision, Result},
-    plan::{BucketInfo, BucketRef, DatabaseInfo},
+    model::{Failure, Precision, Result},
     query::{
         run,
         session::{SessionSettings, Sessions},
-        tables::{Directory, QueryContext},
+        tables::{QueryContext, SingleBucket},
     },
     storage::{BadLines, Storage, StorageOptions, WriteReport, WriteRequest, fs::LocalFolder, object::Store},
 };
@@ -28,47 +27,6 @@ pub struct Database {
 /// One row of an answer: column names and printed values; nulls are left out.
 pub type Row = BTreeMap<String, String>;
 
-struct OneBucket;
-
-fn bucket() -> BucketInfo {
-    let (id, org_id) = (BucketId::new(1).expect("not zero"), OrgId::new(1).expect("not zero"));
-    BucketInfo { id, org_id, name: DATABASE.into(), retention_ns: None }
-}
-
-impl Directory for OneBucket {
-    fn buckets(&self) -> Result<Vec<BucketInfo>> {
-        Ok(vec![bucket()])
-    }
-
-    fn bucket(&self, name: BucketRef<'_>) -> Result<BucketInfo> {
-        match name {
-            BucketRef::NameOrId(DATABASE) | BucketRef::Id(_) | BucketRef::Database { database: DATABASE, .. } => Ok(bucket()),
-            BucketRef::NameOrId(other) => Err(Failure::not_found(format!("could not find bucket \"{other}\""))),
-            BucketRef::Database { database, .. } => Err(Failure::not_found(format!("database not found: {database}"))),
-        }
-    }
-
-    fn databases(&self) -> Result<Vec<DatabaseInfo>> {
-        Ok(vec![DatabaseInfo { database: DATABASE.into(), policy: "autogen".into(), default: true, bucket: bucket() }])
-    }
-
-    fn check_write(&self, _: &BucketInfo) -> Result<()> {
-        Ok(())
-    }
-
-    fn create_database(&self, _: &str, _: Option<&str>, _: Option<i64>) -> Result<()> {
-        Err(Failure::invalid("there is one database in this test"))
-    }
-
-    fn drop_database(&self, _: &str) -> Result<Vec<BucketId>> {
-        Ok(vec![])
-    }
-
-    fn secret(&self, _: &str) -> Result<Option<String>> {
-        Ok(None)
-    }
-}
-
 impl Database {
     pub async fn open(folder: &Path, now: i64) -> Database {
         let store = Store::open(&folder.join("store").to_string_lossy()).expect("a store in the folder");
@@ -81,7 +39,7 @@ impl Database {
 
     pub async fn write(&self, lines: &str) -> WriteReport {
         let request = WriteRequest {
-            bucket: bucket().id,
+            bucket: SingleBucket::new(DATABASE).0.id,
             body: bytes::Bytes::copy_from_slice(lines.as_bytes()),
             precision: Precision::Nanosecond,
             now: self.now,
@@ -92,7 +50,7 @@ impl Database {
     }
 
     pub fn context(&self) -> QueryContext {
-        QueryContext::new(Arc::new(OneBucket), self.storage.clone(), self.sessions.session(self.now), self.now)
+        QueryContext::new(Arc::new(SingleBucket::new(DATABASE)), self.storage.clone(), self.sessions.session(self.now), self.now)
     }
 
     pub async fn sql(&self, text: &str) -> Result<Vec<Row>> {

@@ -49,7 +49,12 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
 }
 
 /// One SQL query.
-pub async fn sql(context: QueryContext, text: String, params: Vec<(String, ScalarValue)>, database: String) -> Result<SendableRecordBatchStream> {
+pub async fn sql(
+    context: QueryContext,
+    text: String,
+    params: Vec<(String, ScalarValue)>,
+    database: String,
+) -> Result<SendableRecordBatchStream> {
     let asking = context.clone();
     let plan = blocking(move || sql::plan(&text, params, &asking, &database)).await?;
     stream(context.session(), &plan).await

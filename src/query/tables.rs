@@ -2,7 +2,7 @@
 
 use super::{provider::SnapshotTable, run};
 use crate::{
-    model::{BucketId, Failure, MeasurementSchema, Result, Timestamp},
+    model::{BucketId, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, WriteRows},
     storage::Storage,
 };
@@ -26,6 +26,56 @@ pub trait Directory: Send + Sync {
     /// The buckets that went, whose rows are then dropped.
     fn drop_database(&self, database: &str) -> Result<Vec<BucketId>>;
     fn secret(&self, key: &str) -> Result<Option<String>>;
+}
+
+/// A directory of one bucket that everybody may read and write: a database without people, as tests and the demo use.
+/// It is reached by its name, as a bucket and as a database.
+#[derive(Debug, Clone)]
+pub struct SingleBucket(pub BucketInfo);
+
+impl SingleBucket {
+    pub fn new(name: impl Into<String>) -> SingleBucket {
+        let one = std::num::NonZeroU64::MIN;
+        SingleBucket(BucketInfo { id: BucketId(one), org_id: OrgId(one), name: name.into(), retention_ns: None })
+    }
+}
+
+impl Directory for SingleBucket {
+    fn buckets(&self) -> Result<Vec<BucketInfo>> {
+        Ok(vec![self.0.clone()])
+    }
+
+    fn bucket(&self, name: BucketRef<'_>) -> Result<BucketInfo> {
+        let missing = match name {
+            BucketRef::NameOrId(text) if text != self.0.name && text != self.0.id.to_string() => {
+                format!("could not find bucket \"{text}\"")
+            }
+            BucketRef::Id(id) if id != self.0.id => format!("could not find bucket \"{id}\""),
+            BucketRef::Database { database, .. } if database != self.0.name => format!("database not found: {database}"),
+            _ => return Ok(self.0.clone()),
+        };
+        Err(Failure::not_found(missing))
+    }
+
+    fn databases(&self) -> Result<Vec<DatabaseInfo>> {
+        Ok(vec![DatabaseInfo { database: self.0.name.clone(), policy: "autogen".into(), default: true, bucket: self.0.clone() }])
+    }
+
+    fn check_write(&self, _: &BucketInfo) -> Result<()> {
+        Ok(())
+    }
+
+    fn create_database(&self, database: &str, _: Option<&str>, _: Option<i64>) -> Result<()> {
+        if database == self.0.name { Ok(()) } else { Err(Failure::invalid(format!("there is one database here, \"{}\"", self.0.name))) }
+    }
+
+    fn drop_database(&self, database: &str) -> Result<Vec<BucketId>> {
+        if database == self.0.name { Err(Failure::invalid("the only database here cannot be dropped")) } else { Ok(vec![]) }
+    }
+
+    fn secret(&self, _: &str) -> Result<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// [`Context`] over a directory and a storage. Clones are the same query.

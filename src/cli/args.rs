@@ -1,0 +1,47 @@
+//! The command line: one sub-command each, `Error: ...` on stderr and exit status 1 when it fails.
+
+use super::demo;
+use crate::model::Result;
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+#[derive(Parser)]
+#[command(
+    name = "tidegauge",
+    version,
+    about = "A time-series database that speaks InfluxDB's languages over Arrow, DataFusion and Parquet"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load the sample data into an embedded database and ask it questions in InfluxQL and SQL.
+    Demo(demo::DemoArguments),
+    /// Print the version.
+    Version,
+}
+
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let outcome = match Arguments::parse().command {
+        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Version => {
+            println!("Tidegauge {}", env!("CARGO_PKG_VERSION"));
+            Ok(())
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("Error: {failure}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+}
