@@ -107,9 +107,12 @@ fn results_are_named_by_yield() {
             +--------+
         "#]],
     );
-    check(r#"import "array" array.from(rows: [{a: 1}]) array.from(rows: [{a: 1}])"#, expect![[r#"
+    check(
+        r#"import "array" array.from(rows: [{a: 1}]) array.from(rows: [{a: 1}])"#,
+        expect![[r#"
         error: found more than one call to yield() with the name "_result"
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -147,12 +150,21 @@ fn expressions() {
     value("[1, 2, 3][1]", expect!["2"]);
     value("[\"b\": 2, \"a\": 1]", expect!["[a: 1, b: 2]"]);
     value("((a, b=2) => a * b)(a: 21)", expect!["42"]);
-    value("((x=<-, by) => x / by)(by: 2)", expect![[r#"error: error calling function "<anonymous>" @7:5-7:34: missing required pipe argument x"#]]);
+    value(
+        "((x=<-, by) => x / by)(by: 2)",
+        expect![[r#"error: error calling function "<anonymous>" @7:5-7:34: missing required pipe argument x"#]],
+    );
     value("nothing", expect!["error: error @7:5-7:12: undefined identifier nothing"]);
-    value("int(v: \"1.5\")", expect![[r#"error: error calling function "int" @7:5-7:18: cannot convert string "1.5" to int due to invalid syntax"#]]);
-    value("string(v: 1e3)", expect![[r#"
+    value(
+        "int(v: \"1.5\")",
+        expect![[r#"error: error calling function "int" @7:5-7:18: cannot convert string "1.5" to int due to invalid syntax"#]],
+    );
+    value(
+        "string(v: 1e3)",
+        expect![[r#"
         error: error @7:16-7:17: expected ), found e3)
-        array.fr"#]]);
+        array.fr"#]],
+    );
     value("duration(v: \"1h30m\")", expect!["1h30m"]);
     value("strings.title(v: \"hello big world\")", expect!["Hello Big World"]);
     value("math.floor(x: 2.7)", expect!["2"]);
@@ -163,4 +175,62 @@ fn expressions() {
     value("dict.get(dict: [\"a\": 1], key: \"b\", default: 9)", expect!["9"]);
     value("regexp.findString(r: /o+/, v: \"foo\")", expect!["oo"]);
     value("\"abc\" =~ /b/", expect!["true"]);
+}
+
+#[test]
+fn reduce_and_time_shift() {
+    check(
+        r#"
+        from(bucket: "b")
+            |> range(start: 0)
+            |> keep(columns: ["host", "_time", "_value"])
+            |> timeShift(duration: 1h)
+            |> reduce(fn: (r, accumulator) => ({sum: accumulator.sum + r._value, last: r._time}), identity: {sum: 0.0, last: now()})
+        "#,
+        expect![[r#"
+            _result
+            +------+------+---------------------+
+            | host | sum  | last                |
+            +------+------+---------------------+
+            | a    | 30.0 | 1970-01-01T01:00:02 |
+            | b    | 9.0  | 1970-01-01T01:00:03 |
+            +------+------+---------------------+
+        "#]],
+    );
+}
+
+#[test]
+fn compositions_of_the_prelude() {
+    check(
+        r#"from(bucket: "b") |> range(start: 0) |> keep(columns: ["host", "_value"]) |> highestMax(n: 1, groupColumns: ["host"])"#,
+        expect![[r#"
+            _result
+            +------+--------+
+            | host | _value |
+            +------+--------+
+            | a    | 20.0   |
+            +------+--------+
+        "#]],
+    );
+    check(r#"import "influxdata/influxdb/schema" schema.tagValues(bucket: "b", tag: "host", start: 0)"#, expect![[r#"
+        _result
+        +--------+
+        | _value |
+        +--------+
+        | a      |
+        | b      |
+        +--------+
+    "#]]);
+    check(
+        r#"from(bucket: "b") |> range(start: 0, stop: 4) |> group() |> keep(columns: ["_time", "_value"]) |> range(start: 0, stop: 4) |> aggregateWindow(every: 2s, fn: (tables=<-, column) => tables |> sum(column: column))"#,
+        expect![[r#"
+            _result
+            +---------------------+---------------------+--------+---------------------+
+            | _start              | _stop               | _value | _time               |
+            +---------------------+---------------------+--------+---------------------+
+            | 1970-01-01T00:00:00 | 1970-01-01T00:00:04 | 11.0   | 1970-01-01T00:00:02 |
+            | 1970-01-01T00:00:00 | 1970-01-01T00:00:04 | 28.0   | 1970-01-01T00:00:04 |
+            +---------------------+---------------------+--------+---------------------+
+        "#]],
+    );
 }

@@ -10,11 +10,13 @@ mod join;
 mod map;
 mod pivot;
 mod range;
+mod reduce;
 mod reductions;
 mod rows;
 mod scalar;
 mod selectors;
 mod sort;
+mod time_shift;
 mod union;
 pub(super) mod window;
 
@@ -40,6 +42,8 @@ pub fn functions() -> Vec<&'static Function> {
             &map::FUNCTION,
             &pivot::FUNCTION,
             &range::FUNCTION,
+            &reduce::FUNCTION,
+            &time_shift::FUNCTION,
             &union::UNION,
         ],
         reductions::FUNCTIONS,
