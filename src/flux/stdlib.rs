@@ -65,7 +65,7 @@ static PACKAGES: &[Package] = &[
         path: "influxdata/influxdb",
         name: "influxdb",
         functions: || {
-            let own = ["from", "buckets"];
+            let own = ["from", "buckets", "to"];
             universe::functions().into_iter().filter(|f| own.contains(&f.name)).collect()
         },
         ..NONE

@@ -212,7 +212,9 @@ fn compositions_of_the_prelude() {
             +------+--------+
         "#]],
     );
-    check(r#"import "influxdata/influxdb/schema" schema.tagValues(bucket: "b", tag: "host", start: 0)"#, expect![[r#"
+    check(
+        r#"import "influxdata/influxdb/schema" schema.tagValues(bucket: "b", tag: "host", start: 0)"#,
+        expect![[r#"
         _result
         +--------+
         | _value |
@@ -220,7 +222,8 @@ fn compositions_of_the_prelude() {
         | a      |
         | b      |
         +--------+
-    "#]]);
+    "#]],
+    );
     check(
         r#"from(bucket: "b") |> range(start: 0, stop: 4) |> group() |> keep(columns: ["_time", "_value"]) |> range(start: 0, stop: 4) |> aggregateWindow(every: 2s, fn: (tables=<-, column) => tables |> sum(column: column))"#,
         expect![[r#"
@@ -233,4 +236,52 @@ fn compositions_of_the_prelude() {
             +---------------------+---------------------+--------+---------------------+
         "#]],
     );
+}
+
+#[test]
+fn states_are_counted_and_timed() {
+    check(
+        r#"
+        from(bucket: "b")
+            |> range(start: 0)
+            |> keep(columns: ["host", "_time", "_value"])
+            |> stateCount(fn: (r) => r._value > 1.5)
+            |> stateDuration(fn: (r) => r._value > 1.5)
+            |> drop(columns: ["_time"])
+        "#,
+        expect![[r#"
+            _result
+            +------+--------+------------+---------------+
+            | host | _value | stateCount | stateDuration |
+            +------+--------+------------+---------------+
+            | a    | 10.0   | 1          | 0             |
+            | a    | 20.0   | 2          | 1             |
+            | b    | 1.0    | -1         | -1            |
+            | b    | 2.0    | 1          | 0             |
+            | b    | 6.0    | 2          | 1             |
+            +------+--------+------------+---------------+
+        "#]],
+    );
+}
+
+#[test]
+fn what_to_writes_can_be_read() {
+    let context = context();
+    context.add_bucket("copy");
+    let script = r#"from(bucket: "b") |> range(start: 0) |> map(fn: (r) => ({r with _measurement: "double", _value: r._value * 2.0})) |> to(bucket: "copy")"#;
+    for result in compile(script, &context, vec![]).expect("compiles").results {
+        for frame in result.frames {
+            context.collect(frame.plan).expect("writes");
+        }
+    }
+    let script = r#"from(bucket: "copy") |> range(start: 0) |> sum() |> drop(columns: ["_start", "_stop"])"#;
+    let program = compile(script, &context, vec![]).expect("compiles");
+    let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("reads");
+    expect![[r#"
+        +--------------+------+--------+--------+
+        | _measurement | host | _field | _value |
+        +--------------+------+--------+--------+
+        | double       | a    | idle   | 60.0   |
+        | double       | b    | idle   | 18.0   |
+        +--------------+------+--------+--------+"#]].assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }

@@ -16,7 +16,9 @@ mod rows;
 mod scalar;
 mod selectors;
 mod sort;
+mod state_tracking;
 mod time_shift;
+mod to;
 mod union;
 pub(super) mod window;
 
@@ -43,7 +45,9 @@ pub fn functions() -> Vec<&'static Function> {
             &pivot::FUNCTION,
             &range::FUNCTION,
             &reduce::FUNCTION,
+            &state_tracking::FUNCTION,
             &time_shift::FUNCTION,
+            &to::FUNCTION,
             &union::UNION,
         ],
         reductions::FUNCTIONS,

@@ -71,3 +71,8 @@ toUInt = (tables=<-) => tables |> map(fn: (r) => ({r with _value: uint(v: r._val
 toFloat = (tables=<-) => tables |> map(fn: (r) => ({r with _value: float(v: r._value)}))
 toBool = (tables=<-) => tables |> map(fn: (r) => ({r with _value: bool(v: r._value)}))
 toTime = (tables=<-) => tables |> map(fn: (r) => ({r with _value: time(v: r._value)}))
+
+stateCount = (tables=<-, fn, column="stateCount") => tables |> stateTracking(fn: fn, countColumn: column)
+
+stateDuration = (tables=<-, fn, column="stateDuration", timeColumn="_time", unit=1s) => tables
+    |> stateTracking(fn: fn, durationColumn: column, timeColumn: timeColumn, durationUnit: unit)
