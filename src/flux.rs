@@ -7,5 +7,37 @@ pub mod ast;
 pub mod diagnostic;
 pub mod eval;
 pub mod lower;
+pub mod parse;
 pub mod program;
 pub mod stdlib;
+
+use crate::plan::Context;
+use diagnostic::{FluxError, FluxResult, Stage};
+use eval::{Interpreter, Value};
+use program::Program;
+
+/// A script as named results. `values` are set in the script's scope first (the `params` record of InfluxDB's query
+/// API). Sub-queries of `tableFind` and its kin run here; everything else runs when the results do.
+pub fn compile(text: &str, context: &dyn Context, values: Vec<(String, Value)>) -> FluxResult<Program> {
+    let file = parse::parse(text).map_err(|errors| joined(text, errors))?;
+    let interpreter = Interpreter::new(context)?;
+    interpreter.run(&file, text, values).map_err(|error| located(text, error))?;
+    Ok(interpreter.results())
+}
+
+/// Errors of the parser as one: `error @L:C-L:C: message`, a blank line between them.
+fn joined(text: &str, errors: Vec<FluxError>) -> FluxError {
+    let messages: Vec<String> = errors.into_iter().map(|e| located(text, e).message).collect();
+    FluxError { stage: Stage::Compile, ..FluxError::invalid(messages.join("\n\n")) }
+}
+
+/// What was found before anything ran says where in the script.
+fn located(text: &str, mut error: FluxError) -> FluxError {
+    if let (Stage::Compile, Some(span)) = (error.stage, error.span) {
+        error.message = format!("error @{}: {}", eval::interpret::place(text, span), error.message);
+    }
+    error
+}
+
+#[cfg(test)]
+mod tests;

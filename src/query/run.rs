@@ -48,6 +48,13 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
     Ok(results)
 }
 
+/// One Flux script: its results in order of their yields. `params` are set in the script's scope.
+pub async fn flux(context: QueryContext, text: String, params: Vec<(String, crate::flux::eval::Value)>) -> Result<Vec<ResultTables>> {
+    let asking = context.clone();
+    let program = blocking(move || Ok(crate::flux::compile(&text, &asking, params)?)).await?;
+    frames(&context, program).await
+}
+
 /// One SQL query.
 pub async fn sql(
     context: QueryContext,

@@ -1,6 +1,9 @@
 //! What an expression of a Flux script evaluates to.
 
-use super::interpret::Scope;
+use super::{
+    interpret::Scope,
+    operator::{compare, equal},
+};
 use crate::{
     flux::{ast::FunctionLiteral, stdlib::function::Function},
     model::Duration,
@@ -35,12 +38,37 @@ pub enum Value {
     Stream(Arc<TableStream>),
     /// One table taken out of a stream by `tableFind`: its rows, all of one key.
     Table(Arc<FoundTable>),
+    /// An imported package.
+    Package(Arc<Package>),
+}
+
+/// A package: the scope its functions are closures over. Options set from outside change that scope.
+#[derive(Debug)]
+pub struct Package {
+    pub name: Arc<str>,
+    pub scope: Scope,
 }
 
 /// A dictionary: keys in Flux's order of values, each once.
 #[derive(Debug, Clone, Default)]
 pub struct Dict {
     pub entries: Vec<(Value, Value)>,
+}
+
+impl Dict {
+    pub fn get(&self, key: &Value) -> Option<&Value> {
+        self.entries.iter().find(|(k, _)| equal(k, key) == Some(true)).map(|(_, v)| v)
+    }
+
+    pub fn insert(&mut self, key: Value, value: Value) {
+        self.remove(&key);
+        let at = self.entries.iter().position(|(k, _)| compare(&key, k).flatten().is_some_and(|o| o.is_lt()));
+        self.entries.insert(at.unwrap_or(self.entries.len()), (key, value));
+    }
+
+    pub fn remove(&mut self, key: &Value) {
+        self.entries.retain(|(k, _)| equal(k, key) != Some(true));
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -77,6 +105,7 @@ impl Value {
             Value::Function(_) => "function",
             Value::Stream(_) => "stream",
             Value::Table(_) => "table",
+            Value::Package(_) => "package",
         }
     }
 

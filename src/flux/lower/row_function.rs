@@ -429,10 +429,11 @@ impl Lowering<'_> {
             }
         }
         let context = self.interpreter.context.shared();
+        let session = self.interpreter.session.clone();
         let code = move |values: Vec<Value>| {
             let mut values = values.into_iter();
             let arguments = shape.iter().map(|(n, v)| (n.clone(), v.clone().unwrap_or_else(|| values.next().unwrap_or(Value::Null))));
-            let interpreter = Interpreter { context: context.as_ref() };
+            let interpreter = Interpreter::in_session(context.as_ref(), session.clone());
             (function.call)(&mut Call { function, interpreter: &interpreter, arguments: arguments.collect(), span })
         };
         Ok(Term::Cell(Typed::new(value_function(function.name, cells, returns.clone(), Arc::new(code)), returns)))

@@ -95,7 +95,7 @@ mod tests {
         let text = "#datatype,string,long,string,long\n#group,false,false,true,false\n#default,_result,,,\n,result,table,k,v\n,,0,b,2\n,,0,b,1\n,,1,a,3\n\n\
                     #datatype,string,long,string,long\n#group,false,false,true,false\n#default,_result,2,c,\n,result,table,k,v\n";
         let context = MemoryContext::new(0);
-        let interpreter = Interpreter { context: &context };
+        let interpreter = Interpreter::in_session(&context, Default::default());
         let arguments = vec![("csv".into(), Value::string(text))];
         let value = from(&mut Call { function: &FROM, interpreter: &interpreter, arguments, span: Span::default() }).expect("reads");
         let Value::Stream(stream) = value else { panic!("not a stream") };

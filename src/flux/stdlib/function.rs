@@ -30,6 +30,47 @@ impl fmt::Debug for Function {
     }
 }
 
+/// A parameter as the signature declares it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Parameter {
+    pub name: &'static str,
+    pub optional: bool,
+    pub pipe: bool,
+}
+
+impl Function {
+    /// The parameters, read from the signature: the list between its first parentheses, cut at outer commas.
+    pub fn parameters(&self) -> Vec<Parameter> {
+        let text: &'static str = self.signature;
+        let (mut depth, mut from, mut out) = (0, 1, vec![]);
+        let mut push = |part: &'static str| {
+            let name = part.trim().split(':').next().unwrap_or_default().trim();
+            if !name.is_empty() {
+                let bare = name.trim_start_matches("<-").trim_start_matches('?');
+                out.push(Parameter { name: bare, optional: name.starts_with('?'), pipe: name.starts_with("<-") });
+            }
+        };
+        for (at, c) in text.char_indices() {
+            match c {
+                '(' | '[' | '{' => depth += 1,
+                ')' | ']' | '}' => {
+                    depth -= 1;
+                    if depth == 0 {
+                        push(&text[from..at]);
+                        break;
+                    }
+                }
+                ',' if depth == 1 => {
+                    push(&text[from..at]);
+                    from = at + 1;
+                }
+                _ => {}
+            }
+        }
+        out
+    }
+}
+
 /// One call of a built-in. Arguments are taken out one by one; names and presence were checked against the signature.
 pub struct Call<'a> {
     pub function: &'static Function,

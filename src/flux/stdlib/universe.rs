@@ -10,14 +10,24 @@ mod join;
 mod map;
 mod pivot;
 mod range;
+mod reduce;
 mod reductions;
 mod rows;
+mod scalar;
 mod selectors;
 mod sort;
+mod state_tracking;
+mod time_shift;
+mod to;
 mod union;
-mod window;
+pub(super) mod window;
 
 use super::Function;
+use crate::{
+    flux::eval::{Record, Value},
+    model::Duration,
+};
+use std::sync::Arc;
 
 /// Built-ins of the package.
 pub fn functions() -> Vec<&'static Function> {
@@ -34,15 +44,32 @@ pub fn functions() -> Vec<&'static Function> {
             &map::FUNCTION,
             &pivot::FUNCTION,
             &range::FUNCTION,
+            &reduce::FUNCTION,
+            &state_tracking::FUNCTION,
+            &time_shift::FUNCTION,
+            &to::FUNCTION,
             &union::UNION,
         ],
         reductions::FUNCTIONS,
         rows::FUNCTIONS,
+        scalar::FUNCTIONS,
         selectors::FUNCTIONS,
         sort::FUNCTIONS,
         window::FUNCTIONS,
     ]
     .concat()
+}
+
+/// Constants of the package, and `option location` before a script sets it.
+pub fn values() -> Vec<(&'static str, Value)> {
+    let utc: Record = [("zone".into(), Value::string("UTC")), ("offset".into(), Value::Duration(Duration::ZERO))].into_iter().collect();
+    let infinite = Duration::from_nanoseconds(window::INFINITE);
+    vec![
+        ("true", Value::Bool(true)),
+        ("false", Value::Bool(false)),
+        ("inf", Value::Duration(infinite)),
+        ("location", Value::Record(Arc::new(utc))),
+    ]
 }
 
 #[cfg(test)]

@@ -3,13 +3,13 @@
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
-        eval::Value,
+        eval::{Interpreter, Value},
         lower::cells::time_literal,
         stdlib::{Call, Function, tables::stream},
     },
     model::{Result, TimeRange, duration::SECOND},
     plan::{
-        Context, Frame,
+        Frame,
         stream::{col, regroup_frames},
     },
 };
@@ -25,10 +25,10 @@ pub static FUNCTION: Function = Function {
 };
 
 /// An instant from a time, a duration before now (a month is 30.4375 days), or seconds since the epoch (Flux v0.200).
-fn instant(value: Value, name: &str, context: &dyn Context) -> FluxResult<i64> {
+fn instant(value: Value, name: &str, interpreter: &Interpreter<'_>) -> FluxResult<i64> {
     match value {
         Value::Time(t) => Ok(t),
-        Value::Duration(d) => Ok(context.now().saturating_add(d.mean_nanoseconds())),
+        Value::Duration(d) => Ok(interpreter.now()?.saturating_add(d.mean_nanoseconds())),
         Value::Int(seconds) => Ok(seconds.saturating_mul(SECOND)),
         other => Err(FluxError::invalid(format!("range: `{name}` expects a time, a duration or an int, found {}", other.type_name()))),
     }
@@ -37,10 +37,10 @@ fn instant(value: Value, name: &str, context: &dyn Context) -> FluxResult<i64> {
 fn range(call: &mut Call<'_>) -> FluxResult<Value> {
     let tables = call.tables()?;
     let start = call.required::<Value>("start")?;
-    let start = instant(start, "start", call.context()).map_err(|e| e.at(call.span))?;
+    let start = instant(start, "start", call.interpreter).map_err(|e| e.at(call.span))?;
     let stop = match call.get("stop") {
-        Some(stop) => instant(stop, "stop", call.context()).map_err(|e| e.at(call.span))?,
-        None => call.context().now(),
+        Some(stop) => instant(stop, "stop", call.interpreter).map_err(|e| e.at(call.span))?,
+        None => call.interpreter.now()?,
     };
     let mut bounds = TimeRange::new(start, stop);
     if bounds.is_empty() {

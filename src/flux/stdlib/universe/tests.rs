@@ -43,7 +43,7 @@ fn context() -> MemoryContext {
 
 fn call(context: &MemoryContext, name: &str, arguments: Vec<(&str, Value)>) -> crate::flux::diagnostic::FluxResult<Value> {
     let function = functions().into_iter().find(|f| f.name == name).expect("registered");
-    let interpreter = Interpreter { context };
+    let interpreter = Interpreter::in_session(context, Default::default());
     let arguments = arguments.into_iter().map(|(n, v)| (Arc::from(n), v)).collect();
     (function.call)(&mut Call { function, interpreter: &interpreter, arguments, span: Span::default() })
 }

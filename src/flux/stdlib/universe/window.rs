@@ -85,8 +85,13 @@ impl Shape {
     }
 }
 
-fn location(call: &mut Call<'_>) -> FluxResult<Location> {
-    let Some(record) = call.optional::<Arc<crate::flux::eval::Record>>("location")? else { return Ok(Location::UTC) };
+pub(crate) fn location(call: &mut Call<'_>) -> FluxResult<Location> {
+    let given = call.optional::<Arc<crate::flux::eval::Record>>("location")?;
+    // The default is `option location` as it stands at the call.
+    let record = match (given, call.interpreter.universe("location")) {
+        (Some(record), _) | (None, Some(Value::Record(record))) => record,
+        _ => return Ok(Location::UTC),
+    };
     let mut location = match record.get("zone") {
         Some(Value::String(zone)) => Location::named(zone)?,
         _ => Location::UTC,
@@ -97,7 +102,7 @@ fn location(call: &mut Call<'_>) -> FluxResult<Location> {
     Ok(location)
 }
 
-const INFINITE: i64 = i64::MAX;
+pub(crate) const INFINITE: i64 = i64::MAX;
 
 fn shape(call: &mut Call<'_>, tables: &TableStream) -> FluxResult<Shape> {
     let every = call.optional::<Duration>("every")?;

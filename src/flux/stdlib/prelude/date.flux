@@ -1,0 +1,16 @@
+// Readings of the clock at a location; the default location is `option location`.
+
+second = (t, location=location) => _second(t: t, location: location)
+minute = (t, location=location) => _minute(t: t, location: location)
+hour = (t, location=location) => _hour(t: t, location: location)
+weekDay = (t, location=location) => _weekDay(t: t, location: location)
+monthDay = (t, location=location) => _monthDay(t: t, location: location)
+yearDay = (t, location=location) => _yearDay(t: t, location: location)
+month = (t, location=location) => _month(t: t, location: location)
+year = (t, location=location) => _year(t: t, location: location)
+week = (t, location=location) => _week(t: t, location: location)
+quarter = (t, location=location) => _quarter(t: t, location: location)
+time = (t, location=location) => _time(t: t, location: location)
+add = (d, to, location=location) => _add(d: d, to: to, location: location)
+sub = (d, from, location=location) => _sub(d: d, from: from, location: location)
+truncate = (t, unit, location=location) => _truncate(t: t, unit: unit, location: location)

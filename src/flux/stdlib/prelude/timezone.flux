@@ -1,0 +1,3 @@
+utc = {zone: "UTC", offset: 0h}
+
+fixed = (offset) => ({zone: "UTC", offset: offset})

@@ -1,0 +1,287 @@
+//! Scripts and their results, over tables in memory.
+
+use super::compile;
+use crate::{
+    model::{FieldType, MeasurementSchema, duration::SECOND},
+    plan::{Context, WriteRows, memory::MemoryContext},
+};
+use arrow::{
+    array::{ArrayRef, Float64Array, StringArray, TimestampNanosecondArray},
+    record_batch::RecordBatch,
+    util::pretty::pretty_format_batches,
+};
+use expect_test::{Expect, expect};
+use std::sync::Arc;
+
+/// A bucket `b` with measurement `cpu`, tag `host`, field `idle`: three rows of host b, two of host a; now is 100 s.
+fn context() -> MemoryContext {
+    let context = MemoryContext::new(100 * SECOND);
+    let bucket = context.add_bucket("b");
+    let mut schema = MeasurementSchema::new("cpu");
+    schema.add_tag("host");
+    schema.fields.insert("idle".into(), FieldType::Float);
+    let layout = schema.arrow_schema();
+    let host: ArrayRef = Arc::new(StringArray::from(vec!["b", "b", "b", "a", "a"]));
+    let columns: Vec<ArrayRef> = vec![
+        Arc::new(TimestampNanosecondArray::from_iter_values([1, 2, 3, 1, 2].map(|s| s * SECOND))),
+        arrow::compute::cast(&host, layout.field(1).data_type()).expect("tags are strings"),
+        Arc::new(Float64Array::from(vec![1.0, 2.0, 6.0, 10.0, 20.0])),
+    ];
+    let batch = RecordBatch::try_new(layout, columns).expect("valid");
+    context.write(&bucket, vec![WriteRows { measurement: "cpu".to_string(), batch }]).expect("stored");
+    context
+}
+
+fn check(script: &str, expected: Expect) {
+    let context = context();
+    let mut text = String::new();
+    match compile(script, &context, vec![]) {
+        Err(e) => text = format!("error: {e}\n"),
+        Ok(program) => {
+            for result in program.results {
+                text += &format!("{}\n", result.name);
+                for frame in result.frames {
+                    match context.collect(frame.plan) {
+                        Ok(rows) => text += &format!("{}\n", pretty_format_batches(&rows).expect("prints")),
+                        Err(e) => text += &format!("error: {e}\n"),
+                    }
+                }
+            }
+        }
+    }
+    expected.assert_eq(&text);
+}
+
+/// One row with what an expression gives.
+fn value(expression: &str, expected: Expect) {
+    let script = format!(
+        "import \"array\"\nimport \"strings\"\nimport \"math\"\nimport \"date\"\nimport \"dict\"\nimport \"regexp\"\nx = {expression}\narray.from(rows: [{{x: display(v: x)}}])"
+    );
+    let context = context();
+    let text = match compile(&script, &context, vec![]) {
+        Err(e) => format!("error: {e}"),
+        Ok(program) => {
+            let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("runs");
+            let column = arrow::compute::cast(rows[0].column(0), &arrow::datatypes::DataType::Utf8).expect("strings");
+            arrow::array::AsArray::as_string::<i32>(&column).value(0).to_string()
+        }
+    };
+    expected.assert_eq(&text);
+}
+
+#[test]
+fn a_pipe_from_storage_gives_one_result() {
+    check(
+        r#"from(bucket: "b") |> range(start: -100s) |> filter(fn: (r) => r.host == "b") |> mean() |> drop(columns: ["_start", "_stop"])"#,
+        expect![[r#"
+            _result
+            +--------------+------+--------+--------+
+            | _measurement | host | _field | _value |
+            +--------------+------+--------+--------+
+            | cpu          | b    | idle   | 3.0    |
+            +--------------+------+--------+--------+
+        "#]],
+    );
+}
+
+#[test]
+fn results_are_named_by_yield() {
+    check(
+        r#"
+        data = () => from(bucket: "b") |> range(start: 0) |> group() |> keep(columns: ["_value"])
+        data() |> max() |> yield(name: "most")
+        data() |> median()
+        "#,
+        expect![[r#"
+            most
+            +--------+
+            | _value |
+            +--------+
+            | 20.0   |
+            +--------+
+            _result
+            +--------+
+            | _value |
+            +--------+
+            | 6.0    |
+            +--------+
+        "#]],
+    );
+    check(
+        r#"import "array" array.from(rows: [{a: 1}]) array.from(rows: [{a: 1}])"#,
+        expect![[r#"
+        error: found more than one call to yield() with the name "_result"
+    "#]],
+    );
+}
+
+#[test]
+fn preludes_and_options() {
+    check(
+        r#"
+        import "array"
+        option now = () => 2020-01-01T00:00:00Z
+        array.from(rows: [{n: now(), y: today()}])
+        "#,
+        expect![[r#"
+            _result
+            +---------------------+---------------------+
+            | n                   | y                   |
+            +---------------------+---------------------+
+            | 2020-01-01T00:00:00 | 2020-01-01T00:00:00 |
+            +---------------------+---------------------+
+        "#]],
+    );
+}
+
+#[test]
+fn expressions() {
+    value("1 + 2 * 3", expect!["7"]);
+    value("7 / 2", expect!["3"]);
+    value("2 ^ 3", expect!["8"]);
+    value("-2 ^ 2", expect!["4"]);
+    value("1 < 2.5 and not (1 == 2)", expect!["true"]);
+    value("1 + 2.0", expect!["error: unsupported binary expression int + float"]);
+    value("1 / 0", expect!["error: cannot divide by zero"]);
+    value("\"a${1 + 1}b\"", expect!["a2b"]);
+    value("{date with b: 3}", expect!["error: cannot extend a value of type package with `with`"]);
+    value("(() => { a = {b: 1, c: 2} return {a with b: 3} })()", expect!["{b: 3, c: 2}"]);
+    value("if 1 > 2 then \"x\" else \"y\"", expect!["y"]);
+    value("[1, 2, 3][1]", expect!["2"]);
+    value("[\"b\": 2, \"a\": 1]", expect!["[a: 1, b: 2]"]);
+    value("((a, b=2) => a * b)(a: 21)", expect!["42"]);
+    value(
+        "((x=<-, by) => x / by)(by: 2)",
+        expect![[r#"error: error calling function "<anonymous>" @7:5-7:34: missing required pipe argument x"#]],
+    );
+    value("nothing", expect!["error: error @7:5-7:12: undefined identifier nothing"]);
+    value(
+        "int(v: \"1.5\")",
+        expect![[r#"error: error calling function "int" @7:5-7:18: cannot convert string "1.5" to int due to invalid syntax"#]],
+    );
+    value(
+        "string(v: 1e3)",
+        expect![[r#"
+        error: error @7:16-7:17: expected ), found e3)
+        array.fr"#]],
+    );
+    value("duration(v: \"1h30m\")", expect!["1h30m"]);
+    value("strings.title(v: \"hello big world\")", expect!["Hello Big World"]);
+    value("math.floor(x: 2.7)", expect!["2"]);
+    value("math.floor(y: 2.7)", expect![[r#"error: error calling function "floor" @7:5-7:23: missing required argument x"#]]);
+    value("date.year(t: 2021-05-06T00:00:00Z)", expect!["2021"]);
+    value("date.add(d: 1mo, to: 2021-01-31T00:00:00Z)", expect!["2021-02-28T00:00:00Z"]);
+    value("date.truncate(t: 2021-05-06T07:08:09Z, unit: 1h)", expect!["2021-05-06T07:00:00Z"]);
+    value("dict.get(dict: [\"a\": 1], key: \"b\", default: 9)", expect!["9"]);
+    value("regexp.findString(r: /o+/, v: \"foo\")", expect!["oo"]);
+    value("\"abc\" =~ /b/", expect!["true"]);
+}
+
+#[test]
+fn reduce_and_time_shift() {
+    check(
+        r#"
+        from(bucket: "b")
+            |> range(start: 0)
+            |> keep(columns: ["host", "_time", "_value"])
+            |> timeShift(duration: 1h)
+            |> reduce(fn: (r, accumulator) => ({sum: accumulator.sum + r._value, last: r._time}), identity: {sum: 0.0, last: now()})
+        "#,
+        expect![[r#"
+            _result
+            +------+------+---------------------+
+            | host | sum  | last                |
+            +------+------+---------------------+
+            | a    | 30.0 | 1970-01-01T01:00:02 |
+            | b    | 9.0  | 1970-01-01T01:00:03 |
+            +------+------+---------------------+
+        "#]],
+    );
+}
+
+#[test]
+fn compositions_of_the_prelude() {
+    check(
+        r#"from(bucket: "b") |> range(start: 0) |> keep(columns: ["host", "_value"]) |> highestMax(n: 1, groupColumns: ["host"])"#,
+        expect![[r#"
+            _result
+            +------+--------+
+            | host | _value |
+            +------+--------+
+            | a    | 20.0   |
+            +------+--------+
+        "#]],
+    );
+    check(
+        r#"import "influxdata/influxdb/schema" schema.tagValues(bucket: "b", tag: "host", start: 0)"#,
+        expect![[r#"
+        _result
+        +--------+
+        | _value |
+        +--------+
+        | a      |
+        | b      |
+        +--------+
+    "#]],
+    );
+    check(
+        r#"from(bucket: "b") |> range(start: 0, stop: 4) |> group() |> keep(columns: ["_time", "_value"]) |> range(start: 0, stop: 4) |> aggregateWindow(every: 2s, fn: (tables=<-, column) => tables |> sum(column: column))"#,
+        expect![[r#"
+            _result
+            +---------------------+---------------------+--------+---------------------+
+            | _start              | _stop               | _value | _time               |
+            +---------------------+---------------------+--------+---------------------+
+            | 1970-01-01T00:00:00 | 1970-01-01T00:00:04 | 11.0   | 1970-01-01T00:00:02 |
+            | 1970-01-01T00:00:00 | 1970-01-01T00:00:04 | 28.0   | 1970-01-01T00:00:04 |
+            +---------------------+---------------------+--------+---------------------+
+        "#]],
+    );
+}
+
+#[test]
+fn states_are_counted_and_timed() {
+    check(
+        r#"
+        from(bucket: "b")
+            |> range(start: 0)
+            |> keep(columns: ["host", "_time", "_value"])
+            |> stateCount(fn: (r) => r._value > 1.5)
+            |> stateDuration(fn: (r) => r._value > 1.5)
+            |> drop(columns: ["_time"])
+        "#,
+        expect![[r#"
+            _result
+            +------+--------+------------+---------------+
+            | host | _value | stateCount | stateDuration |
+            +------+--------+------------+---------------+
+            | a    | 10.0   | 1          | 0             |
+            | a    | 20.0   | 2          | 1             |
+            | b    | 1.0    | -1         | -1            |
+            | b    | 2.0    | 1          | 0             |
+            | b    | 6.0    | 2          | 1             |
+            +------+--------+------------+---------------+
+        "#]],
+    );
+}
+
+#[test]
+fn what_to_writes_can_be_read() {
+    let context = context();
+    context.add_bucket("copy");
+    let script = r#"from(bucket: "b") |> range(start: 0) |> map(fn: (r) => ({r with _measurement: "double", _value: r._value * 2.0})) |> to(bucket: "copy")"#;
+    for result in compile(script, &context, vec![]).expect("compiles").results {
+        for frame in result.frames {
+            context.collect(frame.plan).expect("writes");
+        }
+    }
+    let script = r#"from(bucket: "copy") |> range(start: 0) |> sum() |> drop(columns: ["_start", "_stop"])"#;
+    let program = compile(script, &context, vec![]).expect("compiles");
+    let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("reads");
+    expect![[r#"
+        +--------------+------+--------+--------+
+        | _measurement | host | _field | _value |
+        +--------------+------+--------+--------+
+        | double       | a    | idle   | 60.0   |
+        | double       | b    | idle   | 18.0   |
+        +--------------+------+--------+--------+"#]].assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
+}
