@@ -48,6 +48,7 @@ async fn ask(database: &Database, questions: &[Question], phase: &str, wrong: &m
         expected.sort();
         for (language, text) in &question.texts {
             let answer = match language.as_str() {
+                "flux" => database.flux(text).await,
                 "influxql" => database.influxql(text).await,
                 "sql" => database.sql(text).await,
                 other => panic!("`{other}` is no language"),

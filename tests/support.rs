@@ -58,6 +58,16 @@ impl Database {
         Ok(rows_of(&stream.try_collect::<Vec<_>>().await?))
     }
 
+    pub async fn flux(&self, text: &str) -> Result<Vec<Row>> {
+        let mut rows = vec![];
+        for result in run::flux(self.context(), text.into(), vec![]).await? {
+            for frame in result.frames {
+                rows.extend(rows_of(&frame.batches.try_collect::<Vec<_>>().await?));
+            }
+        }
+        Ok(rows)
+    }
+
     /// The answer of `/query` with `epoch=ns`.
     pub async fn influxql_json(&self, text: &str) -> Result<serde_json::Value> {
         let defaults = Defaults { database: Some(DATABASE.into()), ..Defaults::default() };

@@ -18,7 +18,7 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Load the sample data into an embedded database and ask it questions in InfluxQL and SQL.
+    /// Load the sample data into an embedded database and ask it questions in Flux, InfluxQL and SQL.
     Demo(demo::DemoArguments),
     /// Print the version.
     Version,

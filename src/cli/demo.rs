@@ -1,9 +1,9 @@
-//! `tidegauge demo`: the sample data of `data/` in an embedded database, and a question in each language that answers today.
+//! `tidegauge demo`: the sample data of `data/` in an embedded database, and a question in each language.
 
 use super::render::sparkline;
 use crate::{
     clock::{Clock, Randomness, SystemClock},
-    format::{json_v1, v1::AnswerOptions},
+    format::{annotated_csv, json_v1, v1::AnswerOptions},
     influxql::Defaults,
     model::{ErrorKind, Failure, Precision, Result},
     query::{
@@ -65,6 +65,14 @@ pub async fn run(arguments: DemoArguments) -> Result<()> {
     let answers = run::influxql(context(), question.into(), None, defaults).await?;
     let pieces: Vec<Bytes> = json_v1::encode(answers, AnswerOptions { pretty: true, ..AnswerOptions::default() }).try_collect().await?;
     println!("{}", String::from_utf8_lossy(&pieces.concat()));
+
+    let question = r#"from(bucket: "demo") |> range(start: 2026-11-24T11:13:00Z, stop: 2026-11-24T12:28:00Z)
+  |> filter(fn: (r) => r._measurement == "cpu" and r._field == "usage_user" and r.cpu != "cpu-total")
+  |> mean()"#;
+    println!("Flux> {question}");
+    let results = run::flux(context(), question.into(), vec![]).await?;
+    let pieces: Vec<Bytes> = annotated_csv::encode(results, annotated_csv::Dialect::default()).try_collect().await?;
+    println!("{}", String::from_utf8_lossy(&pieces.concat()).replace('\r', ""));
 
     let question = "SELECT date_bin(INTERVAL '1 minute', time) AS minute, 100 - avg(usage_idle) AS busy FROM cpu WHERE cpu = 'cpu-total' GROUP BY 1 ORDER BY 1";
     println!("SQL> {question}");

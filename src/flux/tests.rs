@@ -283,5 +283,6 @@ fn what_to_writes_can_be_read() {
         +--------------+------+--------+--------+
         | double       | a    | idle   | 60.0   |
         | double       | b    | idle   | 18.0   |
-        +--------------+------+--------+--------+"#]].assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
+        +--------------+------+--------+--------+"#]]
+    .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }

@@ -16,7 +16,11 @@ use crate::{
     plan::stream::null,
 };
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator, cast, in_list, lit, not};
+use datafusion::{
+    common::ScalarValue,
+    logical_expr::{BinaryExpr, Case, Expr, Operator, cast, in_list, lit, not, simplify::SimplifyContext},
+    optimizer::simplify_expressions::ExprSimplifier,
+};
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
 /// A column expression and its Flux type (`Null`: a null of unknown type).
@@ -225,8 +229,17 @@ impl Lowering<'_> {
             }
             ExprKind::Binary { op, left, right } => self.binary(*op, self.expression(left, names)?, self.expression(right, names)?),
             ExprKind::Logical { op, left, right } => {
+                // `r._field == "note" and r._value == "hot"`: where the first half settles the matter, the second need
+                // not make sense for the type that `_value` has there.
+                let settling = *op == LogicalOp::Or;
                 let left = operators::truth(self.cell(self.expression(left, names)?)?)?;
+                if constant_truth(&left) == Some(settling) {
+                    return Ok(Term::Cell(Typed::new(lit(settling), DataType::Boolean)));
+                }
                 let right = operators::truth(self.cell(self.expression(right, names)?)?)?;
+                if constant_truth(&right) == Some(settling) {
+                    return Ok(Term::Cell(Typed::new(lit(settling), DataType::Boolean)));
+                }
                 let op = if *op == LogicalOp::And { Operator::And } else { Operator::Or };
                 Ok(Term::Cell(Typed::new(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))), DataType::Boolean)))
             }
@@ -467,5 +480,16 @@ fn mentions(syntax: &Syntax, names: &Names) -> bool {
         ExprKind::Member { object, .. } => is(object),
         ExprKind::Index { array, index } => is(array) || is(index),
         _ => false,
+    }
+}
+
+/// The value of a condition that no column has a part in.
+fn constant_truth(condition: &Expr) -> Option<bool> {
+    if condition.any_column_refs() {
+        return None;
+    }
+    match ExprSimplifier::new(SimplifyContext::default()).simplify(condition.clone()) {
+        Ok(Expr::Literal(ScalarValue::Boolean(known), _)) => known,
+        _ => None,
     }
 }
