@@ -27,7 +27,7 @@ pub fn query(text: &str, params: Option<&str>) -> Result<Query> {
         return Err(fail(format!("parentheses are nested more than {NESTING_MAX} deep")));
     }
     let mut pairs = Grammar::parse(Rule::query, text).map_err(|e| fail(error::describe(text, &e)))?;
-    let reader = statement::Reader { text, parameters };
+    let reader = statement::Reader { parameters };
     let root = pairs.next().expect("the grammar's first rule gives one pair");
     let statements = root.into_inner().filter(|p| !matches!(p.as_rule(), Rule::semicolon | Rule::EOI));
     let statements = statements.map(|p| reader.statement(p)).collect::<std::result::Result<Vec<_>, String>>().map_err(fail)?;

@@ -140,7 +140,7 @@ impl TDigest {
 
 /// Weighted mean of two values, never outside of them.
 fn weighted(a: f64, weight_a: f64, b: f64, weight_b: f64) -> f64 {
-    let mean = if a <= b { a * weight_a + b * weight_b } else { b * weight_b + a * weight_a } / (weight_a + weight_b);
+    let mean = (a * weight_a + b * weight_b) / (weight_a + weight_b);
     mean.min(a.max(b)).max(a.min(b))
 }
 

@@ -200,7 +200,7 @@ impl TimeWindow {
         Bounds { start, stop, index }
     }
 
-    fn to_instants(&self, bounds: Bounds) -> Bounds {
+    fn to_instants(self, bounds: Bounds) -> Bounds {
         if self.location.zone.is_none() {
             return bounds;
         }

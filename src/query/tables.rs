@@ -84,6 +84,9 @@ pub struct QueryContext {
     inner: Arc<Inner>,
 }
 
+/// `None`: there is no such measurement.
+type Table = Option<Arc<dyn TableProvider>>;
+
 struct Inner {
     directory: Arc<dyn Directory>,
     storage: Storage,
@@ -91,7 +94,7 @@ struct Inner {
     now: Timestamp,
     runtime: Handle,
     /// A table is the same for the whole query, however often it is asked for.
-    tables: Mutex<HashMap<(BucketId, String), Option<Arc<dyn TableProvider>>>>,
+    tables: Mutex<HashMap<(BucketId, String), Table>>,
 }
 
 impl QueryContext {

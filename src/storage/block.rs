@@ -43,7 +43,7 @@ impl SeriesRuns {
         if let Some(first) = begins.first_mut() {
             *first = true;
         }
-        let codes: Vec<Vec<i32>> = columns.iter().map(|c| codes(c)).collect();
+        let codes: Vec<Vec<i32>> = columns.iter().map(codes).collect();
         for codes in &codes {
             for (begin, pair) in begins[1.min(rows)..].iter_mut().zip(codes.windows(2)) {
                 *begin |= pair[0] != pair[1];

@@ -202,7 +202,7 @@ impl Writer {
             return Ok(());
         }
         let arrays = batch.columns().iter().map(plain).collect::<Result<Vec<ArrayRef>, Failure>>()?;
-        let columns: Vec<Cells> = arrays.iter().map(|a| Cells::of(a)).collect();
+        let columns: Vec<Cells> = arrays.iter().map(Cells::of).collect();
         let key = key
             .iter()
             .map(|name| {

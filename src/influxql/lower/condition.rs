@@ -24,7 +24,7 @@ impl Bounds {
 }
 
 /// Splits a condition into the bounds of time and the other terms joined by AND.
-pub fn split<'a>(condition: Option<&'a Expr>, now: Timestamp) -> Result<(Bounds, Vec<&'a Expr>)> {
+pub fn split(condition: Option<&Expr>, now: Timestamp) -> Result<(Bounds, Vec<&Expr>)> {
     let (mut bounds, mut terms) = (Bounds::default(), Vec::new());
     if let Some(condition) = condition {
         collect(condition, now, &mut bounds, &mut terms)?;

@@ -9,7 +9,7 @@ const CHAIN_MAX: usize = 500;
 
 type Read<T> = std::result::Result<T, String>;
 
-impl Reader<'_> {
+impl Reader {
     pub fn expr(&self, pair: Pair<'_>) -> Read<Expr> {
         let mut operands = Vec::new();
         let mut ops = Vec::new();

@@ -7,8 +7,7 @@ use crate::influxql::ast::*;
 type Read<T> = std::result::Result<T, String>;
 
 /// What reading needs beside the pairs.
-pub struct Reader<'a> {
-    pub text: &'a str,
+pub struct Reader {
     pub parameters: Parameters,
 }
 
@@ -46,7 +45,7 @@ struct Parts {
     keywords: Vec<Rule>,
 }
 
-impl Reader<'_> {
+impl Reader {
     pub fn statement(&self, pair: Pair<'_>) -> Read<Statement> {
         let rule = pair.as_rule();
         match rule {

@@ -140,7 +140,7 @@ impl Work {
             return Ok(());
         }
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
-        let cuts = if keys.is_empty() { vec![0..batch.num_rows()] } else { partition(&keys)?.ranges() };
+        let cuts = if keys.is_empty() { std::iter::once(0..batch.num_rows()).collect() } else { partition(&keys)?.ranges() };
         for (at, range) in cuts.into_iter().enumerate() {
             let rows = batch.slice(range.start, range.len());
             let empty = self.marker.is_some_and(|m| rows.column(m).as_boolean().value(0));

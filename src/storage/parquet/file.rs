@@ -14,7 +14,7 @@ use crate::storage::{
     object::Store,
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
+    array::{ArrayRef, AsArray},
     datatypes::{Field, Schema},
 };
 use async_trait::async_trait;
@@ -213,7 +213,7 @@ impl Source for FileSource {
                 continue;
             }
             let runs = self.reader.runs(&self.file, &footer, group, &self.schema.tags).await?;
-            let time = self.reader.columns(&self.file, &footer, group, &[time_name.clone()]).await?.pop().flatten();
+            let time = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?.pop().flatten();
             let time = time.ok_or_else(|| Failure::internal(format!("damaged file `{}`: it has no time column", self.file.path)))?;
             let time = time.as_primitive().clone();
             let spans = select(&runs, time.values(), &self.filter, &self.tombstones)?;

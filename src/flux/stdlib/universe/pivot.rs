@@ -27,6 +27,9 @@ pub static FUNCTION: Function = Function {
     call: pivot,
 };
 
+/// Column names and types, in order.
+type Columns = IndexMap<String, DataType>;
+
 fn pivot(call: &mut Call<'_>) -> FluxResult<Value> {
     let tables = call.tables()?;
     let row_key = call.column_names("rowKey", &[])?;
@@ -152,10 +155,10 @@ impl Shape {
 
     /// Each table as a frame; tables whose columns agree share one.
     fn frames(&self, tables: IndexMap<Key, Table>) -> FluxResult<Vec<Frame>> {
-        let mut frames: Vec<(Vec<String>, IndexMap<String, DataType>, Vec<Table>)> = vec![];
+        let mut frames: Vec<(Vec<String>, Columns, Vec<Table>)> = vec![];
         for table in tables.into_values() {
             let key: Vec<String> = table.key.iter().map(|(k, _, _)| k.clone()).collect();
-            let mut columns: IndexMap<String, DataType> = table.key.iter().map(|(k, t, _)| (k.clone(), t.clone())).collect();
+            let mut columns: Columns = table.key.iter().map(|(k, t, _)| (k.clone(), t.clone())).collect();
             columns.extend(self.row_key.iter().cloned().zip(table.row_types.iter().cloned()));
             columns.extend(table.columns.clone());
             let agrees = |all: &IndexMap<String, DataType>| columns.iter().all(|(c, t)| all.get(c).is_none_or(|known| known == t));

@@ -42,7 +42,7 @@ fn reduce(call: &mut Call<'_>) -> FluxResult<Value> {
             continue;
         }
         let keys: Vec<ArrayRef> = frame.key.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-        let cuts = if keys.is_empty() { vec![0..rows.num_rows()] } else { partition(&keys)?.ranges() };
+        let cuts = if keys.is_empty() { std::iter::once(0..rows.num_rows()).collect() } else { partition(&keys)?.ranges() };
         let (mut starts, mut records) = (vec![], vec![]);
         for cut in cuts {
             starts.push(cut.start as u64);
