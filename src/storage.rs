@@ -17,6 +17,7 @@ pub mod object;
 pub mod open;
 pub mod parquet;
 pub mod read;
+pub mod recover;
 pub mod wal;
 pub mod write;
 

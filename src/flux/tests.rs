@@ -286,3 +286,38 @@ fn what_to_writes_can_be_read() {
         +--------------+------+--------+--------+"#]]
     .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }
+
+#[test]
+fn keys_of_a_bucket() {
+    check(
+        r#"import "influxdata/influxdb/schema" schema.tagKeys(bucket: "b", start: 0)"#,
+        expect![[r#"
+        _result
+        +--------------+
+        | _value       |
+        +--------------+
+        | _field       |
+        | _measurement |
+        | _start       |
+        | _stop        |
+        | host         |
+        +--------------+
+    "#]],
+    );
+    check(
+        r#"from(bucket: "b") |> range(start: 0) |> keep(columns: ["_time", "_value", "host"]) |> columns()"#,
+        expect![[r#"
+        _result
+        +------+--------+
+        | host | _value |
+        +------+--------+
+        | a    | _time  |
+        | a    | host   |
+        | a    | _value |
+        | b    | _time  |
+        | b    | host   |
+        | b    | _value |
+        +------+--------+
+    "#]],
+    );
+}

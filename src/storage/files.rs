@@ -8,10 +8,11 @@ use crate::model::{BucketId, Failure, MeasurementSchema, Result};
 use crate::storage::{
     chunk::Chunk,
     delete::DeleteSpec,
-    manifest::{Edit, FileMeta, ManifestStore, Tombstone, Version},
+    manifest::{Edit, FileMeta, Loaded, ManifestStore, Tombstone, Version},
     object::Store,
-    parquet::{cache::Cache, file::FileReader, writer::FileWriter},
+    parquet::{file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
+    recover,
 };
 use arrow::{array::AsArray, array::BooleanArray, compute::filter_record_batch, datatypes::TimestampNanosecondType};
 use parking_lot::RwLock;
@@ -67,6 +68,8 @@ struct Inner {
     randomness: Randomness,
     writer: u64,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
+    /// Paths that were damaged at opening.
+    lost: BTreeSet<String>,
 }
 
 struct Bucket {
@@ -80,11 +83,17 @@ impl FileStore {
     pub async fn open(store: Store, options: FileOptions, clock: Arc<dyn Clock>, randomness: Randomness) -> Result<(FileStore, Recovered)> {
         let mut recovered = Recovered::default();
         let mut buckets = HashMap::new();
+        let writer = randomness.next_u64();
+        let reader = Arc::new(FileReader::new(store.clone(), options.cache_bytes));
         for name in store.folders("buckets").await? {
             let Ok(bucket) = name.parse::<BucketId>() else { continue };
             let manifest = ManifestStore::new(store.clone(), bucket);
-            let loaded = manifest.load().await?;
+            let mut loaded = manifest.load().await?;
+            if (loaded.version.number == 0 || !loaded.damaged.is_empty()) && !loaded.version.dropped {
+                repair(&store, &manifest, &mut loaded, writer, clock.now()).await?;
+            }
             recovered.damaged.extend(loaded.damaged);
+            recovered.damaged.extend(misfits(&store, &loaded.version).await?);
             if !loaded.version.dropped {
                 recovered.buckets.push(RecoveredBucket {
                     bucket,
@@ -96,9 +105,12 @@ impl FileStore {
             let current = RwLock::new(Arc::new(loaded.version));
             buckets.insert(bucket, Arc::new(Bucket { manifest, current, next: tokio::sync::Mutex::new(loaded.next) }));
         }
-        let writer = randomness.next_u64();
-        let reader = Arc::new(FileReader { store: store.clone(), cache: Cache::new(options.cache_bytes) });
-        let inner = Inner { store, reader, options, clock, randomness, writer, buckets: RwLock::new(buckets) };
+        for (path, what) in &recovered.damaged {
+            tracing::error!(path, what, "damaged; what does not need it is served");
+            reader.damage(path, what);
+        }
+        let lost = recovered.damaged.iter().map(|d| d.0.clone()).collect();
+        let inner = Inner { lost, store, reader, options, clock, randomness, writer, buckets: RwLock::new(buckets) };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
@@ -126,6 +138,7 @@ impl FileStore {
                     key_min: vec![],
                     key_max: vec![],
                     checksum: 0,
+                    footer_checksum: 0,
                     created_in: *next,
                 };
                 let schema = chunk.schema.clone();
@@ -157,6 +170,17 @@ impl FileStore {
         let entry = self.entry(bucket);
         let mut next = entry.next.lock().await;
         self.commit(&entry, &mut next, &Edit { drop_bucket: true, ..Edit::default() }).await
+    }
+
+    /// Paths of damaged objects, with the reason: manifest versions found so at opening, and files of the current state
+    /// that could not be read. A query that needs one fails and names it.
+    pub fn damaged(&self) -> Vec<(String, String)> {
+        let buckets: Vec<Arc<Bucket>> = self.inner.buckets.read().values().cloned().collect();
+        let versions: Vec<Arc<Version>> = buckets.iter().map(|b| b.current.read().clone()).collect();
+        // A file that has left the state may be gone while a long query still asks for it.
+        let left = |path: &str| path.ends_with(".parquet") && !versions.iter().any(|v| v.files.iter().any(|f| f.path == path));
+        let unreferenced = |path: &str| left(path) && !self.inner.lost.contains(path);
+        self.inner.reader.damaged().into_iter().filter(|(path, _)| !unreferenced(path)).collect()
     }
 
     /// Schemas of everything that was flushed, in measurement order.
@@ -225,4 +249,39 @@ impl FileStore {
         let rows_of = |p: i64| filter_record_batch(&chunk.batch, &of_row.iter().map(|&r| Some(r == p)).collect::<BooleanArray>());
         partitions.into_iter().map(|p| Ok((p, rows_of(p)?))).collect()
     }
+}
+
+/// Brings back what only damaged or lost versions named, as a new version. The damaged bytes are kept aside.
+async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, writer: u64, now: i64) -> Result<()> {
+    let found = recover::find(store, &loaded.version).await?;
+    for (path, _) in &loaded.damaged {
+        let kept = store.create(&format!("quarantine/{path}"), store.get(path).await?).await;
+        if let Err(e) = kept {
+            tracing::warn!(path, error = %e, "a damaged manifest version could not be kept aside");
+        }
+    }
+    if loaded.damaged.is_empty() && found.edit.add.is_empty() {
+        loaded.damaged.extend(found.damaged);
+        return Ok(());
+    }
+    tracing::warn!(bucket = %loaded.version.bucket, files = found.edit.add.len(), "manifest repaired from what the files say");
+    loaded.version = manifest.commit(&loaded.version, &found.edit, loaded.next, writer, now).await?;
+    loaded.next += 1;
+    loaded.damaged.extend(found.damaged);
+    Ok(())
+}
+
+/// Files of the version that are not in the store as they were written, as far as a listing tells.
+async fn misfits(store: &Store, version: &Version) -> Result<Vec<(String, String)>> {
+    if version.files.is_empty() {
+        return Ok(vec![]);
+    }
+    let listed = store.list(&format!("buckets/{}/data", version.bucket)).await?;
+    let sizes: HashMap<String, u64> = listed.into_iter().map(|l| (l.path, l.bytes)).collect();
+    let judge = |f: &Arc<FileMeta>| match sizes.get(&f.path) {
+        None => Some((f.path.clone(), "it is gone".to_string())),
+        Some(&bytes) if bytes != f.bytes => Some((f.path.clone(), format!("it has {bytes} bytes and was written with {}", f.bytes))),
+        Some(_) => None,
+    };
+    Ok(version.files.iter().filter_map(judge).collect())
 }

@@ -14,7 +14,7 @@ fn bucket() -> BucketId {
 
 async fn open(store: &Store, disk: &FaultyDisk) -> Storage {
     let log = Arc::new(disk.clone());
-    Storage::open(store.clone(), log, StorageOptions::default(), ManualClock::at(0), Randomness::seeded(1)).await.expect("the store opens")
+    Storage::open(store.clone(), log, StorageOptions::default(), ManualClock::at(0), Randomness::from_os()).await.expect("the store opens")
 }
 
 async fn write(storage: &Storage, text: &str) -> Result<WriteReport> {
@@ -186,4 +186,36 @@ async fn a_closed_store_refuses_writes() {
     let storage = open(&Store::memory(), &FaultyDisk::default()).await;
     storage.close().await.expect("closed");
     assert_eq!(write(&storage, "m f=1 1").await.expect_err("closed").kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn rows_survive_a_damaged_manifest_after_their_log_was_trimmed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().to_string_lossy()).expect("a store");
+    let disk = FaultyDisk::default();
+    let storage = open(&store, &disk).await;
+    for i in 0..3 {
+        write(&storage, &format!("m f={i} {i}")).await.expect("stored");
+        storage.flush().await.expect("flushed");
+    }
+    storage.close().await.expect("closed");
+    let mut manifests: Vec<_> = walk(folder.path()).into_iter().filter(|p| !p.to_string_lossy().ends_with(".parquet")).collect();
+    manifests.sort();
+    let newest = manifests.last().expect("a manifest").clone();
+    let mut bytes = std::fs::read(&newest).expect("it can be read");
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 0x40;
+    std::fs::write(&newest, bytes).expect("it can be written");
+    for opening in 1..=2 {
+        let storage = open(&store, &disk).await;
+        assert_eq!(all_values(&storage).await, [0.0, 1.0, 2.0], "opening {opening}");
+        assert!(opening > 1 || !storage.damage().is_empty(), "the damage is told");
+        write(&storage, "m f=2 2").await.expect("it goes on");
+        storage.close().await.expect("closed");
+    }
+}
+
+fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }

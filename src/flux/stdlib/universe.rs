@@ -7,6 +7,7 @@ mod find;
 mod from;
 mod group;
 mod join;
+mod keys;
 mod map;
 mod pivot;
 mod range;
@@ -50,6 +51,7 @@ pub fn functions() -> Vec<&'static Function> {
             &to::FUNCTION,
             &union::UNION,
         ],
+        keys::FUNCTIONS,
         reductions::FUNCTIONS,
         rows::FUNCTIONS,
         scalar::FUNCTIONS,

@@ -35,6 +35,8 @@ pub struct FileMeta {
     pub key_max: Vec<(Arc<str>, Arc<str>)>,
     /// CRC32C of the whole object.
     pub checksum: u32,
+    /// CRC32C of the Parquet footer with its length and closing magic; the footer holds those of the columns.
+    pub footer_checksum: u32,
     /// Number of the manifest version this file was written for.
     pub created_in: u64,
 }
@@ -220,6 +222,7 @@ mod tests {
             key_min: vec![("host".into(), "a".into())],
             key_max: vec![],
             checksum: u32::MAX,
+            footer_checksum: 1,
             created_in: 1,
         }));
         version

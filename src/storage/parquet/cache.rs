@@ -3,10 +3,10 @@
 //! Files never change and ids are never used again, so nothing here can be stale. What was not used since the hand
 //! last came by is let go first (the clock algorithm).
 
+use super::file::OpenFooter;
 use crate::storage::block::SeriesRuns;
 use arrow::array::{Array, ArrayRef};
 use parking_lot::Mutex;
-use parquet::arrow::arrow_reader::ArrowReaderMetadata;
 use std::{
     collections::{HashMap, VecDeque},
     sync::Arc,
@@ -21,7 +21,7 @@ pub enum Part {
 
 #[derive(Clone)]
 pub enum Decoded {
-    Footer(Arc<ArrowReaderMetadata>),
+    Footer(Arc<OpenFooter>),
     Runs(Arc<SeriesRuns>),
     Column(ArrayRef),
 }
@@ -29,7 +29,7 @@ pub enum Decoded {
 impl Decoded {
     fn bytes(&self) -> usize {
         match self {
-            Decoded::Footer(footer) => footer.metadata().memory_size(),
+            Decoded::Footer(footer) => footer.bytes(),
             Decoded::Runs(runs) => runs.bytes(),
             Decoded::Column(array) => array.get_array_memory_size(),
         }

@@ -4,14 +4,14 @@
 
 use super::{
     cache::{Cache, Decoded, Part},
-    writer::parquet_failure,
+    writer::{FOOTER_KEY, Footer, footer_start, seal},
 };
 use crate::model::{Failure, MeasurementSchema, Result, schema::tag_type, schema::time_type};
 use crate::storage::{
     block::{Block, RowFilter, SeriesRuns, Span, select},
     manifest::{FileMeta, Tombstone},
     merge::Source,
-    object::Store,
+    object::{Store, StoreError},
 };
 use arrow::{
     array::{ArrayRef, AsArray},
@@ -19,45 +19,91 @@ use arrow::{
 };
 use async_trait::async_trait;
 use bytes::Bytes;
+use parking_lot::Mutex;
 use parquet::{
     arrow::{
         ProjectionMask,
         arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
     },
     file::{
-        metadata::ParquetMetaDataReader,
+        metadata::{ParquetMetaData, ParquetMetaDataReader},
         reader::{ChunkReader, Length},
         statistics::Statistics,
     },
 };
-use std::{io::Cursor, sync::Arc};
+use std::{collections::BTreeMap, io::Cursor, sync::Arc};
 
 const TAIL_BYTES: u64 = 64 << 10;
 
-/// Reads files of one store through one cache.
+/// A file's footer, made ready for decoding.
+#[derive(Debug)]
+pub struct OpenFooter {
+    arrow: ArrowReaderMetadata,
+    /// CRC32C of each column, per row group.
+    checksums: Vec<Vec<u32>>,
+}
+
+impl OpenFooter {
+    fn metadata(&self) -> &ParquetMetaData {
+        self.arrow.metadata()
+    }
+
+    fn schema(&self) -> &Schema {
+        self.arrow.schema()
+    }
+
+    pub fn bytes(&self) -> usize {
+        self.metadata().memory_size() + self.checksums.iter().map(|c| c.len() * 4).sum::<usize>()
+    }
+}
+
+/// Reads files of one store through one cache, and remembers which of them are damaged.
 pub struct FileReader {
     pub store: Store,
     pub cache: Cache,
+    /// Path and reason.
+    damaged: Mutex<BTreeMap<String, String>>,
 }
 
 impl FileReader {
-    async fn footer(&self, file: &FileMeta, schema: &MeasurementSchema) -> Result<Arc<ArrowReaderMetadata>> {
+    pub fn new(store: Store, cache_bytes: usize) -> FileReader {
+        FileReader { store, cache: Cache::new(cache_bytes), damaged: Mutex::default() }
+    }
+
+    /// Files that could not be read, with the reason.
+    pub fn damaged(&self) -> BTreeMap<String, String> {
+        self.damaged.lock().clone()
+    }
+
+    /// Remembers a damaged file. The failure is what a query gets that needs its rows: an answer without them would be
+    /// wrong and not look it.
+    pub fn damage(&self, path: &str, what: impl std::fmt::Display) -> Failure {
+        let mut damaged = self.damaged.lock();
+        let what = damaged.entry(path.to_string()).or_insert_with(|| what.to_string());
+        Failure::internal(format!("damaged file `{path}`: {what}"))
+    }
+
+    async fn footer(&self, file: &FileMeta, schema: &MeasurementSchema) -> Result<Arc<OpenFooter>> {
         if let Some(Decoded::Footer(footer)) = self.cache.get(file.id, Part::Footer) {
             return Ok(footer);
         }
-        let damaged = |what: &str| Failure::internal(format!("damaged file `{}`: {what}", file.path));
-        let from = file.bytes.saturating_sub(TAIL_BYTES);
-        let mut tail = self.range(&file.path, from..file.bytes).await?;
-        let Some(end) = tail.len().checked_sub(8).filter(|_| tail.ends_with(b"PAR1")) else {
-            return Err(damaged("it does not end as a Parquet file"));
-        };
-        let length = u32::from_le_bytes([tail[end], tail[end + 1], tail[end + 2], tail[end + 3]]) as usize;
-        if length > end {
-            let start = file.bytes.checked_sub(length as u64 + 8).ok_or_else(|| damaged("its footer is longer than the file"))?;
-            tail = self.range(&file.path, start..file.bytes).await?;
+        if let Some(what) = self.damaged.lock().get(&file.path) {
+            return Err(Failure::internal(format!("damaged file `{}`: {what}", file.path)));
         }
-        let end = tail.len() - 8;
-        let metadata = ParquetMetaDataReader::decode_metadata(&tail[end - length..end]).map_err(|e| damaged(&e.to_string()))?;
+        let from = file.bytes.saturating_sub(TAIL_BYTES);
+        let mut tail = self.ranges(&file.path, std::slice::from_ref(&(from..file.bytes))).await?.remove(0);
+        if !tail.ends_with(b"PAR1") || tail.len() < 8 {
+            return Err(self.damage(&file.path, "it does not end as a Parquet file"));
+        }
+        if footer_start(&tail).is_none() && tail.len() as u64 != file.bytes {
+            tail = self.ranges(&file.path, std::slice::from_ref(&(0..file.bytes))).await?.remove(0);
+        }
+        let start = footer_start(&tail).ok_or_else(|| self.damage(&file.path, "its footer is longer than the file"))?;
+        if crc32c::crc32c(&tail[start..]) != file.footer_checksum {
+            return Err(self.damage(&file.path, "the checksum of its footer does not match"));
+        }
+        let metadata = ParquetMetaDataReader::decode_metadata(&tail[start..tail.len() - 8]).map_err(|e| self.damage(&file.path, e))?;
+        let own = own_footer(&metadata).map_err(|e| self.damage(&file.path, e))?;
         // Tags come out as dictionaries: the file says strings.
         let columns = metadata.file_metadata().schema_descr().columns().iter().map(|c| match c.name() {
             "time" => Field::new("time", time_type(), false),
@@ -66,25 +112,24 @@ impl FileReader {
         });
         let hint = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(hint);
-        let footer = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(|e| damaged(&e.to_string()))?;
-        let footer = Arc::new(footer);
+        let arrow = ArrowReaderMetadata::try_new(Arc::new(metadata), options).map_err(|e| self.damage(&file.path, e))?;
+        let footer = Arc::new(OpenFooter { arrow, checksums: own.columns });
         self.cache.put(file.id, Part::Footer, Decoded::Footer(footer.clone()));
         Ok(footer)
     }
 
-    async fn range(&self, path: &str, range: std::ops::Range<u64>) -> Result<Bytes> {
-        let mut found = self.store.get_ranges(path, &[range]).await?;
-        found.pop().ok_or_else(|| Failure::internal(format!("the store gave nothing of `{path}`")))
+    /// Byte ranges of a file, each of the length asked.
+    async fn ranges(&self, path: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+        let parts = match self.store.get_ranges(path, ranges).await {
+            Err(StoreError::NotFound { .. }) => return Err(self.damage(path, "it is gone")),
+            other => other?,
+        };
+        let whole = parts.len() == ranges.len() && parts.iter().zip(ranges).all(|(p, r)| p.len() as u64 == r.end - r.start);
+        if whole { Ok(parts) } else { Err(self.damage(path, "it is shorter than it was")) }
     }
 
     /// Columns of one row group, decoded; absent ones are `None`.
-    async fn columns(
-        &self,
-        file: &FileMeta,
-        footer: &ArrowReaderMetadata,
-        group: usize,
-        names: &[Arc<str>],
-    ) -> Result<Vec<Option<ArrayRef>>> {
+    async fn columns(&self, file: &FileMeta, footer: &OpenFooter, group: usize, names: &[Arc<str>]) -> Result<Vec<Option<ArrayRef>>> {
         let part = |name: &Arc<str>| Part::Column { group: group as u32, name: name.clone() };
         let mut out: Vec<Option<ArrayRef>> = vec![None; names.len()];
         let mut missing = vec![];
@@ -102,24 +147,24 @@ impl FileReader {
         Ok(out)
     }
 
-    async fn decode(
-        &self,
-        file: &FileMeta,
-        footer: &ArrowReaderMetadata,
-        group: usize,
-        mut leaves: Vec<usize>,
-    ) -> Result<Vec<(usize, ArrayRef)>> {
+    async fn decode(&self, file: &FileMeta, footer: &OpenFooter, group: usize, mut leaves: Vec<usize>) -> Result<Vec<(usize, ArrayRef)>> {
         if leaves.is_empty() {
             return Ok(vec![]);
         }
         leaves.sort_unstable();
-        let damaged = |e: &dyn std::fmt::Display| Failure::internal(format!("damaged file `{}`: {e}", file.path));
+        let damaged = |e: &dyn std::fmt::Display| self.damage(&file.path, e);
         let metadata = footer.metadata().row_group(group);
         let ranges: Vec<_> = leaves.iter().map(|&l| metadata.column(l).byte_range()).map(|(at, n)| at..at + n).collect();
-        let parts = self.store.get_ranges(&file.path, &ranges).await?;
+        let parts = self.ranges(&file.path, &ranges).await?;
+        for (part, &leaf) in parts.iter().zip(&leaves) {
+            if footer.checksums.get(group).and_then(|g| g.get(leaf)) != Some(&crc32c::crc32c(part)) {
+                let column = metadata.column(leaf).column_path().string();
+                return Err(damaged(&format!("the checksum of column `{column}` in row group {group} does not match")));
+            }
+        }
         let bytes = Fetched { length: file.bytes, parts: ranges.iter().map(|r| r.start).zip(parts).collect() };
-        let mask = ProjectionMask::leaves(footer.parquet_schema(), leaves.iter().copied());
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, footer.clone())
+        let mask = ProjectionMask::leaves(footer.arrow.parquet_schema(), leaves.iter().copied());
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, footer.arrow.clone())
             .with_row_groups(vec![group])
             .with_projection(mask)
             .with_batch_size(metadata.num_rows() as usize)
@@ -132,7 +177,7 @@ impl FileReader {
         Ok(leaves.into_iter().zip(batch.columns().iter().cloned()).collect())
     }
 
-    async fn runs(&self, file: &FileMeta, footer: &ArrowReaderMetadata, group: usize, tags: &[Arc<str>]) -> Result<Arc<SeriesRuns>> {
+    async fn runs(&self, file: &FileMeta, footer: &OpenFooter, group: usize, tags: &[Arc<str>]) -> Result<Arc<SeriesRuns>> {
         let part = Part::Runs { group: group as u32 };
         if let Some(Decoded::Runs(runs)) = self.cache.get(file.id, part.clone()) {
             return Ok(runs);
@@ -214,7 +259,7 @@ impl Source for FileSource {
             }
             let runs = self.reader.runs(&self.file, &footer, group, &self.schema.tags).await?;
             let time = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?.pop().flatten();
-            let time = time.ok_or_else(|| Failure::internal(format!("damaged file `{}`: it has no time column", self.file.path)))?;
+            let time = time.ok_or_else(|| self.reader.damage(&self.file.path, "it has no time column"))?;
             let time = time.as_primitive().clone();
             let spans = select(&runs, time.values(), &self.filter, &self.tombstones)?;
             if spans.is_empty() {
@@ -228,9 +273,28 @@ impl Source for FileSource {
     }
 }
 
-/// Reads a whole file's footer metadata for checks; errors name the damage.
-pub fn describe(bytes: &Bytes) -> Result<Option<String>> {
-    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(parquet_failure)?;
+/// What a whole file says of itself, once all its checksums hold; else the damage.
+pub fn inspect(bytes: &Bytes) -> Result<Footer, String> {
+    let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(|e| e.to_string())?;
+    let mut footer = own_footer(&metadata)?;
+    for (group, checksums) in metadata.row_groups().iter().zip(&footer.columns) {
+        for (column, checksum) in group.columns().iter().zip(checksums) {
+            let (at, length) = column.byte_range();
+            let part = at.checked_add(length).and_then(|end| bytes.get(at as usize..end as usize));
+            if part.map(crc32c::crc32c) != Some(*checksum) {
+                return Err(format!("the checksum of column `{}` does not match", column.column_path().string()));
+            }
+        }
+    }
+    footer.file = seal(footer.file, bytes).ok_or("it does not end as a Parquet file")?;
+    Ok(footer)
+}
+
+fn own_footer(metadata: &ParquetMetaData) -> Result<Footer, String> {
     let entries = metadata.file_metadata().key_value_metadata();
-    Ok(entries.and_then(|e| e.iter().find(|e| e.key == super::writer::FOOTER_KEY)).and_then(|e| e.value.clone()))
+    let text = entries.and_then(|e| e.iter().find(|e| e.key == FOOTER_KEY)).and_then(|e| e.value.as_deref());
+    let footer: Footer = serde_json::from_str(text.ok_or("it was not written by Tidegauge")?).map_err(|e| e.to_string())?;
+    let groups = metadata.row_groups();
+    let covers = groups.len() == footer.columns.len() && groups.iter().zip(&footer.columns).all(|(g, c)| g.num_columns() == c.len());
+    if covers { Ok(footer) } else { Err("its checksums do not cover its columns".to_string()) }
 }

@@ -1,6 +1,8 @@
 //! Sorted batches of one measurement -> the bytes of one Parquet file.
 //!
-//! Key-value metadata `tidegauge.file` holds [`Footer`] as JSON, from which the manifest can be rebuilt. Time and
+//! Key-value metadata `tidegauge.file` holds [`Footer`] as JSON, from which the manifest can be rebuilt, and the checksum
+//! of every column of every row group: Parquet has none that this writer fills in, and a flipped bit must not become a
+//! value. Time and
 //! integers are delta-packed; floats take a dictionary while few distinct values make it small, else byte-stream-split;
 //! tags take dictionaries. Row groups hold 65,536 rows, pages 8,192.
 
@@ -33,7 +35,9 @@ pub struct Footer {
     pub bucket: BucketId,
     pub tags: Vec<Arc<str>>,
     pub fields: BTreeMap<Arc<str>, FieldType>,
-    /// `bytes` and `checksum` are zero here: a file cannot hold its own.
+    /// CRC32C of the bytes of each column, per row group.
+    pub columns: Vec<Vec<u32>>,
+    /// `bytes` and the checksums are zero here: a file cannot hold its own.
     pub file: FileMeta,
 }
 
@@ -78,8 +82,8 @@ impl FileWriter {
         // The Arrow schema is left out: readers then see tags as the strings that they are.
         let options = ArrowWriterOptions::new().with_properties(properties.build()).with_skip_arrow_metadata(true);
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.arrow_schema(), options).map_err(parquet_failure)?;
-        let meta = FileMeta { rows: 0, bytes: 0, checksum: 0, time_min: i64::MAX, time_max: i64::MIN, ..meta };
-        let footer = Footer { format: 1, bucket, tags: schema.tags.clone(), fields: schema.fields.clone(), file: meta };
+        let meta = FileMeta { rows: 0, bytes: 0, checksum: 0, footer_checksum: 0, time_min: i64::MAX, time_max: i64::MIN, ..meta };
+        let footer = Footer { format: 1, bucket, tags: schema.tags.clone(), fields: schema.fields.clone(), columns: vec![], file: meta };
         Ok(FileWriter { writer, footer })
     }
 
@@ -103,12 +107,33 @@ impl FileWriter {
 
     /// The file and what the manifest says of it.
     pub fn finish(mut self) -> Result<(Bytes, FileMeta)> {
+        self.writer.flush().map_err(parquet_failure)?;
+        self.writer.sync().map_err(|e| Failure::internal(format!("Parquet: {e}")))?;
+        let written = self.writer.inner();
+        for group in self.writer.flushed_row_groups() {
+            let ranges = group.columns().iter().map(|c| c.byte_range());
+            let checksums = ranges.map(|(at, length)| crc32c::crc32c(&written[at as usize..(at + length) as usize]));
+            self.footer.columns.push(checksums.collect());
+        }
         let text = serde_json::to_string(&self.footer).expect("plain data with string keys is always JSON");
         self.writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), text));
         let bytes = Bytes::from(self.writer.into_inner().map_err(parquet_failure)?);
-        let (length, checksum) = (bytes.len() as u64, crc32c::crc32c(&bytes));
-        Ok((bytes, FileMeta { bytes: length, checksum, ..self.footer.file }))
+        let file = seal(self.footer.file, &bytes).ok_or_else(|| Failure::internal("Parquet: a file was written without a footer"))?;
+        Ok((bytes, file))
     }
+}
+
+/// Adds what only the finished bytes tell; `None` when they are no Parquet file.
+pub fn seal(file: FileMeta, bytes: &[u8]) -> Option<FileMeta> {
+    let footer_checksum = crc32c::crc32c(&bytes[footer_start(bytes)?..]);
+    Some(FileMeta { bytes: bytes.len() as u64, checksum: crc32c::crc32c(bytes), footer_checksum, ..file })
+}
+
+/// Where the footer begins in the last bytes of a file. `None`: they are not the end of a Parquet file, or too few.
+pub fn footer_start(tail: &[u8]) -> Option<usize> {
+    let end = tail.len().checked_sub(8).filter(|_| tail.ends_with(b"PAR1"))?;
+    let length = u32::from_le_bytes([tail[end], tail[end + 1], tail[end + 2], tail[end + 3]]) as usize;
+    end.checked_sub(length)
 }
 
 fn key_at(batch: &RecordBatch, tags: &[Arc<str>], row: usize) -> Vec<(Arc<str>, Arc<str>)> {

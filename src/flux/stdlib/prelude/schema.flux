@@ -35,3 +35,17 @@ measurementFieldKeys = (bucket, measurement, start=_start, stop=now()) => fieldK
 )
 
 measurements = (bucket, start=_start, stop=now()) => tagValues(bucket: bucket, tag: "_measurement", start: start, stop: stop)
+
+tagKeys = (bucket, predicate=(r) => true, start=_start, stop=now()) => from(bucket: bucket)
+    |> range(start: start, stop: stop)
+    |> filter(fn: predicate)
+    |> keys()
+    |> keep(columns: ["_value"])
+    |> distinct()
+
+measurementTagKeys = (bucket, measurement, start=_start, stop=now()) => tagKeys(
+    bucket: bucket,
+    predicate: (r) => r._measurement == measurement,
+    start: start,
+    stop: stop,
+)
