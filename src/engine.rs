@@ -1,1 +1,126 @@
-//! The one handle that every door calls: authorise, then write, query, delete, maintain.
+//! The one handle that every door calls: authenticate, then write, query, delete, maintain.
+//!
+//! A door hands over what the request said and gets rows or a `Failure`; the engine knows people (catalog), rows
+//! (storage) and languages (query), and nothing of HTTP.
+//!
+//! ```text
+//! write:  caller -> target (organisation, bucket, right to write) -> storage
+//! query:  caller -> turn (admission) -> Directory (what the caller may see) -> query::run -> guarded streams
+//! ```
+
+pub mod admission;
+pub mod directory;
+pub mod lock;
+mod read;
+pub mod settings;
+mod write;
+
+pub use directory::CallerDirectory;
+pub use read::FluxRequest;
+pub use settings::EngineSettings;
+pub use write::{Target, WriteOptions};
+
+use crate::{
+    catalog::{Caller, Catalog, Credential},
+    clock::Clock,
+    model::{Failure, Result, Timestamp},
+    query::session::Sessions,
+    storage::{Storage, fs::LocalFolder, object::Store},
+};
+use admission::Admission;
+use lock::DirectoryLock;
+use parking_lot::Mutex;
+use std::sync::Arc;
+use tokio::task::JoinHandle;
+
+/// A running database; clones are the same one.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    storage: Storage,
+    catalog: Catalog,
+    sessions: Sessions,
+    admission: Admission,
+    clock: Arc<dyn Clock>,
+    started: Timestamp,
+    place: String,
+    jobs: Mutex<Vec<JoinHandle<()>>>,
+    _lock: DirectoryLock,
+}
+
+impl Engine {
+    /// Takes the data directory, opens catalog and storage, and replays the log.
+    ///
+    /// Fails with `Conflict` when another process has the directory. What is damaged on disk does not stop it: see
+    /// `Storage::damage`.
+    pub async fn open(settings: EngineSettings) -> Result<Engine> {
+        let EngineSettings { data_dir, store, storage, session, queries, clock, randomness } = settings;
+        let lock = DirectoryLock::take(&data_dir)?;
+        if let Some(spill) = &session.spill_directory {
+            std::fs::create_dir_all(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
+        }
+        let catalog = Catalog::open(&data_dir.join("catalog.sqlite"), clock.clone(), randomness.clone())?;
+        let log = LocalFolder::open(data_dir.join("wal"))?;
+        let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
+        let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;
+        let storage = Storage::open(rows, Arc::new(log), storage, clock.clone(), randomness).await?;
+        let flushing = storage.spawn_flushing();
+        let inner = Inner {
+            sessions: Sessions::new(&session, vec![])?,
+            admission: Admission::new(queries),
+            started: clock.now(),
+            jobs: Mutex::new(vec![flushing]),
+            storage,
+            catalog,
+            clock,
+            place,
+            _lock: lock,
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    pub fn storage(&self) -> &Storage {
+        &self.inner.storage
+    }
+
+    pub fn catalog(&self) -> &Catalog {
+        &self.inner.catalog
+    }
+
+    pub fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    pub fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    /// When the engine was opened, nanoseconds since the Unix epoch.
+    pub fn started(&self) -> Timestamp {
+        self.inner.started
+    }
+
+    /// Where the rows are: a path or a store's URL.
+    pub fn place(&self) -> &str {
+        &self.inner.place
+    }
+
+    /// Who is asking. Blocks for the length of a password hash when a password is new: call it where waiting is allowed.
+    pub fn authenticate(&self, credential: &Credential) -> Result<Caller> {
+        self.inner.catalog.authenticate(credential)
+    }
+
+    /// Ends background work, writes what is buffered to files and ends the log. Later writes are refused.
+    pub async fn close(&self) -> Result<()> {
+        for job in self.inner.jobs.lock().drain(..) {
+            job.abort();
+        }
+        self.inner.storage.close().await
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -10,7 +10,7 @@ pub mod value;
 
 pub use duration::Duration;
 pub use failure::{ErrorKind, Failure, Result};
-pub use names::{AuthorizationId, BucketId, DbrpId, OrgId, UserId};
+pub use names::{AuthorizationId, BucketId, DbrpId, LabelId, OrgId, ResourceId, UserId};
 pub use schema::{FieldType, MeasurementSchema, TIME_COLUMN};
 pub use time::{Precision, Timestamp};
 pub use time_range::TimeRange;

@@ -70,3 +70,7 @@ id!(/// An authorization (API token).
     AuthorizationId);
 id!(/// A mapping of an InfluxDB 1.x database and retention policy to a bucket.
     DbrpId);
+id!(/// A label.
+    LabelId);
+id!(/// Any of the others, where the kind stands beside it.
+    ResourceId);

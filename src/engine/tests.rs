@@ -1,0 +1,87 @@
+use super::*;
+use crate::{
+    catalog::{Action, Permission, Resource, ResourceKind, SetupRequest, authorizations::NewAuthorization},
+    format::annotated_csv,
+    influxql::Defaults,
+    model::{ErrorKind, OrgId, Precision},
+    plan::BucketRef,
+    storage::{BadLines, WriteReport},
+};
+use bytes::Bytes;
+use futures::{StreamExt, TryStreamExt};
+
+const OPTIONS: WriteOptions = WriteOptions { precision: Precision::Nanosecond, bad_lines: BadLines::Skip, create: false };
+
+async fn write(engine: &Engine, caller: &Caller, bucket: &str, lines: &'static str) -> Result<WriteReport> {
+    let target = Target { org: Some("lab"), bucket: BucketRef::NameOrId(bucket) };
+    engine.write(caller, target, Bytes::from_static(lines.as_bytes()), OPTIONS).await
+}
+
+async fn flux(engine: &Engine, caller: &Caller, text: &str) -> Result<String> {
+    let request = FluxRequest { text: text.into(), ..FluxRequest::default() };
+    let results = engine.flux(caller, Some("lab"), request).await?;
+    let pieces: Vec<Bytes> = annotated_csv::encode(results, annotated_csv::Dialect::default()).try_collect().await?;
+    Ok(String::from_utf8_lossy(&pieces.concat()).into_owned())
+}
+
+async fn count(engine: &Engine, caller: &Caller) -> Result<usize> {
+    let text = r#"SELECT count(*) AS n FROM "gpu"."m""#;
+    let rows = engine.sql(caller, None, text.into(), vec![], "gpu".into()).await?;
+    let batches: Vec<_> = rows.try_collect().await?;
+    Ok(arrow::array::AsArray::as_primitive::<arrow::datatypes::Int64Type>(batches[0].column(0)).value(0) as usize)
+}
+
+fn token(engine: &Engine, operator: &Caller, org: OrgId, permissions: Vec<Permission>) -> Caller {
+    let new = NewAuthorization { permissions, ..Default::default() };
+    let (_, token) = engine.catalog().create_authorization(operator, org, new).expect("a token");
+    engine.authenticate(&Credential::Token(token)).expect("recognised")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_engine_serves_three_languages_and_keeps_rows_and_people_over_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let settings = || EngineSettings::at(folder.path());
+    let engine = Engine::open(settings()).await.expect("an engine");
+    let taken = Engine::open(settings()).await.err().expect("the directory is taken");
+    assert_eq!(taken.kind, ErrorKind::Conflict);
+
+    let request =
+        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
+    let set_up = engine.catalog().set_up(request).expect("set up");
+    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    let report = write(&engine, &operator, "gpu", "m,host=a v=1 10\nm,host=a v=x 20\nm,host=b v=3 30").await.expect("stored");
+    assert_eq!((report.row_count, report.rejected.len()), (2, 1));
+
+    let on = |action| Permission::new(action, Resource::one(ResourceKind::Buckets, set_up.bucket.id.0, set_up.org.id));
+    let reader = token(&engine, &operator, set_up.org.id, vec![on(Action::Read)]);
+    let writer = token(&engine, &operator, set_up.org.id, vec![on(Action::Write)]);
+    let refused = write(&engine, &reader, "gpu", "m v=1 40").await.expect_err("it may only read");
+    assert_eq!((refused.kind, refused.message.as_str()), (ErrorKind::Forbidden, "insufficient permissions for write"));
+    let missing = write(&engine, &writer, "_tasks", "m v=1 40").await.expect_err("not its bucket");
+    assert_eq!(missing.kind, ErrorKind::NotFound);
+    write(&engine, &writer, "gpu", "m,host=b v=4 40").await.expect("it may write");
+    let script = r#"from(bucket: "gpu") |> range(start: 0) |> group() |> count() |> keep(columns: ["_value"])"#;
+    let unseen = flux(&engine, &writer, script).await.expect_err("it may only write");
+    assert_eq!(unseen.kind, ErrorKind::NotFound);
+    assert!(unseen.message.contains("could not find bucket \"gpu\""), "{unseen}");
+
+    all_languages_count(&engine, script).await;
+    engine.close().await.expect("closed");
+    drop(engine);
+    let engine = Engine::open(settings()).await.expect("opened again");
+    all_languages_count(&engine, script).await;
+    engine.close().await.expect("closed");
+}
+
+async fn all_languages_count(engine: &Engine, script: &str) {
+    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    assert_eq!(count(engine, &operator).await.expect("SQL"), 3);
+    assert!(flux(engine, &operator, script).await.expect("Flux").contains(",3\r\n"));
+    let defaults = Defaults { database: Some("gpu".into()), ..Defaults::default() };
+    let answers = engine.influxql(&operator, None, "SELECT count(v) FROM m".into(), None, defaults).await.expect("InfluxQL");
+    let answers: Vec<_> = answers.collect().await;
+    assert_eq!((answers.len(), &answers[0].error), (1, &None));
+    assert_eq!(engine.admission().running(), 1, "an answer that was not read holds its ticket");
+    drop(answers);
+    assert_eq!(engine.admission().running(), 0, "every ticket was given back");
+}

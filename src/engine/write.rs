@@ -1,0 +1,65 @@
+//! Rows in, rows out of sight: the caller's right is checked, the target found, and storage does the rest.
+
+use super::Engine;
+use crate::{
+    catalog::{Action, Caller},
+    model::{ErrorKind, Failure, Precision, Result},
+    plan::{BucketInfo, BucketRef},
+    query::tables::Directory,
+    storage::{BadLines, WriteReport, WriteRequest, delete::DeleteSpec},
+};
+use bytes::Bytes;
+
+/// Where a request wants to go, as it names it.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// Name or id; `None`: the caller's own organisation.
+    pub org: Option<&'a str>,
+    pub bucket: BucketRef<'a>,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct WriteOptions {
+    pub precision: Precision,
+    pub bad_lines: BadLines,
+    /// A database that is not there is created (InfluxDB 3); the caller needs the right to create buckets.
+    pub create: bool,
+}
+
+impl Engine {
+    /// Stores line protocol; durable when it returns.
+    ///
+    /// The organisation is looked up before the bucket, the bucket before the right, and the right before the lines are
+    /// read (InfluxDB 2.7). A bucket the caller may neither read nor write is not found.
+    pub async fn write(&self, caller: &Caller, target: Target<'_>, body: Bytes, options: WriteOptions) -> Result<WriteReport> {
+        let bucket = self.writable(caller, target, options.create)?;
+        let now = self.now();
+        let retention_floor = bucket.retention_ns.map(|ns| now.saturating_sub(ns));
+        let WriteOptions { precision, bad_lines, .. } = options;
+        self.storage().write(WriteRequest { bucket: bucket.id, body, precision, now, bad_lines, retention_floor }).await
+    }
+
+    /// Hides rows; durable when it returns.
+    pub async fn delete(&self, caller: &Caller, target: Target<'_>, spec: DeleteSpec) -> Result<()> {
+        let directory = self.directory(caller, target.org)?;
+        let bucket = directory.find(target.bucket, &[Action::Read, Action::Write])?;
+        if !directory.may(Action::Write, &bucket) {
+            return Err(Failure::new(ErrorKind::Forbidden, "insufficient permissions to delete"));
+        }
+        self.storage().delete(bucket.id, spec).await
+    }
+
+    fn writable(&self, caller: &Caller, target: Target<'_>, create: bool) -> Result<BucketInfo> {
+        let directory = self.directory(caller, target.org)?;
+        let find = || directory.find(target.bucket, &[Action::Read, Action::Write]);
+        let bucket = match (find(), target.bucket) {
+            (Err(failure), BucketRef::Database { database, policy }) if create && failure.kind == ErrorKind::NotFound => {
+                directory.create_database(database, policy, None)?;
+                find()?
+            }
+            (found, _) => found?,
+        };
+        directory.check_write(&bucket)?;
+        Ok(bucket)
+    }
+}
