@@ -18,7 +18,7 @@ mod write;
 pub use directory::CallerDirectory;
 pub use read::FluxRequest;
 pub use settings::EngineSettings;
-pub use write::{Target, WriteOptions};
+pub use write::{Target, WriteOptions, Written};
 
 use crate::{
     catalog::{Caller, Catalog, Credential},

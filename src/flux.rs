@@ -6,6 +6,7 @@
 pub mod ast;
 pub mod diagnostic;
 pub mod eval;
+pub mod external;
 pub mod lower;
 pub mod parse;
 pub mod program;

@@ -14,7 +14,7 @@ const OPTIONS: WriteOptions = WriteOptions { precision: Precision::Nanosecond, b
 
 async fn write(engine: &Engine, caller: &Caller, bucket: &str, lines: &'static str) -> Result<WriteReport> {
     let target = Target { org: Some("lab"), bucket: BucketRef::NameOrId(bucket) };
-    engine.write(caller, target, Bytes::from_static(lines.as_bytes()), OPTIONS).await
+    Ok(engine.write(caller, target, Bytes::from_static(lines.as_bytes()), OPTIONS).await?.report)
 }
 
 async fn flux(engine: &Engine, caller: &Caller, text: &str) -> Result<String> {

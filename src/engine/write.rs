@@ -3,7 +3,7 @@
 use super::Engine;
 use crate::{
     catalog::{Action, Caller},
-    model::{ErrorKind, Failure, Precision, Result},
+    model::{ErrorKind, Failure, Precision, Result, Timestamp},
     plan::{BucketInfo, BucketRef},
     query::tables::Directory,
     storage::{BadLines, WriteReport, WriteRequest, delete::DeleteSpec},
@@ -26,17 +26,28 @@ pub struct WriteOptions {
     pub create: bool,
 }
 
+/// What became of a write.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub report: WriteReport,
+    pub bucket: BucketInfo,
+    /// Rows before this instant were refused.
+    pub retention_floor: Option<Timestamp>,
+}
+
 impl Engine {
     /// Stores line protocol; durable when it returns.
     ///
     /// The organisation is looked up before the bucket, the bucket before the right, and the right before the lines are
     /// read (InfluxDB 2.7). A bucket the caller may neither read nor write is not found.
-    pub async fn write(&self, caller: &Caller, target: Target<'_>, body: Bytes, options: WriteOptions) -> Result<WriteReport> {
+    pub async fn write(&self, caller: &Caller, target: Target<'_>, body: Bytes, options: WriteOptions) -> Result<Written> {
         let bucket = self.writable(caller, target, options.create)?;
         let now = self.now();
         let retention_floor = bucket.retention_ns.map(|ns| now.saturating_sub(ns));
         let WriteOptions { precision, bad_lines, .. } = options;
-        self.storage().write(WriteRequest { bucket: bucket.id, body, precision, now, bad_lines, retention_floor }).await
+        let request = WriteRequest { bucket: bucket.id, body, precision, now, bad_lines, retention_floor };
+        let report = self.storage().write(request).await?;
+        Ok(Written { report, bucket, retention_floor })
     }
 
     /// Hides rows; durable when it returns.

@@ -80,6 +80,30 @@ pub fn month_index(time: Timestamp) -> i64 {
     i64::from(at.year()) * 12 + i64::from(at.month0())
 }
 
+/// A length of time as Go prints it: `1h2m3.5s`, `15ms`, `0s`.
+pub fn go_duration(ns: i64) -> String {
+    let (sign, rest) = (if ns < 0 { "-" } else { "" }, ns.unsigned_abs());
+    let decimals = |value: u64, unit: u64| {
+        let text = format!("{}.{:0width$}", value / unit, value % unit, width = unit.ilog10() as usize);
+        text.trim_end_matches('0').trim_end_matches('.').to_string()
+    };
+    match rest {
+        0 => "0s".into(),
+        1..1_000 => format!("{sign}{rest}ns"),
+        1_000..1_000_000 => format!("{sign}{}µs", decimals(rest, 1_000)),
+        1_000_000..1_000_000_000 => format!("{sign}{}ms", decimals(rest, 1_000_000)),
+        _ => {
+            let (hour, minute) = (HOUR as u64, MINUTE as u64);
+            let seconds = decimals(rest % minute, SECOND as u64);
+            match (rest / hour, rest % hour / minute) {
+                (0, 0) => format!("{sign}{seconds}s"),
+                (0, m) => format!("{sign}{m}m{seconds}s"),
+                (h, m) => format!("{sign}{h}h{m}m{seconds}s"),
+            }
+        }
+    }
+}
+
 impl fmt::Display for Duration {
     /// Flux's collapsed form: `1y2mo3w4d5h6m7s8ms9us10ns`, `0ns` for nothing.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -118,6 +142,24 @@ mod tests {
         let d = Duration { months: 14, nanoseconds: 2 * WEEK + 90 * SECOND, negative: true };
         assert_eq!(d.to_string(), "-1y2mo2w1m30s");
         assert_eq!(Duration::ZERO.to_string(), "0ns");
+    }
+
+    #[test]
+    fn prints_as_go_does() {
+        let cases = [
+            (0, "0s"),
+            (7, "7ns"),
+            (-1_500, "-1.5µs"),
+            (15 * MILLISECOND, "15ms"),
+            (3 * SECOND + 50 * MILLISECOND, "3.05s"),
+            (HOUR, "1h0m0s"),
+            (HOUR + 2 * MINUTE + 3 * SECOND + 400 * MILLISECOND, "1h2m3.4s"),
+            (90 * MINUTE, "1h30m0s"),
+            (61 * SECOND, "1m1s"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(go_duration(ns), text);
+        }
     }
 
     #[test]
