@@ -150,7 +150,8 @@ mod tests {
     fn what_is_not_a_literal_is_refused() {
         let call = json!({"body": [{"type": "VariableAssignment", "id": {"name": "x"}, "init": {"type": "CallExpression"}}]});
         assert!(values(&call).expect_err("a call").message.contains("`CallExpression` is not supported"));
-        let odd = json!({"body": [{"type": "VariableAssignment", "id": {"name": "x"}, "init": {"type": "IntegerLiteral", "value": "1.5"}}]});
+        let odd =
+            json!({"body": [{"type": "VariableAssignment", "id": {"name": "x"}, "init": {"type": "IntegerLiteral", "value": "1.5"}}]});
         assert!(values(&odd).expect_err("no integer").message.contains("malformed IntegerLiteral"));
     }
 }
