@@ -3,5 +3,6 @@
 pub mod args;
 pub mod demo;
 pub mod render;
+pub mod test_flux;
 
 pub use args::run;

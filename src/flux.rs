@@ -11,8 +11,10 @@ pub mod lower;
 pub mod parse;
 pub mod program;
 pub mod stdlib;
+pub mod testcase;
 
 use crate::plan::Context;
+use ast::File;
 use diagnostic::{FluxError, FluxResult, Stage};
 use eval::{Interpreter, Value};
 use program::Program;
@@ -20,9 +22,18 @@ use program::Program;
 /// A script as named results. `values` are set in the script's scope first (the `params` record of InfluxDB's query
 /// API). Sub-queries of `tableFind` and its kin run here; everything else runs when the results do.
 pub fn compile(text: &str, context: &dyn Context, values: Vec<(String, Value)>) -> FluxResult<Program> {
-    let file = parse::parse(text).map_err(|errors| joined(text, errors))?;
+    compile_file(&parse_file(text)?, text, context, values)
+}
+
+/// The syntax of a script; what is wrong with it says where.
+pub fn parse_file(text: &str) -> FluxResult<File> {
+    parse::parse(text).map_err(|errors| joined(text, errors))
+}
+
+/// [`compile`] of syntax that was read before; its spans point into `text`.
+pub fn compile_file(file: &File, text: &str, context: &dyn Context, values: Vec<(String, Value)>) -> FluxResult<Program> {
     let interpreter = Interpreter::new(context)?;
-    interpreter.run(&file, text, values).map_err(|error| located(text, error))?;
+    interpreter.run(file, text, values).map_err(|error| located(text, error))?;
     Ok(interpreter.results())
 }
 

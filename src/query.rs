@@ -6,3 +6,4 @@ pub mod provider;
 pub mod run;
 pub mod scan;
 pub mod tables;
+pub mod testcases;

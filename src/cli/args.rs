@@ -1,6 +1,6 @@
 //! The command line: one sub-command each, `Error: ...` on stderr and exit status 1 when it fails.
 
-use super::demo;
+use super::{demo, test_flux};
 use crate::model::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -20,14 +20,24 @@ struct Arguments {
 enum Command {
     /// Load the sample data into an embedded database and ask it questions in Flux, InfluxQL and SQL.
     Demo(demo::DemoArguments),
+    /// Run test files of a language.
+    #[command(subcommand)]
+    Test(Test),
     /// Print the version.
     Version,
+}
+
+#[derive(Subcommand)]
+enum Test {
+    /// Run the testcases of `*_test.flux` files, each in a database in memory.
+    Flux(test_flux::TestFluxArguments),
 }
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
     let outcome = match Arguments::parse().command {
         Command::Demo(arguments) => on_runtime(demo::run(arguments)),
+        Command::Test(Test::Flux(arguments)) => test_flux::run(arguments),
         Command::Version => {
             println!("Tidegauge {}", env!("CARGO_PKG_VERSION"));
             Ok(())

@@ -3,14 +3,18 @@
 pub mod array;
 pub mod csv;
 pub mod date;
+pub mod debug;
 pub mod dict;
+pub mod experimental;
 pub mod function;
 pub mod math;
 pub mod regexp;
 pub mod strings;
 pub mod system;
 pub mod tables;
+pub mod testing;
 pub mod timezone;
+pub mod types;
 pub mod universe;
 
 pub use function::{Call, Function};
@@ -61,6 +65,7 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/date.flux"),
     },
     Package { path: "dict", name: "dict", functions: || dict::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental", name: "experimental", functions: || experimental::FUNCTIONS.to_vec(), ..NONE },
     Package {
         path: "influxdata/influxdb",
         name: "influxdb",
@@ -72,15 +77,39 @@ static PACKAGES: &[Package] = &[
     },
     Package { path: "influxdata/influxdb/schema", name: "schema", prelude: include_str!("stdlib/prelude/schema.flux"), ..NONE },
     Package { path: "influxdata/influxdb/v1", name: "v1", prelude: include_str!("stdlib/prelude/schema.flux"), ..NONE },
+    Package {
+        path: "internal/debug",
+        name: "debug",
+        functions: || debug::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/debug.flux"),
+        ..NONE
+    },
+    Package { path: "internal/testing", name: "testing", prelude: include_str!("stdlib/prelude/internal_testing.flux"), ..NONE },
     Package { path: "math", name: "math", functions: math::functions, values: math::values, ..NONE },
+    Package { path: "planner", name: "planner", prelude: include_str!("stdlib/prelude/planner.flux"), ..NONE },
     Package { path: "regexp", name: "regexp", functions: || regexp::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "strings", name: "strings", functions: || strings::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "system", name: "system", functions: || system::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "testing",
+        name: "testing",
+        functions: || testing::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/testing.flux"),
+        ..NONE
+    },
+    Package { path: "testing/expect", name: "expect", functions: || testing::EXPECT.to_vec(), ..NONE },
     Package {
         path: "timezone",
         name: "timezone",
         functions: || timezone::FUNCTIONS.to_vec(),
         prelude: include_str!("stdlib/prelude/timezone.flux"),
+        ..NONE
+    },
+    Package {
+        path: "types",
+        name: "types",
+        functions: || types::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/types.flux"),
         ..NONE
     },
 ];

@@ -58,6 +58,11 @@ impl MemoryContext {
         config.options_mut().optimizer.enable_round_robin_repartition = false;
         config.options_mut().sql_parser.enable_ident_normalization = false;
         let state = SessionStateBuilder::new().with_config(config).with_default_features().with_query_planner(Arc::new(Planner)).build();
+        MemoryContext::in_session(now, state)
+    }
+
+    /// One whose queries are planned and run by `state`.
+    pub fn in_session(now: Timestamp, state: SessionState) -> MemoryContext {
         MemoryContext { inner: Arc::new(Inner { now, state, tables: RwLock::default() }) }
     }
 
@@ -134,7 +139,10 @@ impl Context for MemoryContext {
                 let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
                 Ok(runtime.block_on(work)?)
             })?;
-            worker.join().unwrap_or_else(|_| Err(Failure::internal("the query panicked")))
+            worker.join().unwrap_or_else(|panic| {
+                let said = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
+                Err(Failure::internal(format!("the query panicked: {}", said.unwrap_or_default())))
+            })
         })
     }
 

@@ -365,14 +365,23 @@ fn table_keys(frame: &Frame, context: &dyn Context) -> Result<HashSet<String>> {
     let first = keys.whole_tables("keys", schema, names.clone(), false, |first, _| Ok(first.clone()))?;
     let mut out = HashSet::new();
     for batch in context.collect(first.plan)? {
-        let options = arrow::util::display::FormatOptions::default().with_null("\u{0}");
-        let columns = batch.columns().iter().map(|c| arrow::util::display::ArrayFormatter::try_new(c, &options));
-        let columns = columns.collect::<Result<Vec<_>, _>>()?;
         for row in 0..batch.num_rows() {
-            out.insert(columns.iter().zip(&names).map(|(c, n)| format!("{n}={}\u{1}", c.value(row))).collect());
+            out.insert(key_text(&batch, &names, row)?);
         }
     }
     Ok(out)
+}
+
+/// The key of the table that a row is in, as text: `names` in order, with types and values. Equal keys have equal texts.
+pub fn key_text(rows: &RecordBatch, names: &[String], row: usize) -> Result<String> {
+    let options = arrow::util::display::FormatOptions::default().with_null("\u{0}");
+    let mut text = String::new();
+    for name in names {
+        let column = rows.column_by_name(name).ok_or_else(|| Failure::internal(format!("key column {name} is missing")))?;
+        let value = arrow::util::display::ArrayFormatter::try_new(column, &options)?.value(row).to_string();
+        text += &format!("{name}:{}={value}\u{1}", type_name(column.data_type()));
+    }
+    Ok(text)
 }
 
 /// Runs a frame and keeps its rows.

@@ -141,6 +141,9 @@ impl<'a> Interpreter<'a> {
         if let Some(package) = self.session.packages.lock().get(path) {
             return Ok(package.clone());
         }
+        if path == stdlib::UNIVERSE.path {
+            return Ok(Arc::new(Package { name: stdlib::UNIVERSE.name.into(), scope: self.session.universe.clone() }));
+        }
         let Some(known) = stdlib::package(path) else {
             return Err(FluxError { stage: Stage::Compile, ..FluxError::invalid(format!("invalid import path {path}")) }.at(span));
         };
@@ -276,7 +279,7 @@ impl<'a> Interpreter<'a> {
             ExprKind::Logical { op, left, right } => self.logical(*op, left, right, scope)?,
             ExprKind::If { test, then, otherwise } => match self.expression(test, scope)? {
                 Value::Bool(true) => self.expression(then, scope)?,
-                Value::Bool(false) | Value::Null => self.expression(otherwise, scope)?,
+                Value::Bool(false) | Value::Null | Value::NullOf(_) => self.expression(otherwise, scope)?,
                 other => return Err(expected("bool", &other).at(test.span)),
             },
             ExprKind::Pipe { left, call } => {
@@ -317,7 +320,7 @@ impl<'a> Interpreter<'a> {
     fn logical(&self, op: LogicalOp, left: &Expr, right: &Expr, scope: &Scope) -> FluxResult<Value> {
         let truth = |e: &Expr| match self.expression(e, scope)? {
             Value::Bool(v) => Ok(Some(v)),
-            Value::Null => Ok(None),
+            Value::Null | Value::NullOf(_) => Ok(None),
             other => Err(expected("bool", &other).at(e.span)),
         };
         let decides = op == LogicalOp::Or;
@@ -338,7 +341,7 @@ impl<'a> Interpreter<'a> {
             match part {
                 StringPart::Text(t) => text.push_str(t),
                 StringPart::Expr(e) => match self.expression(e, scope)? {
-                    Value::Null => return Err(FluxError::invalid("invalid null value in string interpolation").at(e.span)),
+                    Value::Null | Value::NullOf(_) => return Err(FluxError::invalid("invalid null value in string interpolation").at(e.span)),
                     value => match text_of(&value) {
                         Some(t) => text.push_str(&t),
                         None => {

@@ -58,7 +58,8 @@ pub fn binary(op: BinaryOp, left: &Value, right: &Value) -> FluxResult<Value> {
 /// `-x`, `+x`, `not x`.
 pub fn unary(op: UnaryOp, value: &Value) -> FluxResult<Value> {
     Ok(match (op, value) {
-        (_, Value::Null) => Value::Null,
+        (UnaryOp::Exists, _) if value.is_null() => Value::Bool(false),
+        _ if value.is_null() => value.clone(),
         (UnaryOp::Not, Value::Bool(v)) => Value::Bool(!v),
         (UnaryOp::Minus, Value::Int(v)) => Value::Int(v.wrapping_neg()),
         (UnaryOp::Minus, Value::Float(v)) => Value::Float(-v),

@@ -30,7 +30,7 @@ fn float(v: f64) -> String {
 pub fn display(value: &Value) -> String {
     let list = |items: Vec<String>| items.join(", ");
     match value {
-        Value::Null => "<null>".to_string(),
+        Value::Null | Value::NullOf(_) => "<null>".to_string(),
         Value::Bytes(bytes) => format!("0x{}", bytes.iter().map(|b| format!("{b:02x}")).collect::<String>()),
         Value::Regex(regex) => regex.as_str().to_string(),
         Value::Array(items) => format!("[{}]", list(items.iter().map(display).collect())),

@@ -9,6 +9,7 @@ use crate::{
     model::Duration,
     plan::TableStream,
 };
+use arrow::datatypes::DataType;
 use indexmap::IndexMap;
 use std::sync::Arc;
 
@@ -17,8 +18,10 @@ pub type Record = IndexMap<Arc<str>, Value>;
 
 #[derive(Debug, Clone)]
 pub enum Value {
-    /// Of unknown type: a missing property, `debug.null()`, the conversion of a null.
+    /// Of unknown type: a missing property, the conversion of a null.
     Null,
+    /// Of a known column type: a null cell of a column, `debug.null(type:)`.
+    NullOf(DataType),
     Bool(bool),
     Int(i64),
     UInt(u64),
@@ -88,7 +91,7 @@ impl Value {
     /// Flux's name of the type, as messages print it.
     pub fn type_name(&self) -> &'static str {
         match self {
-            Value::Null => "null",
+            Value::Null | Value::NullOf(_) => "null",
             Value::Bool(_) => "bool",
             Value::Int(_) => "int",
             Value::UInt(_) => "uint",
@@ -110,7 +113,7 @@ impl Value {
     }
 
     pub fn is_null(&self) -> bool {
-        matches!(self, Value::Null)
+        matches!(self, Value::Null | Value::NullOf(_))
     }
 
     pub fn string(text: impl Into<Arc<str>>) -> Value {

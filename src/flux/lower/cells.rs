@@ -40,16 +40,25 @@ pub fn value_at(column: &dyn Array, row: usize) -> Value {
     }
 }
 
-/// One row as Flux's record; columns that are null are null properties.
+/// One row as Flux's record; a null cell is a null of its column's type.
 pub fn record_at(batch: &RecordBatch, row: usize) -> Record {
+    let cell = |column: &ArrayRef| match value_at(column.as_ref(), row) {
+        Value::Null => match column.data_type() {
+            DataType::Null => Value::Null,
+            DataType::Dictionary(..) => Value::NullOf(DataType::Utf8),
+            known => Value::NullOf(known.clone()),
+        },
+        value => value,
+    };
     let schema = batch.schema();
-    schema.fields().iter().zip(batch.columns()).map(|(f, c)| (Arc::from(f.name().as_str()), value_at(c.as_ref(), row))).collect()
+    schema.fields().iter().zip(batch.columns()).map(|(f, c)| (Arc::from(f.name().as_str()), cell(c))).collect()
 }
 
 /// The column type that holds a value; `None` for what no table can hold.
 pub fn column_type(value: &Value) -> Option<DataType> {
     Some(match value {
         Value::Null => DataType::Null,
+        Value::NullOf(data_type) => data_type.clone(),
         Value::Bool(_) => DataType::Boolean,
         Value::Int(_) => DataType::Int64,
         Value::UInt(_) => DataType::UInt64,
@@ -65,6 +74,7 @@ pub fn column_type(value: &Value) -> Option<DataType> {
 pub fn literal(value: &Value) -> Option<Expr> {
     Some(match value {
         Value::Null => lit(ScalarValue::Null),
+        Value::NullOf(data_type) => crate::plan::stream::null(data_type),
         Value::Bool(v) => lit(*v),
         Value::Int(v) => lit(*v),
         Value::UInt(v) => lit(*v),
@@ -88,7 +98,7 @@ pub fn column_of(values: &[Value], data_type: &DataType) -> FluxResult<ArrayRef>
                     .iter()
                     .map(|v| match v {
                         $pattern => Ok(Some($out)),
-                        Value::Null => Ok(None),
+                        Value::Null | Value::NullOf(_) => Ok(None),
                         other => Err(clash(other, data_type)),
                     })
                     .collect::<FluxResult<$array>>()?,
@@ -103,7 +113,7 @@ pub fn column_of(values: &[Value], data_type: &DataType) -> FluxResult<ArrayRef>
         DataType::Utf8 => {
             let texts = values.iter().map(|v| match v {
                 Value::String(s) => Ok(Some(s.to_string())),
-                Value::Null => Ok(None),
+                Value::Null | Value::NullOf(_) => Ok(None),
                 other => Err(clash(other, data_type)),
             });
             Arc::new(texts.collect::<FluxResult<StringArray>>()?)

@@ -13,7 +13,7 @@ use crate::{
         eval::{FunctionValue, Interpreter, Scope, Value},
         stdlib::function::{Call, Function},
     },
-    plan::stream::null,
+    plan::stream::{null, type_name},
 };
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -249,7 +249,7 @@ impl Lowering<'_> {
                 let otherwise = self.expression(otherwise, names)?;
                 match test {
                     Term::Constant(Value::Bool(true)) => return Ok(then),
-                    Term::Constant(Value::Bool(false) | Value::Null) => return Ok(otherwise),
+                    Term::Constant(Value::Bool(false) | Value::Null | Value::NullOf(_)) => return Ok(otherwise),
                     _ => {}
                 }
                 let test = operators::truth(self.cell(test)?)?;
@@ -425,6 +425,9 @@ impl Lowering<'_> {
                 }
                 _ => {}
             }
+        }
+        if let ("isType", Some(Term::Cell(value)), Some(Term::Constant(Value::String(name)))) = (function.name, find("v"), find("type")) {
+            return Ok(Term::Constant(Value::Bool(type_name(&value.data_type) == name.as_ref())));
         }
         let Some(returns) = function.signature.rsplit("=>").next().and_then(operators::type_from_signature) else {
             return Err(Stop::Interpret);

@@ -78,7 +78,7 @@ fn filter_long(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, k
                     let record = Value::Record(Arc::new(record_at(&batch, row)));
                     mask.push(match interpreter.call(function, vec![("r".into(), record)], None, span)? {
                         Value::Bool(b) => b,
-                        Value::Null => false,
+                        null if null.is_null() => false,
                         other => return Err(FluxError::run(format!("filter: expected bool but found {}", other.type_name())).at(span)),
                     });
                 }

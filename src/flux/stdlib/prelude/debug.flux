@@ -1,0 +1,2 @@
+// Row functions are always run on columns where they can be.
+option vectorize = false

@@ -1,0 +1,150 @@
+//! Runs Flux testcases, each in a database in memory of its own, planned and run by the sessions that queries use.
+
+use super::session::Sessions;
+use crate::{
+    flux::{
+        self,
+        testcase::{ERROR_OUTPUT, TestFile, Testcase},
+    },
+    model::{Failure, Result, Timestamp},
+    plan::{Context, memory::MemoryContext},
+};
+use arrow::{record_batch::RecordBatch, util::pretty::pretty_format_batches};
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+/// Rows of `errorOutput` that a message shows.
+const ROWS_SHOWN: usize = 40;
+
+/// How testcases run.
+#[derive(Debug, Clone, Copy)]
+pub struct RunOptions {
+    /// Testcases at once.
+    pub threads: usize,
+    /// A testcase that takes longer has failed.
+    pub time_limit: Duration,
+    /// The instant of the queries, unless a testcase says otherwise.
+    pub now: Timestamp,
+}
+
+/// What became of one testcase.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    /// Why it failed; `None` when it passed.
+    pub failure: Option<String>,
+    pub elapsed: Duration,
+}
+
+/// The `*_test.flux` files below a folder, in path order, and the module name in its `fluxtest.root` (`flux` without one).
+pub fn read_suite(folder: &Path) -> Result<(Vec<TestFile>, String)> {
+    fn walk(folder: &Path, prefix: &str, out: &mut Vec<TestFile>) -> Result<()> {
+        let unreadable = |path: &Path, e: std::io::Error| Failure::not_found(format!("{}: {e}", path.display()));
+        let mut entries = fs::read_dir(folder).and_then(|d| d.collect::<std::io::Result<Vec<_>>>()).map_err(|e| unreadable(folder, e))?;
+        entries.sort_by_key(|e| e.file_name());
+        for entry in entries {
+            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_string());
+            if path.is_dir() {
+                walk(&path, &format!("{prefix}{name}/"), out)?;
+            } else if name.ends_with("_test.flux") {
+                let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
+                out.push(TestFile { path: format!("{prefix}{name}"), text: text.into() });
+            }
+        }
+        Ok(())
+    }
+    let mut files = vec![];
+    walk(folder, "", &mut files)?;
+    if files.is_empty() {
+        return Err(Failure::not_found(format!("there are no *_test.flux files below {}", folder.display())));
+    }
+    let root = fs::read_to_string(folder.join("fluxtest.root")).ok();
+    let root = root.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
+    let module = root.and_then(|r| r["name"].as_str().map(str::to_string)).unwrap_or_else(|| "flux".to_string());
+    Ok((files, module))
+}
+
+/// Runs all of `testcases`; outcomes come in the same order. `progress` hears of each as it ends.
+pub fn run(testcases: &[Testcase], sessions: &Sessions, options: RunOptions, progress: impl Fn(&Testcase, &Outcome) + Sync) -> Vec<Outcome> {
+    let next = AtomicUsize::new(0);
+    let outcomes: Vec<Mutex<Option<Outcome>>> = testcases.iter().map(|_| Mutex::new(None)).collect();
+    std::thread::scope(|scope| {
+        for _ in 0..options.threads.max(1) {
+            scope.spawn(|| {
+                loop {
+                    let at = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(testcase) = testcases.get(at) else { break };
+                    let outcome = watched(testcase, sessions, options);
+                    progress(testcase, &outcome);
+                    *outcomes[at].lock().unwrap_or_else(|e| e.into_inner()) = Some(outcome);
+                }
+            });
+        }
+    });
+    let taken = outcomes.into_iter().map(|o| o.into_inner().unwrap_or_else(|e| e.into_inner()));
+    taken.map(|o| o.expect("every testcase was taken by a thread")).collect()
+}
+
+/// One testcase on a thread of its own, so that a panic or a hang is its failure alone. A thread that hangs is left behind.
+fn watched(testcase: &Testcase, sessions: &Sessions, options: RunOptions) -> Outcome {
+    let began = Instant::now();
+    let (tell, hear) = mpsc::channel();
+    let (testcase, sessions) = (testcase.clone(), sessions.clone());
+    let worker = std::thread::Builder::new().name(testcase.full_name()).stack_size(32 << 20).spawn(move || {
+        let _ = tell.send(verdict(&testcase, &sessions, options.now));
+    });
+    let failure = match worker {
+        Err(e) => Some(format!("no thread could be started: {e}")),
+        Ok(worker) => match hear.recv_timeout(options.time_limit) {
+            Ok(verdict) => verdict.err(),
+            Err(mpsc::RecvTimeoutError::Timeout) => Some(format!("did not end within {} s", options.time_limit.as_secs())),
+            Err(mpsc::RecvTimeoutError::Disconnected) => {
+                let panic = worker.join().err();
+                let said = panic.as_ref().and_then(|p| p.downcast_ref::<String>().map(String::as_str).or_else(|| p.downcast_ref::<&str>().copied()));
+                Some(format!("panicked: {}", said.unwrap_or("without a word")))
+            }
+        },
+    };
+    Outcome { failure, elapsed: began.elapsed() }
+}
+
+fn verdict(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {
+    let context = MemoryContext::in_session(now, sessions.session(now));
+    let program = flux::compile_file(&testcase.script, &testcase.text, &context, vec![]).map_err(|e| e.to_string())?;
+    let mut wrong: Vec<RecordBatch> = vec![];
+    for result in program.results {
+        for frame in result.frames {
+            let rows = context.collect(frame.plan).map_err(|e| e.message)?;
+            if result.name == ERROR_OUTPUT {
+                wrong.extend(rows.into_iter().filter(|b| b.num_rows() > 0));
+            }
+        }
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(shown(&wrong)) }
+}
+
+/// The first rows of each batch, as tables.
+fn shown(batches: &[RecordBatch]) -> String {
+    let mut text = String::from("results differ:");
+    let mut left = ROWS_SHOWN;
+    for batch in batches {
+        if left == 0 {
+            text += "\n...";
+            break;
+        }
+        let part = batch.slice(0, batch.num_rows().min(left));
+        left -= part.num_rows();
+        match pretty_format_batches(&[part]) {
+            Ok(table) => text += &format!("\n{table}"),
+            Err(e) => text += &format!("\n{e}"),
+        }
+    }
+    text
+}
