@@ -72,7 +72,12 @@ pub fn read_suite(folder: &Path) -> Result<(Vec<TestFile>, String)> {
 }
 
 /// Runs all of `testcases`; outcomes come in the same order. `progress` hears of each as it ends.
-pub fn run(testcases: &[Testcase], sessions: &Sessions, options: RunOptions, progress: impl Fn(&Testcase, &Outcome) + Sync) -> Vec<Outcome> {
+pub fn run(
+    testcases: &[Testcase],
+    sessions: &Sessions,
+    options: RunOptions,
+    progress: impl Fn(&Testcase, &Outcome) + Sync,
+) -> Vec<Outcome> {
     let next = AtomicUsize::new(0);
     let outcomes: Vec<Mutex<Option<Outcome>>> = testcases.iter().map(|_| Mutex::new(None)).collect();
     std::thread::scope(|scope| {
@@ -107,7 +112,9 @@ fn watched(testcase: &Testcase, sessions: &Sessions, options: RunOptions) -> Out
             Err(mpsc::RecvTimeoutError::Timeout) => Some(format!("did not end within {} s", options.time_limit.as_secs())),
             Err(mpsc::RecvTimeoutError::Disconnected) => {
                 let panic = worker.join().err();
-                let said = panic.as_ref().and_then(|p| p.downcast_ref::<String>().map(String::as_str).or_else(|| p.downcast_ref::<&str>().copied()));
+                let said = panic
+                    .as_ref()
+                    .and_then(|p| p.downcast_ref::<String>().map(String::as_str).or_else(|| p.downcast_ref::<&str>().copied()));
                 Some(format!("panicked: {}", said.unwrap_or("without a word")))
             }
         },

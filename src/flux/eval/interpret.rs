@@ -341,7 +341,9 @@ impl<'a> Interpreter<'a> {
             match part {
                 StringPart::Text(t) => text.push_str(t),
                 StringPart::Expr(e) => match self.expression(e, scope)? {
-                    Value::Null | Value::NullOf(_) => return Err(FluxError::invalid("invalid null value in string interpolation").at(e.span)),
+                    Value::Null | Value::NullOf(_) => {
+                        return Err(FluxError::invalid("invalid null value in string interpolation").at(e.span));
+                    }
                     value => match text_of(&value) {
                         Some(t) => text.push_str(&t),
                         None => {

@@ -85,8 +85,9 @@ fn tables(frame: &Frame, context: &dyn Context) -> FluxResult<Vec<(String, Table
         let mut key = frame.key.clone();
         if frame.absent_keys {
             key.retain(|k| rows.column_by_name(k).is_some_and(|c| c.is_valid(0)));
-            let kept: Vec<usize> =
-                (0..rows.num_columns()).filter(|i| !frame.is_key(rows.schema().field(*i).name()) || key.contains(rows.schema().field(*i).name())).collect();
+            let kept: Vec<usize> = (0..rows.num_columns())
+                .filter(|i| !frame.is_key(rows.schema().field(*i).name()) || key.contains(rows.schema().field(*i).name()))
+                .collect();
             rows = rows.project(&kept)?;
         }
         key.sort();
@@ -185,8 +186,7 @@ fn edits(want: usize, got: usize, equal: &dyn Fn(usize, usize) -> bool) -> Vec<E
         let mut common = vec![vec![0u32; columns + 1]; rows + 1];
         for i in (0..rows).rev() {
             for j in (0..columns).rev() {
-                common[i][j] =
-                    if equal(head + i, head + j) { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
+                common[i][j] = if equal(head + i, head + j) { common[i + 1][j + 1] + 1 } else { common[i + 1][j].max(common[i][j + 1]) };
             }
         }
         let (mut i, mut j) = (0, 0);
