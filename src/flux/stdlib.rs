@@ -1,14 +1,25 @@
 //! The standard library: one file per package, one `Function` per built-in, compositions in `.flux` preludes.
 
 pub mod array;
+pub mod bitwise;
+pub mod contrib;
 pub mod csv;
 pub mod date;
 pub mod debug;
 pub mod dict;
 pub mod experimental;
 pub mod function;
+pub mod generate;
+pub mod http;
+pub mod interpolate;
+pub mod join;
+pub mod json;
 pub mod math;
+pub mod pagerduty;
+pub mod promql;
 pub mod regexp;
+pub mod run;
+pub mod runtime;
 pub mod strings;
 pub mod system;
 pub mod tables;
@@ -16,6 +27,7 @@ pub mod testing;
 pub mod timezone;
 pub mod types;
 pub mod universe;
+pub mod v1;
 
 pub use function::{Call, Function};
 
@@ -56,6 +68,27 @@ pub static UNIVERSE: &Package = &Package {
 
 static PACKAGES: &[Package] = &[
     Package { path: "array", name: "array", functions: || array::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "bitwise", name: "bitwise", functions: || bitwise::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "contrib/anaisdg/anomalydetection",
+        name: "anomalydetection",
+        prelude: include_str!("stdlib/prelude/contrib/anomalydetection.flux"),
+        ..NONE
+    },
+    Package {
+        path: "contrib/anaisdg/statsmodels",
+        name: "statsmodels",
+        prelude: include_str!("stdlib/prelude/contrib/statsmodels.flux"),
+        ..NONE
+    },
+    Package { path: "contrib/bonitoo-io/hex", name: "hex", functions: || contrib::hex::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "contrib/bonitoo-io/tickscript",
+        name: "tickscript",
+        prelude: include_str!("stdlib/prelude/contrib/tickscript.flux"),
+        ..NONE
+    },
+    Package { path: "contrib/tomhollingworth/events", name: "events", functions: || contrib::events::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "csv", name: "csv", functions: || csv::FUNCTIONS.to_vec(), ..NONE },
     Package {
         path: "date",
@@ -64,19 +97,89 @@ static PACKAGES: &[Package] = &[
         values: date::values,
         prelude: include_str!("stdlib/prelude/date.flux"),
     },
+    Package { path: "date/boundaries", name: "boundaries", prelude: include_str!("stdlib/prelude/boundaries.flux"), ..NONE },
     Package { path: "dict", name: "dict", functions: || dict::FUNCTIONS.to_vec(), ..NONE },
-    Package { path: "experimental", name: "experimental", functions: || experimental::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "experimental",
+        name: "experimental",
+        functions: experimental::functions,
+        prelude: include_str!("stdlib/prelude/experimental/experimental.flux"),
+        ..NONE
+    },
+    Package {
+        path: "experimental/aggregate",
+        name: "aggregate",
+        prelude: include_str!("stdlib/prelude/experimental/aggregate.flux"),
+        ..NONE
+    },
+    Package { path: "experimental/array", name: "array", prelude: include_str!("stdlib/prelude/experimental/array.flux"), ..NONE },
+    Package { path: "experimental/bitwise", name: "bitwise", prelude: include_str!("stdlib/prelude/experimental/bitwise.flux"), ..NONE },
+    Package {
+        path: "experimental/date/boundaries",
+        name: "boundaries",
+        prelude: include_str!("stdlib/prelude/experimental/boundaries.flux"),
+        ..NONE
+    },
+    Package {
+        path: "experimental/dynamic",
+        name: "dynamic",
+        functions: || experimental::dynamic::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/experimental/dynamic.flux"),
+        ..NONE
+    },
+    Package { path: "experimental/iox", name: "iox", prelude: include_str!("stdlib/prelude/experimental/iox.flux"), ..NONE },
+    Package { path: "experimental/json", name: "json", functions: || json::parse::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental/oee", name: "oee", prelude: include_str!("stdlib/prelude/experimental/oee.flux"), ..NONE },
+    Package { path: "experimental/polyline", name: "polyline", functions: || experimental::polyline::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "experimental/prometheus",
+        name: "prometheus",
+        prelude: include_str!("stdlib/prelude/experimental/prometheus.flux"),
+        ..NONE
+    },
+    Package { path: "experimental/query", name: "query", prelude: include_str!("stdlib/prelude/experimental/query.flux"), ..NONE },
+    Package {
+        path: "experimental/record",
+        name: "record",
+        functions: || experimental::record::FUNCTIONS.to_vec(),
+        values: experimental::record::values,
+        ..NONE
+    },
+    Package { path: "experimental/table", name: "table", functions: || experimental::table::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "generate", name: "generate", functions: || generate::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "http",
+        name: "http",
+        functions: || http::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/http.flux"),
+        ..NONE
+    },
+    Package {
+        path: "http/requests",
+        name: "requests",
+        functions: || http::requests::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/requests.flux"),
+        ..NONE
+    },
     Package {
         path: "influxdata/influxdb",
         name: "influxdb",
         functions: || {
-            let own = ["from", "buckets", "to"];
+            let own = ["from", "buckets", "to", "wideTo"];
             universe::functions().into_iter().filter(|f| own.contains(&f.name)).collect()
         },
         ..NONE
     },
+    Package { path: "influxdata/influxdb/monitor", name: "monitor", prelude: include_str!("stdlib/prelude/monitor.flux"), ..NONE },
+    Package { path: "influxdata/influxdb/sample", name: "sample", prelude: include_str!("stdlib/prelude/sample.flux"), ..NONE },
     Package { path: "influxdata/influxdb/schema", name: "schema", prelude: include_str!("stdlib/prelude/schema.flux"), ..NONE },
-    Package { path: "influxdata/influxdb/v1", name: "v1", prelude: include_str!("stdlib/prelude/schema.flux"), ..NONE },
+    Package {
+        path: "influxdata/influxdb/v1",
+        name: "v1",
+        functions: || v1::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/schema.flux"),
+        ..NONE
+    },
     Package {
         path: "internal/debug",
         name: "debug",
@@ -84,10 +187,37 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/debug.flux"),
         ..NONE
     },
+    Package {
+        path: "internal/promql",
+        name: "promql",
+        functions: || promql::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/promql.flux"),
+        ..NONE
+    },
     Package { path: "internal/testing", name: "testing", prelude: include_str!("stdlib/prelude/internal_testing.flux"), ..NONE },
-    Package { path: "math", name: "math", functions: math::functions, values: math::values, ..NONE },
+    Package { path: "interpolate", name: "interpolate", functions: || interpolate::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "join",
+        name: "join",
+        functions: || join::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/join.flux"),
+        ..NONE
+    },
+    Package { path: "json", name: "json", functions: || json::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "math", name: "math", functions: || math::FUNCTIONS.to_vec(), values: math::values, ..NONE },
+    Package {
+        path: "pagerduty",
+        name: "pagerduty",
+        functions: || pagerduty::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/pagerduty.flux"),
+        ..NONE
+    },
     Package { path: "planner", name: "planner", prelude: include_str!("stdlib/prelude/planner.flux"), ..NONE },
+    Package { path: "profiler", name: "profiler", prelude: "option enabledProfilers = []", ..NONE },
+    Package { path: "pushbullet", name: "pushbullet", prelude: include_str!("stdlib/prelude/pushbullet.flux"), ..NONE },
     Package { path: "regexp", name: "regexp", functions: || regexp::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "runtime", name: "runtime", functions: || runtime::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "slack", name: "slack", prelude: include_str!("stdlib/prelude/slack.flux"), ..NONE },
     Package { path: "strings", name: "strings", functions: || strings::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "system", name: "system", functions: || system::FUNCTIONS.to_vec(), ..NONE },
     Package {

@@ -321,3 +321,158 @@ fn keys_of_a_bucket() {
     "#]],
     );
 }
+
+#[test]
+fn packages_of_values() {
+    let with = |import: &str, expression: &str| {
+        let script = format!("import \"array\"\n{import}\narray.from(rows: [{{x: display(v: {expression})}}])");
+        let context = context();
+        match compile(&script, &context, vec![]) {
+            Err(e) => format!("error: {e}"),
+            Ok(program) => {
+                let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("runs");
+                let column = arrow::compute::cast(rows[0].column(0), &arrow::datatypes::DataType::Utf8).expect("strings");
+                arrow::array::AsArray::as_string::<i32>(&column).value(0).to_string()
+            }
+        }
+    };
+    let cases = [
+        ("import \"bitwise\"", "bitwise.srshift(a: -8, b: 70)", "-1"),
+        ("import \"bitwise\"", "bitwise.slshift(a: 1, b: -1)", "negative shift amount -1"),
+        ("import \"experimental/bitwise\"", "bitwise.uxor(a: uint(v: 6), b: uint(v: 3))", "5"),
+        ("import \"contrib/bonitoo-io/hex\"", "[hex.int(v: \"-0x1F\"), hex.int(v: \"ff\")]", "[-31, 255]"),
+        ("import \"contrib/bonitoo-io/hex\"", "hex.string(v: hex.bytes(v: \"00ff\"))", "00ff"),
+        ("import \"json\"", "string(v: json.encode(v: {b: [1.0, 2.5], a: -1s}))", "{\"a\":\"-1s\",\"b\":[1,2.5]}"),
+        ("import \"http\"", "http.pathEscape(inputString: \"./random$^%\")", ".%2Frandom$%5E%25"),
+        ("import \"experimental/record\"", "record.get(r: {a: 1}, key: \"b\", default: 2)", "2"),
+        ("import \"experimental/json\"", "json.parse(data: bytes(v: \"{\\\"a\\\": [1, null]}\"))", "{a: [1, <null>]}"),
+        ("import \"math\"", "math.frexp(f: 8.0)", "{frac: 0.5, exp: 4}"),
+        ("import \"math\"", "[math.mInf(sign: -1), math.pow10(n: -2), math.remainder(x: 5.0, y: 3.0)]", "[-Inf, 0.01, -1]"),
+        ("import \"date\"", "date.scale(d: 1mo2h, n: -3)", "-3mo6h"),
+        (
+            "import \"timezone\"\nimport \"date\"\noption location = timezone.location(name: \"America/Los_Angeles\")",
+            "date.add(d: 1d, to: 2022-11-06T07:00:00Z)",
+            "2022-11-07T08:00:00Z",
+        ),
+        (
+            "import \"experimental/date/boundaries\"\noption now = () => 2022-06-08T14:20:11Z",
+            "boundaries.week(week_offset: 1)",
+            "{start: 2022-06-13T00:00:00Z, stop: 2022-06-20T00:00:00Z}",
+        ),
+        (
+            "import \"experimental/date/boundaries\"\noption now = () => 2022-01-21T12:10:11Z\noption location = {zone: \"Africa/Algiers\", offset: 0h}",
+            "boundaries.thursday()",
+            "{start: 2022-01-19T23:00:00Z, stop: 2022-01-20T23:00:00Z}",
+        ),
+        ("import \"slack\"", "slack.validateColorString(color: \"#12\")", "a hexadecimal colour such as #336699"),
+        ("", "[1, 2] |> array.concat(v: [3]) |> array.filter(fn: (x) => x != 2) |> array.map(fn: (x) => x * 10)", "[10, 30]"),
+    ];
+    for (import, expression, expected) in cases {
+        let found = with(import, expression);
+        assert!(found == expected || found.starts_with("error") && found.ends_with(expected), "{expression}: {found}");
+    }
+}
+
+#[test]
+fn every_package_loads() {
+    for package in super::stdlib::packages() {
+        let script = format!("import p \"{}\"\nimport \"array\"\narray.from(rows: [{{x: 1}}])", package.path);
+        if let Err(e) = compile(&script, &context(), vec![]) {
+            panic!("{}: {e}", package.path);
+        }
+    }
+}
+
+#[test]
+fn joins_by_columns() {
+    let tables = r#"
+        import "array"
+        import "join"
+        left = array.from(rows: [{k: "a", id: 1, v: 1.5}, {k: "a", id: 2, v: 2.5}, {k: "b", id: 1, v: 3.5}]) |> group(columns: ["k"])
+        right = array.from(rows: [{k: "a", id: 2, w: "x"}, {k: "a", id: 2, w: "y"}, {k: "c", id: 1, w: "z"}]) |> group(columns: ["k"])
+    "#;
+    check(
+        &format!("{tables} join.inner(left: left, right: right, on: (l, r) => l.id == r.id, as: (l, r) => ({{l with w: r.w}}))"),
+        expect![[r#"
+            _result
+            +---+----+-----+---+
+            | k | id | v   | w |
+            +---+----+-----+---+
+            | a | 2  | 2.5 | x |
+            | a | 2  | 2.5 | y |
+            +---+----+-----+---+
+        "#]],
+    );
+    check(
+        &format!(
+            "{tables} join.full(left: left, right: right, on: (l, r) => l.id == r.id, as: (l, r) => ({{k: if exists l.k then l.k else r.k, id: if exists l.id then l.id else r.id, v: l.v, w: r.w}}))"
+        ),
+        expect![[r#"
+            _result
+            +---+----+-----+---+
+            | k | id | v   | w |
+            +---+----+-----+---+
+            | a | 1  | 1.5 |   |
+            | a | 2  | 2.5 | x |
+            | a | 2  | 2.5 | y |
+            | b | 1  | 3.5 |   |
+            | c | 1  |     | z |
+            +---+----+-----+---+
+        "#]],
+    );
+    check(
+        &format!("{tables} join.left(left: left, right: right, on: (l, r) => l.id > r.id, as: (l, r) => l)"),
+        expect![[r#"
+            error: error calling function "left" @6:6-6:85: error calling function "tables" @9:36-9:100: error in join function - some expressions are not yet supported in the `on` parameter: only `==` and `and` can be used in a join predicate
+        "#]],
+    );
+}
+
+#[test]
+fn experimental_functions_on_tables() {
+    let tables = r#"
+        import "array"
+        import "experimental"
+        t = array.from(rows: [{k: "a", _time: 1970-01-01T00:00:01Z, x: 1, y: 1.5}, {k: "b", _time: 1970-01-01T00:00:02Z, x: 2, y: 2.5}]) |> group(columns: ["k"])
+    "#;
+    check(
+        &format!(
+            "{tables} t |> experimental.unpivot() |> yield(name: \"long\") t |> experimental.group(mode: \"extend\", columns: [\"x\"]) |> experimental.set(o: {{k: \"c\", z: 1}}) |> count(column: \"y\")"
+        ),
+        expect![[r#"
+            long
+            +---+--------+---------------------+--------+
+            | k | _field | _time               | _value |
+            +---+--------+---------------------+--------+
+            | a | x      | 1970-01-01T00:00:01 | 1      |
+            | b | x      | 1970-01-01T00:00:02 | 2      |
+            +---+--------+---------------------+--------+
+            +---+--------+---------------------+--------+
+            | k | _field | _time               | _value |
+            +---+--------+---------------------+--------+
+            | a | y      | 1970-01-01T00:00:01 | 1.5    |
+            | b | y      | 1970-01-01T00:00:02 | 2.5    |
+            +---+--------+---------------------+--------+
+            _result
+            +---+---+---+
+            | k | x | y |
+            +---+---+---+
+            | c | 1 | 1 |
+            | c | 2 | 1 |
+            +---+---+---+
+        "#]],
+    );
+    check(
+        &format!(
+            "{tables} experimental.join(left: t, right: t, fn: (left, right) => ({{left with y: left.y + right.y}})) |> experimental.preview(ntables: 1)"
+        ),
+        expect![[r#"
+            _result
+            +---+---------------------+---+-----+
+            | k | _time               | x | y   |
+            +---+---------------------+---+-----+
+            | a | 1970-01-01T00:00:01 | 1 | 3.0 |
+            +---+---------------------+---+-----+
+        "#]],
+    );
+}

@@ -41,6 +41,18 @@ impl Duration {
         Duration { negative: !self.negative && !self.is_zero(), ..self }
     }
 
+    /// Both parts `n` times, saturating.
+    pub fn times(self, n: i64) -> Duration {
+        let count = n.saturating_abs();
+        let scaled = Duration {
+            months: self.months.saturating_mul(count),
+            nanoseconds: self.nanoseconds.saturating_mul(count),
+            negative: self.negative,
+        };
+        let scaled = if n < 0 { scaled.negate() } else { scaled };
+        if scaled.is_zero() { Duration::ZERO } else { scaled }
+    }
+
     pub fn signed_months(&self) -> i64 {
         if self.negative { -self.months } else { self.months }
     }

@@ -119,4 +119,13 @@ impl Value {
     pub fn string(text: impl Into<Arc<str>>) -> Value {
         Value::String(text.into())
     }
+
+    pub fn array(items: Vec<Value>) -> Value {
+        Value::Array(Arc::new(items))
+    }
+
+    /// A record of these properties.
+    pub fn record<const N: usize>(properties: [(&str, Value); N]) -> Value {
+        Value::Record(Arc::new(properties.into_iter().map(|(name, value)| (name.into(), value)).collect()))
+    }
 }

@@ -404,7 +404,11 @@ impl Lowering<'_> {
     /// A built-in called with cells: as an expression where there is one, else called row by row, provided that its
     /// signature names the type of its result.
     fn builtin(&self, function: &'static Function, given: Vec<(Arc<str>, Term)>, pipe: Option<Term>, span: Span) -> Step<Term> {
-        if pipe.is_some() {
+        // The interpreter says what is wrong with the arguments.
+        let parameters = function.parameters();
+        let missing = parameters.iter().any(|p| !p.optional && !given.iter().any(|(n, _)| n.as_ref() == p.name));
+        let unknown = given.iter().any(|(n, _)| !parameters.iter().any(|p| p.name == n.as_ref()));
+        if pipe.is_some() || missing || unknown {
             return Err(Stop::Interpret);
         }
         let find = |name: &str| given.iter().find(|(n, _)| n.as_ref() == name).map(|(_, t)| t.clone());

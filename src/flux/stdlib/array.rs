@@ -19,15 +19,57 @@ use arrow::{
 use indexmap::IndexMap;
 use std::sync::Arc;
 
-pub const FUNCTIONS: &[&Function] = &[&FROM];
+pub const FUNCTIONS: &[&Function] = &[&FROM, &CONCAT, &MAP, &FILTER];
 
 pub static FROM: Function = Function {
     name: "from",
-    signature: "(rows: [A]) => stream[A]",
+    signature: "(<-rows: [A]) => stream[A]",
     summary: "One table, without key, of the records in `rows`. A property that some records lack is null there.",
     examples: &[r#"import "array"
 array.from(rows: [{_value: 1}, {_value: 2}])"#],
     call: from,
+};
+
+static CONCAT: Function = Function {
+    name: "concat",
+    signature: "(<-arr: [A], v: [A]) => [A]",
+    summary: "The elements of `arr`, then those of `v`.",
+    examples: &[],
+    call: |call| {
+        let (first, second) = (call.required::<Arc<Vec<Value>>>("arr")?, call.required::<Arc<Vec<Value>>>("v")?);
+        Ok(Value::array([first.as_slice(), second.as_slice()].concat()))
+    },
+};
+
+static MAP: Function = Function {
+    name: "map",
+    signature: "(<-arr: [A], fn: (x: A) => B) => [B]",
+    summary: "What `fn` makes of each element.",
+    examples: &[],
+    call: |call| {
+        let (items, function) = (call.required::<Arc<Vec<Value>>>("arr")?, call.required::<Value>("fn")?);
+        let map = |x: &Value| call.interpreter.call(&function, vec![("x".into(), x.clone())], None, call.span);
+        Ok(Value::array(items.iter().map(map).collect::<FluxResult<_>>()?))
+    },
+};
+
+static FILTER: Function = Function {
+    name: "filter",
+    signature: "(<-arr: [A], fn: (x: A) => bool) => [A]",
+    summary: "The elements for which `fn` is true.",
+    examples: &[],
+    call: |call| {
+        let (items, function) = (call.required::<Arc<Vec<Value>>>("arr")?, call.required::<Value>("fn")?);
+        let mut kept = vec![];
+        for x in items.iter() {
+            match call.interpreter.call(&function, vec![("x".into(), x.clone())], None, call.span)? {
+                Value::Bool(true) => kept.push(x.clone()),
+                Value::Bool(false) | Value::Null => {}
+                other => return Err(FluxError::invalid(format!("expected bool but found {}", other.type_name())).at(call.span)),
+            }
+        }
+        Ok(Value::array(kept))
+    },
 };
 
 fn from(call: &mut Call<'_>) -> FluxResult<Value> {

@@ -1,6 +1,6 @@
 //! Package `date`: readings of the clock and calendar at a location.
 
-use super::{Call, Function, universe::window::location};
+use super::{Call, function::functions, universe::window::location};
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
@@ -28,84 +28,56 @@ fn clock(call: &mut Call<'_>) -> FluxResult<DateTime<Utc>> {
     Ok(DateTime::from_timestamp_nanos(location.offset.add_to(location.to_clock(time))))
 }
 
-macro_rules! readings {
-    ($($constant:ident $name:literal $summary:literal $code:expr;)*) => {
-        $(static $constant: Function = Function {
-            name: $name,
-            signature: "(t: A, ?location: {zone: string, offset: duration}) => int",
-            summary: $summary,
-            examples: &[],
-            call: |call| {
-                let code: fn(DateTime<Utc>) -> i64 = $code;
-                Ok(Value::Int(code(clock(call)?)))
-            },
-        };)*
-        pub const FUNCTIONS: &[&Function] = &[$(&$constant,)* &TIME, &ADD, &SUB, &TRUNCATE];
+fn reading(call: &mut Call<'_>, code: fn(DateTime<Utc>) -> i64) -> FluxResult<Value> {
+    Ok(Value::Int(code(clock(call)?)))
+}
+
+functions! {
+    "_second" "(t: A, ?location: {zone: string, offset: duration}) => int" "The second of the minute." |c| reading(c, |t| t.second().into());
+    "_minute" "(t: A, ?location: {zone: string, offset: duration}) => int" "The minute of the hour." |c| reading(c, |t| t.minute().into());
+    "_hour" "(t: A, ?location: {zone: string, offset: duration}) => int" "The hour of the day." |c| reading(c, |t| t.hour().into());
+    "_weekDay" "(t: A, ?location: {zone: string, offset: duration}) => int" "The day of the week; Sunday is 0."
+        |c| reading(c, |t| t.weekday().num_days_from_sunday().into());
+    "_monthDay" "(t: A, ?location: {zone: string, offset: duration}) => int" "The day of the month." |c| reading(c, |t| t.day().into());
+    "_yearDay" "(t: A, ?location: {zone: string, offset: duration}) => int" "The day of the year." |c| reading(c, |t| t.ordinal().into());
+    "_month" "(t: A, ?location: {zone: string, offset: duration}) => int" "The month of the year." |c| reading(c, |t| t.month().into());
+    "_year" "(t: A, ?location: {zone: string, offset: duration}) => int" "The year." |c| reading(c, |t| t.year().into());
+    "_week" "(t: A, ?location: {zone: string, offset: duration}) => int" "The ISO week." |c| reading(c, |t| t.iso_week().week().into());
+    "_quarter" "(t: A, ?location: {zone: string, offset: duration}) => int" "The quarter of the year." |c| reading(c, |t| t.quarter().into());
+    "millisecond" "(t: A) => int" "The millisecond of the second." |c| reading(c, |t| i64::from(t.nanosecond()) / 1_000_000);
+    "microsecond" "(t: A) => int" "The microsecond of the second." |c| reading(c, |t| i64::from(t.nanosecond()) / 1_000);
+    "nanosecond" "(t: A) => int" "The nanosecond of the second." |c| reading(c, |t| i64::from(t.nanosecond()) % SECOND);
+    "_time" "(t: A, ?location: {zone: string, offset: duration}) => time" "The reading of the location's clock, as if it were UTC."
+        |c| {
+            let (time, location) = given(c, "t")?;
+            Ok(Value::Time(location.offset.add_to(location.to_clock(time))))
+        };
+    "_add" "(d: duration, to: A, ?location: {zone: string, offset: duration}) => time" "A time moved forward by a duration."
+        |c| shift(c, "to", |d| d);
+    "_sub" "(d: duration, from: A, ?location: {zone: string, offset: duration}) => time" "A time moved back by a duration."
+        |c| shift(c, "from", Duration::negate);
+    "_truncate" "(t: A, unit: duration, ?location: {zone: string, offset: duration}) => time" "The beginning of the unit that holds a time."
+        truncate;
+    "scale" "(d: duration, n: int) => duration" "A duration `n` times." |c| {
+        let n = c.required::<i64>("n")?;
+        Ok(Value::Duration(c.required::<Duration>("d")?.times(n)))
     };
 }
-
-readings! {
-    SECOND_ "_second" "The second of the minute." |t| i64::from(t.second());
-    MINUTE "_minute" "The minute of the hour." |t| i64::from(t.minute());
-    HOUR "_hour" "The hour of the day." |t| i64::from(t.hour());
-    WEEK_DAY "_weekDay" "The day of the week; Sunday is 0." |t| i64::from(t.weekday().num_days_from_sunday());
-    MONTH_DAY "_monthDay" "The day of the month." |t| i64::from(t.day());
-    YEAR_DAY "_yearDay" "The day of the year." |t| i64::from(t.ordinal());
-    MONTH "_month" "The month of the year." |t| i64::from(t.month());
-    YEAR "_year" "The year." |t| i64::from(t.year());
-    WEEK "_week" "The ISO week." |t| i64::from(t.iso_week().week());
-    QUARTER "_quarter" "The quarter of the year." |t| i64::from((t.month() - 1) / 3 + 1);
-    MILLISECOND "millisecond" "The millisecond of the second." |t| i64::from(t.nanosecond()) / 1_000_000;
-    MICROSECOND "microsecond" "The microsecond of the second." |t| i64::from(t.nanosecond()) / 1_000;
-    NANOSECOND "nanosecond" "The nanosecond of the second." |t| i64::from(t.nanosecond()) % SECOND;
-}
-
-static TIME: Function = Function {
-    name: "_time",
-    signature: "(t: A, ?location: {zone: string, offset: duration}) => time",
-    summary: "A time, or the time at a duration from now.",
-    examples: &[],
-    call: |call| Ok(Value::Time(given(call, "t")?.0)),
-};
 
 /// Adds on the clock of the location, so that days and months keep the hour.
 fn shift(call: &mut Call<'_>, from: &str, sign: fn(Duration) -> Duration) -> FluxResult<Value> {
     let duration = sign(call.required::<Duration>("d")?);
     let (time, location) = given(call, from)?;
-    if duration.months == 0 {
-        return Ok(Value::Time(duration.add_to(time)));
-    }
-    Ok(Value::Time(location.from_clock(duration.add_to(location.to_clock(time)))))
+    let clock = duration.add_to(location.to_clock(location.offset.add_to(time)));
+    Ok(Value::Time(location.offset.negate().add_to(location.from_clock(clock))))
 }
 
-static ADD: Function = Function {
-    name: "_add",
-    signature: "(d: duration, to: A, ?location: {zone: string, offset: duration}) => time",
-    summary: "A time moved forward by a duration.",
-    examples: &[],
-    call: |call| shift(call, "to", |d| d),
-};
-
-static SUB: Function = Function {
-    name: "_sub",
-    signature: "(d: duration, from: A, ?location: {zone: string, offset: duration}) => time",
-    summary: "A time moved back by a duration.",
-    examples: &[],
-    call: |call| shift(call, "from", Duration::negate),
-};
-
-static TRUNCATE: Function = Function {
-    name: "_truncate",
-    signature: "(t: A, unit: duration, ?location: {zone: string, offset: duration}) => time",
-    summary: "The beginning of the unit that holds a time.",
-    examples: &[],
-    call: |call| {
-        let unit = call.required::<Duration>("unit")?;
-        let (time, location) = given(call, "t")?;
-        let window = TimeWindow::new(unit, unit, Duration::ZERO, location).map_err(|e| FluxError::from(e).at(call.span))?;
-        Ok(Value::Time(window.latest(time).start))
-    },
-};
+fn truncate(call: &mut Call<'_>) -> FluxResult<Value> {
+    let unit = call.required::<Duration>("unit")?;
+    let (time, location) = given(call, "t")?;
+    let window = TimeWindow::new(unit, unit, Duration::ZERO, location).map_err(|e| FluxError::from(e).at(call.span))?;
+    Ok(Value::Time(window.latest(time).start))
+}
 
 pub fn values() -> Vec<(&'static str, Value)> {
     let days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];

@@ -1,18 +1,11 @@
 //! Package `dict`. Dictionaries are values: `insert` and `remove` give new ones.
 
-use super::{Call, Function};
+use super::{Call, function::functions};
 use crate::flux::{
     diagnostic::{FluxError, FluxResult},
     eval::{Value, value::Dict},
 };
 use std::sync::Arc;
-
-macro_rules! dict_functions {
-    ($($constant:ident $name:literal $signature:literal $summary:literal $code:expr;)*) => {
-        $(static $constant: Function = Function { name: $name, signature: $signature, summary: $summary, examples: &[], call: $code };)*
-        pub const FUNCTIONS: &[&Function] = &[$(&$constant),*];
-    };
-}
 
 fn dict(call: &mut Call<'_>) -> FluxResult<Dict> {
     match call.required::<Value>("dict")? {
@@ -21,8 +14,8 @@ fn dict(call: &mut Call<'_>) -> FluxResult<Dict> {
     }
 }
 
-dict_functions! {
-    FROM_LIST "fromList" "(pairs: [{key: K, value: V}]) => [K: V]" "A dictionary of records with `key` and `value`." |call| {
+functions! {
+    "fromList" "(pairs: [{key: K, value: V}]) => [K: V]" "A dictionary of records with `key` and `value`." |call| {
         let mut out = Dict::default();
         for pair in call.required::<Arc<Vec<Value>>>("pairs")?.iter() {
             let Value::Record(pair) = pair else {
@@ -33,18 +26,18 @@ dict_functions! {
         }
         Ok(Value::Dict(Arc::new(out)))
     };
-    GET "get" "(dict: [K: V], key: K, default: V) => V" "The value of a key, or the default." |call| {
+    "get" "(dict: [K: V], key: K, default: V) => V" "The value of a key, or the default." |call| {
         let dict = dict(call)?;
         let key = call.required::<Value>("key")?;
         let default = call.get("default").unwrap_or(Value::Null);
         Ok(dict.get(&key).cloned().unwrap_or(default))
     };
-    INSERT "insert" "(dict: [K: V], key: K, value: V) => [K: V]" "The dictionary with a value added or replaced." |call| {
+    "insert" "(dict: [K: V], key: K, value: V) => [K: V]" "The dictionary with a value added or replaced." |call| {
         let mut dict = dict(call)?;
         dict.insert(call.required("key")?, call.required("value")?);
         Ok(Value::Dict(Arc::new(dict)))
     };
-    REMOVE "remove" "(dict: [K: V], key: K) => [K: V]" "The dictionary without a key." |call| {
+    "remove" "(dict: [K: V], key: K) => [K: V]" "The dictionary without a key." |call| {
         let mut dict = dict(call)?;
         dict.remove(&call.required("key")?);
         Ok(Value::Dict(Arc::new(dict)))

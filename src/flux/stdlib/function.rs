@@ -30,6 +30,16 @@ impl fmt::Debug for Function {
     }
 }
 
+/// A family of small built-ins as `FUNCTIONS`, one line each: name, signature, summary, code.
+macro_rules! functions {
+    ($($name:literal $signature:literal $summary:literal $code:expr;)*) => {
+        pub const FUNCTIONS: &[&$crate::flux::stdlib::Function] = &[
+            $(&$crate::flux::stdlib::Function { name: $name, signature: $signature, summary: $summary, examples: &[], call: $code }),*
+        ];
+    };
+}
+pub(crate) use functions;
+
 /// A parameter as the signature declares it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Parameter {
@@ -131,6 +141,7 @@ from_value!(Arc<str>, "string", Value::String(v) => v);
 from_value!(Duration, "duration", Value::Duration(v) => v);
 from_value!(Arc<regex::Regex>, "regexp", Value::Regex(v) => v);
 from_value!(Arc<Record>, "object", Value::Record(v) => v);
+from_value!(Arc<[u8]>, "bytes", Value::Bytes(v) => v);
 from_value!(Arc<Vec<Value>>, "array", Value::Array(v) => v);
 from_value!(Arc<TableStream>, "stream", Value::Stream(v) => v);
 

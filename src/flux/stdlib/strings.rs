@@ -1,6 +1,6 @@
 //! Package `strings`. Positions and lengths count characters where Flux v0.200 does.
 
-use super::{Call, Function};
+use super::{Call, function::functions};
 use crate::flux::{
     diagnostic::{FluxError, FluxResult},
     eval::Value,
@@ -8,13 +8,6 @@ use crate::flux::{
 use std::sync::Arc;
 
 type Text = Arc<str>;
-
-macro_rules! string_functions {
-    ($($constant:ident $name:literal $signature:literal $summary:literal $code:expr;)*) => {
-        $(static $constant: Function = Function { name: $name, signature: $signature, summary: $summary, examples: &[], call: $code };)*
-        pub const FUNCTIONS: &[&Function] = &[$(&$constant),*];
-    };
-}
 
 fn v(call: &mut Call<'_>) -> FluxResult<Text> {
     call.required("v")
@@ -25,85 +18,121 @@ fn two<T>(call: &mut Call<'_>, second: &str, code: fn(&str, &str) -> T) -> FluxR
 }
 
 fn strings<'s>(parts: impl Iterator<Item = &'s str>) -> Value {
-    Value::Array(Arc::new(parts.map(Value::string).collect()))
+    Value::array(parts.map(Value::string).collect())
 }
 
-string_functions! {
-    TO_UPPER "toUpper" "(v: string) => string" "Upper case." |c| Ok(Value::string(v(c)?.to_uppercase()));
-    TO_LOWER "toLower" "(v: string) => string" "Lower case." |c| Ok(Value::string(v(c)?.to_lowercase()));
-    TITLE "title" "(v: string) => string" "The first letter of each word in upper case." |c| Ok(Value::string(title(&v(c)?)));
-    TRIM_SPACE "trimSpace" "(v: string) => string" "Without space at both ends." |c| Ok(Value::string(v(c)?.trim()));
-    TRIM "trim" "(v: string, cutset: string) => string" "Without the characters of `cutset` at both ends."
+functions! {
+    "toUpper" "(v: string) => string" "Upper case." |c| Ok(Value::string(v(c)?.to_uppercase()));
+    "toLower" "(v: string) => string" "Lower case." |c| Ok(Value::string(v(c)?.to_lowercase()));
+    "toTitle" "(v: string) => string" "All letters in title case." |c| Ok(Value::string(v(c)?.to_uppercase()));
+    "title" "(v: string) => string" "The first letter of each word in upper case." |c| Ok(Value::string(title(&v(c)?)));
+    "trimSpace" "(v: string) => string" "Without space at both ends." |c| Ok(Value::string(v(c)?.trim()));
+    "trim" "(v: string, cutset: string) => string" "Without the characters of `cutset` at both ends."
         |c| Ok(Value::string(two(c, "cutset", |v, s| v.trim_matches(|x| s.contains(x)).to_string())?));
-    TRIM_LEFT "trimLeft" "(v: string, cutset: string) => string" "Without the characters of `cutset` at the beginning."
+    "trimLeft" "(v: string, cutset: string) => string" "Without the characters of `cutset` at the beginning."
         |c| Ok(Value::string(two(c, "cutset", |v, s| v.trim_start_matches(|x| s.contains(x)).to_string())?));
-    TRIM_RIGHT "trimRight" "(v: string, cutset: string) => string" "Without the characters of `cutset` at the end."
+    "trimRight" "(v: string, cutset: string) => string" "Without the characters of `cutset` at the end."
         |c| Ok(Value::string(two(c, "cutset", |v, s| v.trim_end_matches(|x| s.contains(x)).to_string())?));
-    TRIM_PREFIX "trimPrefix" "(v: string, prefix: string) => string" "Without the prefix."
+    "trimPrefix" "(v: string, prefix: string) => string" "Without the prefix."
         |c| Ok(Value::string(two(c, "prefix", |v, s| v.strip_prefix(s).unwrap_or(v).to_string())?));
-    TRIM_SUFFIX "trimSuffix" "(v: string, suffix: string) => string" "Without the suffix."
+    "trimSuffix" "(v: string, suffix: string) => string" "Without the suffix."
         |c| Ok(Value::string(two(c, "suffix", |v, s| v.strip_suffix(s).unwrap_or(v).to_string())?));
-    HAS_PREFIX "hasPrefix" "(v: string, prefix: string) => bool" "Whether `v` begins with `prefix`."
+    "hasPrefix" "(v: string, prefix: string) => bool" "Whether `v` begins with `prefix`."
         |c| Ok(Value::Bool(two(c, "prefix", |v, s| v.starts_with(s))?));
-    HAS_SUFFIX "hasSuffix" "(v: string, suffix: string) => bool" "Whether `v` ends with `suffix`."
+    "hasSuffix" "(v: string, suffix: string) => bool" "Whether `v` ends with `suffix`."
         |c| Ok(Value::Bool(two(c, "suffix", |v, s| v.ends_with(s))?));
-    CONTAINS_STR "containsStr" "(v: string, substr: string) => bool" "Whether `v` holds `substr`."
+    "containsStr" "(v: string, substr: string) => bool" "Whether `v` holds `substr`."
         |c| Ok(Value::Bool(two(c, "substr", |v, s| v.contains(s))?));
-    CONTAINS_ANY "containsAny" "(v: string, chars: string) => bool" "Whether `v` holds any character of `chars`."
+    "containsAny" "(v: string, chars: string) => bool" "Whether `v` holds any character of `chars`."
         |c| Ok(Value::Bool(two(c, "chars", |v, s| v.chars().any(|x| s.contains(x)))?));
-    EQUAL_FOLD "equalFold" "(v: string, t: string) => bool" "Whether both are equal, case aside."
+    "equalFold" "(v: string, t: string) => bool" "Whether both are equal, case aside."
         |c| Ok(Value::Bool(two(c, "t", |v, s| v.to_lowercase() == s.to_lowercase())?));
-    COMPARE "compare" "(v: string, t: string) => int" "-1, 0 or 1 by byte order."
+    "compare" "(v: string, t: string) => int" "-1, 0 or 1 by byte order."
         |c| Ok(Value::Int(two(c, "t", |v, s| v.cmp(s) as i64)?));
-    COUNT_STR "countStr" "(v: string, substr: string) => int" "How often `substr` occurs, without overlaps."
+    "countStr" "(v: string, substr: string) => int" "How often `substr` occurs, without overlaps."
         |c| Ok(Value::Int(two(c, "substr", |v, s| v.matches(s).count() as i64)?));
-    INDEX "index" "(v: string, substr: string) => int" "The byte position of the first `substr`, or -1."
+    "index" "(v: string, substr: string) => int" "The byte position of the first `substr`, or -1."
         |c| Ok(Value::Int(two(c, "substr", |v, s| v.find(s).map_or(-1, |at| at as i64))?));
-    LAST_INDEX "lastIndex" "(v: string, substr: string) => int" "The byte position of the last `substr`, or -1."
+    "indexAny" "(v: string, chars: string) => int" "The byte position of the first character of `chars`, or -1."
+        |c| Ok(Value::Int(two(c, "chars", |v, s| v.find(|x| s.contains(x)).map_or(-1, |at| at as i64))?));
+    "lastIndexAny" "(v: string, chars: string) => int" "The byte position of the last character of `chars`, or -1."
+        |c| Ok(Value::Int(two(c, "chars", |v, s| v.rfind(|x| s.contains(x)).map_or(-1, |at| at as i64))?));
+    "lastIndex" "(v: string, substr: string) => int" "The byte position of the last `substr`, or -1."
         |c| Ok(Value::Int(two(c, "substr", |v, s| v.rfind(s).map_or(-1, |at| at as i64))?));
-    STRLEN "strlen" "(v: string) => int" "The number of characters." |c| Ok(Value::Int(v(c)?.chars().count() as i64));
-    REPEAT "repeat" "(v: string, i: int) => string" "`v` repeated `i` times." repeat;
-    REPLACE_ALL "replaceAll" "(v: string, t: string, u: string) => string" "Every `t` becomes `u`."
+    "strlen" "(v: string) => int" "The number of characters." |c| Ok(Value::Int(v(c)?.chars().count() as i64));
+    "repeat" "(v: string, i: int) => string" "`v` repeated `i` times." repeat;
+    "replaceAll" "(v: string, t: string, u: string) => string" "Every `t` becomes `u`."
         |c| Ok(Value::string(v(c)?.replace(c.required::<Text>("t")?.as_ref(), &c.required::<Text>("u")?)));
-    REPLACE "replace" "(v: string, t: string, u: string, i: int) => string" "The first `i` of `t` become `u`; all for a negative `i`."
+    "replace" "(v: string, t: string, u: string, i: int) => string" "The first `i` of `t` become `u`; all for a negative `i`."
         |c| {
             let (text, from, to, count) = (v(c)?, c.required::<Text>("t")?, c.required::<Text>("u")?, c.required::<i64>("i")?);
             Ok(Value::string(text.replacen(from.as_ref(), &to, usize::try_from(count).unwrap_or(usize::MAX))))
         };
-    SPLIT "split" "(v: string, t: string) => [string]" "The parts between `t`; the characters when `t` is empty." |c| {
-        let (text, by) = (v(c)?, c.required::<Text>("t")?);
-        if by.is_empty() {
-            return Ok(Value::Array(Arc::new(text.chars().map(|x| Value::string(x.to_string())).collect())));
-        }
-        Ok(strings(text.split(by.as_ref())))
-    };
-    JOIN_STR "joinStr" "(arr: [string], v: string) => string" "The strings with `v` between them."
+    "split" "(v: string, t: string) => [string]" "The parts between `t`; the characters when `t` is empty." |c| split(c, false, false);
+    "splitAfter" "(v: string, t: string) => [string]" "The parts between `t`, each with the `t` after it." |c| split(c, true, false);
+    "splitN" "(v: string, t: string, i: int) => [string]" "At most `i` parts between `t`, the last with all the rest; all for a negative `i`."
+        |c| split(c, false, true);
+    "splitAfterN" "(v: string, t: string, i: int) => [string]" "At most `i` parts, each with the `t` after it; all for a negative `i`."
+        |c| split(c, true, true);
+    "joinStr" "(arr: [string], v: string) => string" "The strings with `v` between them."
         |c| Ok(Value::string(c.required::<Vec<String>>("arr")?.join(&v(c)?)));
-    SUBSTRING "substring" "(v: string, start: int, end: int) => string" "The characters from `start` up to `end`, clipped." |c| {
+    "substring" "(v: string, start: int, end: int) => string" "The characters from `start` up to `end`, clipped." |c| {
         let (text, start, end) = (v(c)?, c.required::<i64>("start")?.max(0) as usize, c.required::<i64>("end")?.max(0) as usize);
         Ok(Value::string(text.chars().skip(start).take(end.saturating_sub(start)).collect::<String>()))
     };
-    IS_DIGIT "isDigit" "(v: string) => bool" "Whether `v` is one digit." |c| is(c, char::is_numeric);
-    IS_LETTER "isLetter" "(v: string) => bool" "Whether `v` is one letter." |c| is(c, char::is_alphabetic);
-    IS_LOWER "isLower" "(v: string) => bool" "Whether `v` is one lower-case letter." |c| is(c, char::is_lowercase);
-    IS_UPPER "isUpper" "(v: string) => bool" "Whether `v` is one upper-case letter." |c| is(c, char::is_uppercase);
+    "isDigit" "(v: string) => bool" "Whether `v` is one digit." |c| is(c, char::is_numeric);
+    "isLetter" "(v: string) => bool" "Whether `v` is one letter." |c| is(c, char::is_alphabetic);
+    "isLower" "(v: string) => bool" "Whether `v` is one lower-case letter." |c| is(c, char::is_lowercase);
+    "isUpper" "(v: string) => bool" "Whether `v` is one upper-case letter." |c| is(c, char::is_uppercase);
 }
 
+/// A test of the one character that `v` must be.
 fn is(call: &mut Call<'_>, test: fn(char) -> bool) -> FluxResult<Value> {
     let text = v(call)?;
     let mut chars = text.chars();
-    Ok(Value::Bool(matches!((chars.next(), chars.next()), (Some(c), None) if test(c))))
+    match (chars.next(), chars.next()) {
+        (Some(c), None) => Ok(Value::Bool(test(c))),
+        _ => Err(FluxError::invalid("\"v\" is not a valid argument: argument length is not equal to 1").at(call.span)),
+    }
 }
 
+/// Words as Go's `strings.Title` finds them: any ASCII character that is not a letter, a digit or `_` ends one.
 fn title(text: &str) -> String {
+    let separates = |c: char| if c.is_ascii() { !(c.is_ascii_alphanumeric() || c == '_') } else { c.is_whitespace() };
     let mut before = ' ';
     text.chars()
         .flat_map(|c| {
-            let starts = !(before.is_alphanumeric() || before == '_' || before == '\'');
+            let starts = separates(before);
             before = c;
             if starts { c.to_uppercase().collect::<Vec<_>>() } else { vec![c] }
         })
         .collect()
+}
+
+fn split(call: &mut Call<'_>, keep: bool, limited: bool) -> FluxResult<Value> {
+    let (text, by) = (v(call)?, call.required::<Text>("t")?);
+    let count = if limited { call.required::<i64>("i")? } else { -1 };
+    let count = usize::try_from(count).unwrap_or(usize::MAX);
+    Ok(strings(parts(&text, &by, keep, count).into_iter()))
+}
+
+/// At most `count` parts of `text`, cut at each `by` (after it with `keep`); an empty `by` cuts between characters.
+fn parts<'t>(text: &'t str, by: &str, keep: bool, count: usize) -> Vec<&'t str> {
+    let (mut out, mut rest) = (vec![], text);
+    if count == 0 || by.is_empty() && text.is_empty() {
+        return out;
+    }
+    while out.len() + 1 < count {
+        let cut = match by.is_empty() {
+            true => rest.chars().next().map(char::len_utf8).filter(|at| *at < rest.len()).map(|at| (at, at)),
+            false => rest.find(by).map(|at| (if keep { at + by.len() } else { at }, at + by.len())),
+        };
+        let Some((end, next)) = cut else { break };
+        out.push(&rest[..end]);
+        rest = &rest[next..];
+    }
+    out.push(rest);
+    out
 }
 
 fn repeat(call: &mut Call<'_>) -> FluxResult<Value> {
@@ -113,4 +142,25 @@ fn repeat(call: &mut Call<'_>) -> FluxResult<Value> {
         return Err(FluxError::invalid("repeat: the result would be larger than 64 MiB").at(call.span));
     }
     Ok(Value::string(text.repeat(count)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn splits_as_go_does() {
+        assert_eq!(parts("a,b,c", ",", false, usize::MAX), ["a", "b", "c"]);
+        assert_eq!(parts("a,b,c", ",", true, usize::MAX), ["a,", "b,", "c"]);
+        assert_eq!(parts("a,b,c", ",", false, 2), ["a", "b,c"]);
+        assert_eq!(parts("äbc", "", false, usize::MAX), ["ä", "b", "c"]);
+        assert_eq!(parts("abc", "", false, 2), ["a", "bc"]);
+        assert_eq!(parts("", ",", false, usize::MAX), [""]);
+        assert!(parts("abc", ",", false, 0).is_empty());
+    }
+
+    #[test]
+    fn titles_as_go_does() {
+        assert_eq!(title("don't stop_now æther"), "Don'T Stop_now Æther");
+    }
 }

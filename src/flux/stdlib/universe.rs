@@ -16,11 +16,12 @@ mod reductions;
 mod rows;
 mod scalar;
 mod selectors;
-mod sort;
+pub(super) mod sort;
 mod state_tracking;
 mod time_shift;
 mod to;
 mod union;
+mod wide_to;
 pub(super) mod window;
 
 use super::Function;
@@ -50,6 +51,7 @@ pub fn functions() -> Vec<&'static Function> {
             &time_shift::FUNCTION,
             &to::FUNCTION,
             &union::UNION,
+            &wide_to::FUNCTION,
         ],
         keys::FUNCTIONS,
         reductions::FUNCTIONS,

@@ -10,7 +10,8 @@ use crate::{
         },
         stdlib::{Call, Function},
     },
-    model::{Duration, time::parse_rfc3339},
+    kernel::time_window::TimeWindow,
+    model::{Duration, duration::DAY, time::parse_rfc3339},
     plan::TableStream,
 };
 use std::sync::Arc;
@@ -278,11 +279,12 @@ pub static NOW: Function = Function {
 pub static TODAY: Function = Function {
     name: "today",
     signature: "() => time",
-    summary: "Midnight (UTC) before `now()`.",
+    summary: "The beginning of the day of `now()` at `option location`.",
     examples: &[],
     call: |call| {
-        let now = call.interpreter.now()?;
-        Ok(Value::Time(now - now.rem_euclid(crate::model::duration::DAY)))
+        let day = Duration::from_nanoseconds(DAY);
+        let window = TimeWindow::new(day, day, Duration::ZERO, super::window::location(call)?)?;
+        Ok(Value::Time(window.latest(call.interpreter.now()?).start))
     },
 };
 

@@ -6,7 +6,10 @@ use crate::{
         eval::Value,
         stdlib::{Call, Function, tables::each},
     },
-    plan::node::{TableState, TableTransform},
+    plan::{
+        Frame,
+        node::{TableState, TableTransform},
+    },
 };
 use arrow::{
     array::{ArrayRef, UInt64Array},
@@ -78,6 +81,11 @@ fn limit(call: &mut Call<'_>) -> FluxResult<Value> {
         let keep_empty = n == 0 || frame.has_empty_tables();
         frame.per_table(Arc::new(Limit { n, offset }), frame.schema(), frame.key.clone(), keep_empty)
     })
+}
+
+/// The frame with at most `n` rows of each table.
+pub fn first_rows(frame: &Frame, n: usize) -> crate::model::Result<Frame> {
+    frame.per_table(Arc::new(Limit { n, offset: 0 }), frame.schema(), frame.key.clone(), false)
 }
 
 /// The first rows of each table; the rest is skipped without being held.

@@ -1,0 +1,1 @@
+_isNotDistinct = (a, b) => display(v: a) == display(v: b)
