@@ -16,14 +16,7 @@ mod unpivot;
 use super::Function;
 
 pub fn functions() -> Vec<&'static Function> {
-    let of_tables = [
-        &catch::FUNCTION,
-        &diff::FUNCTION,
-        &group::FUNCTION,
-        &join::FUNCTION,
-        &preview::FUNCTION,
-        &set::FUNCTION,
-        &unpivot::FUNCTION,
-    ];
+    let of_tables =
+        [&catch::FUNCTION, &diff::FUNCTION, &group::FUNCTION, &join::FUNCTION, &preview::FUNCTION, &set::FUNCTION, &unpivot::FUNCTION];
     [of_tables.as_slice(), records::FUNCTIONS].concat()
 }
