@@ -4,15 +4,21 @@
 use crate::model::Timestamp;
 use parking_lot::Mutex;
 use rand::{RngCore, SeedableRng, rngs::StdRng};
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    sync::{
+        Arc, LazyLock,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Instant,
 };
 
 /// Where "now" comes from.
 pub trait Clock: Send + Sync + 'static {
-    /// Nanoseconds since the Unix epoch, UTC.
+    /// Nanoseconds since the Unix epoch, UTC. It may jump, either way, when somebody sets the machine's clock.
     fn now(&self) -> Timestamp;
+
+    /// Nanoseconds since some fixed moment of this process; never jumps, never goes back.
+    fn monotonic_ns(&self) -> i64;
 }
 
 /// The machine's clock.
@@ -24,25 +30,44 @@ impl Clock for SystemClock {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
     }
+
+    fn monotonic_ns(&self) -> i64 {
+        static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+        i64::try_from(START.elapsed().as_nanos()).unwrap_or(i64::MAX)
+    }
 }
 
 /// A clock that stands still until it is moved.
 #[derive(Debug)]
-pub struct ManualClock(AtomicI64);
+pub struct ManualClock {
+    now: AtomicI64,
+    monotonic_ns: AtomicI64,
+}
 
 impl ManualClock {
     pub fn at(now: Timestamp) -> Arc<ManualClock> {
-        Arc::new(ManualClock(AtomicI64::new(now)))
+        Arc::new(ManualClock { now: AtomicI64::new(now), monotonic_ns: AtomicI64::new(0) })
     }
 
+    /// Sets the wall clock, as a hand would; no time passes.
     pub fn set(&self, now: Timestamp) {
-        self.0.store(now, Ordering::SeqCst);
+        self.now.store(now, Ordering::SeqCst);
+    }
+
+    /// Time passes.
+    pub fn advance(&self, nanoseconds: i64) {
+        self.now.fetch_add(nanoseconds, Ordering::SeqCst);
+        self.monotonic_ns.fetch_add(nanoseconds, Ordering::SeqCst);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        self.0.load(Ordering::SeqCst)
+        self.now.load(Ordering::SeqCst)
+    }
+
+    fn monotonic_ns(&self) -> i64 {
+        self.monotonic_ns.load(Ordering::SeqCst)
     }
 }
 

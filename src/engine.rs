@@ -11,11 +11,13 @@
 pub mod admission;
 pub mod directory;
 pub mod lock;
+pub mod maintenance;
 mod read;
 pub mod settings;
 mod write;
 
 pub use directory::CallerDirectory;
+pub use maintenance::{MaintenanceFigures, MaintenanceSettings};
 pub use read::FluxRequest;
 pub use settings::EngineSettings;
 pub use write::{Target, WriteOptions, Written};
@@ -29,6 +31,7 @@ use crate::{
 };
 use admission::Admission;
 use lock::DirectoryLock;
+use maintenance::Maintenance;
 use parking_lot::Mutex;
 use std::sync::Arc;
 use tokio::task::JoinHandle;
@@ -47,6 +50,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     started: Timestamp,
     place: String,
+    maintenance: Arc<Maintenance>,
     jobs: Mutex<Vec<JoinHandle<()>>>,
     _lock: DirectoryLock,
 }
@@ -57,7 +61,7 @@ impl Engine {
     /// Fails with `Conflict` when another process has the directory. What is damaged on disk does not stop it: see
     /// `Storage::damage`.
     pub async fn open(settings: EngineSettings) -> Result<Engine> {
-        let EngineSettings { data_dir, store, storage, session, queries, clock, randomness } = settings;
+        let EngineSettings { data_dir, store, storage, session, queries, maintenance, clock, randomness } = settings;
         let lock = DirectoryLock::take(&data_dir)?;
         if let Some(spill) = &session.spill_directory {
             std::fs::create_dir_all(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
@@ -68,11 +72,14 @@ impl Engine {
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;
         let storage = Storage::open(rows, Arc::new(log), storage, clock.clone(), randomness).await?;
         let flushing = storage.spawn_flushing();
+        let maintenance = Maintenance::new(storage.clone(), catalog.clone(), clock.clone(), maintenance);
+        let maintaining = maintenance.spawn();
         let inner = Inner {
             sessions: Sessions::new(&session, vec![])?,
             admission: Admission::new(queries),
             started: clock.now(),
-            jobs: Mutex::new(vec![flushing]),
+            jobs: Mutex::new(vec![flushing, maintaining]),
+            maintenance,
             storage,
             catalog,
             clock,
@@ -115,6 +122,7 @@ impl Engine {
 
     /// Ends background work, writes what is buffered to files and ends the log. Later writes are refused.
     pub async fn close(&self) -> Result<()> {
+        self.inner.maintenance.close().await;
         for job in self.inner.jobs.lock().drain(..) {
             job.abort();
         }

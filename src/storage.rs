@@ -8,9 +8,11 @@
 pub mod block;
 pub mod buffer;
 pub mod chunk;
+pub mod compaction;
 pub mod delete;
 pub mod files;
 pub mod fs;
+pub mod garbage;
 pub mod manifest;
 pub mod merge;
 pub mod object;
@@ -18,6 +20,7 @@ pub mod open;
 pub mod parquet;
 pub mod read;
 pub mod recover;
+pub mod retention;
 pub mod wal;
 pub mod write;
 
@@ -157,9 +160,10 @@ impl Storage {
 
     /// Hides matching rows that were acknowledged before the call; durable when it returns.
     pub async fn delete(&self, bucket: BucketId, spec: DeleteSpec) -> Result<()> {
-        // What is deleted must be in files: a chunk holds rows of one side of a delete only.
-        self.flush().await?;
-        let sequence = self.inner.in_flight.lock().settled();
+        // What is deleted must be in files, and no file may come between: a chunk or file has rows of one side of a delete
+        // only.
+        let no_flush = self.inner.flushing.lock().await;
+        let sequence = self.flush_alone(&no_flush).await?;
         self.inner.files.delete(bucket, spec, sequence).await
     }
 
@@ -186,9 +190,12 @@ impl Storage {
         tokio::spawn(async move {
             loop {
                 let _ = tokio::time::timeout(storage.options().flush_interval, storage.inner.flush_wanted.notified()).await;
-                if storage.buffered_bytes() > 0
-                    && let Err(failure) = storage.flush().await
-                {
+                if storage.buffered_bytes() == 0 {
+                    continue;
+                }
+                // A flush is not broken off when this job is: its commit may be under way.
+                let work = storage.clone();
+                if let Ok(Err(failure)) = tokio::spawn(async move { work.flush().await }).await {
                     tracing::error!(%failure, "flush failed; the rows stay in the log and the buffer, and the next flush tries again");
                     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
                 }
@@ -205,7 +212,8 @@ impl Storage {
     }
 
     fn apply(&self, bucket: BucketId, sequence: u64, staged: Vec<StagedTable>) {
-        let entry = self.inner.buckets.write().entry(bucket).or_default().clone();
+        let known = self.inner.buckets.read().get(&bucket).cloned();
+        let entry = known.unwrap_or_else(|| self.inner.buckets.write().entry(bucket).or_default().clone());
         let mut tables = entry.tables.lock();
         let mut bytes = 0;
         for table in staged {

@@ -1,6 +1,6 @@
 //! What an engine is opened with.
 
-use super::admission::QueryLimits;
+use super::{admission::QueryLimits, maintenance::MaintenanceSettings};
 use crate::{
     clock::{Clock, Randomness, SystemClock},
     query::session::SessionSettings,
@@ -19,6 +19,7 @@ pub struct EngineSettings {
     pub storage: StorageOptions,
     pub session: SessionSettings,
     pub queries: QueryLimits,
+    pub maintenance: MaintenanceSettings,
     pub clock: Arc<dyn Clock>,
     pub randomness: Randomness,
 }
@@ -34,6 +35,7 @@ impl EngineSettings {
             storage: StorageOptions::default(),
             session,
             queries: QueryLimits::default(),
+            maintenance: MaintenanceSettings::default(),
             clock: Arc::new(SystemClock),
             randomness: Randomness::from_os(),
         }

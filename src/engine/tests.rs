@@ -85,3 +85,35 @@ async fn all_languages_count(engine: &Engine, script: &str) {
     drop(answers);
     assert_eq!(engine.admission().running(), 0, "every ticket was given back");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn maintenance_merges_files_and_a_shorter_retention_acts_at_once() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let day = 86_400_000_000_000;
+    let clock = crate::clock::ManualClock::at(100 * day);
+    let maintenance = MaintenanceSettings { interval: None, ..MaintenanceSettings::default() };
+    let settings = EngineSettings { clock: clock.clone(), maintenance, ..EngineSettings::at(folder.path()) };
+    let engine = Engine::open(settings).await.expect("an engine");
+    let request =
+        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
+    let set_up = engine.catalog().set_up(request).expect("set up");
+    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    let target = Target { org: Some("lab"), bucket: BucketRef::NameOrId("gpu") };
+    for i in 0..8 {
+        let lines = format!("m v={i} {}\nm v={i} {}", 10 * day + i, 99 * day + i);
+        engine.write(&operator, target, lines.into(), OPTIONS).await.expect("stored");
+        engine.storage().flush().await.expect("flushed");
+    }
+    let figures = engine.maintain().await.expect("maintained");
+    assert!(figures.files < 8 && figures.compactions > 0 && figures.compaction_bytes_in > figures.compaction_bytes_out, "{figures:?}");
+    assert_eq!(count(&engine, &operator).await.expect("SQL"), 16);
+    let changes = crate::catalog::buckets::BucketChanges { retention_ns: Some(Some(7 * day)), ..Default::default() };
+    engine.catalog().update_bucket(&operator, set_up.bucket.id, changes).expect("updated");
+    let figures = engine.maintain().await.expect("maintained");
+    assert_eq!((figures.expired_rows, figures.failures, figures.last_error), (8, 0, None));
+    clock.advance(day / 24);
+    let figures = engine.maintain().await.expect("maintained");
+    assert!(figures.garbage_files >= 8 && figures.files >= 1, "{figures:?}");
+    assert_eq!(count(&engine, &operator).await.expect("SQL"), 8);
+    engine.close().await.expect("closed");
+}

@@ -4,21 +4,32 @@
 //! commit leaves an unreferenced file and the old state. Only one process may write to a store.
 
 use crate::clock::{Clock, Randomness};
-use crate::model::{BucketId, Failure, MeasurementSchema, Result};
+use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result};
 use crate::storage::{
     chunk::Chunk,
     delete::DeleteSpec,
-    manifest::{Edit, FileMeta, Loaded, ManifestStore, Tombstone, Version},
-    object::Store,
+    manifest::{Committed, Edit, FileMeta, Loaded, ManifestStore, Stamp, Tombstone, Version},
+    object::{STAGED_FOLDER, Store},
     parquet::{file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
     recover,
+    retention::SafeTime,
 };
-use arrow::{array::AsArray, array::BooleanArray, compute::filter_record_batch, datatypes::TimestampNanosecondType};
-use parking_lot::RwLock;
+use arrow::{
+    array::{AsArray, BooleanArray},
+    compute::filter_record_batch,
+    datatypes::TimestampNanosecondType,
+    record_batch::RecordBatch,
+};
+use futures::{StreamExt, TryStreamExt};
+use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::{BTreeSet, HashMap},
-    sync::Arc,
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 #[derive(Debug, Clone)]
@@ -27,12 +38,14 @@ pub struct FileOptions {
     pub partition_ns: i64,
     /// Decoded columns and footers kept in memory.
     pub cache_bytes: usize,
+    /// Files that are no longer part of a bucket stay for so long, for readers in other processes.
+    pub grace: Duration,
 }
 
 impl Default for FileOptions {
     /// Partitions of one UTC day.
     fn default() -> FileOptions {
-        FileOptions { partition_ns: 86_400_000_000_000, cache_bytes: 512 << 20 }
+        FileOptions { partition_ns: 86_400_000_000_000, cache_bytes: 512 << 20, grace: Duration::from_secs(600) }
     }
 }
 
@@ -57,34 +70,77 @@ pub struct RecoveredBucket {
 /// A handle; clones share the files.
 #[derive(Clone)]
 pub struct FileStore {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
-struct Inner {
-    store: Store,
-    reader: Arc<FileReader>,
-    options: FileOptions,
-    clock: Arc<dyn Clock>,
+pub(super) struct Inner {
+    pub store: Store,
+    pub reader: Arc<FileReader>,
+    /// For what reads everything once.
+    pub bulk_reader: Arc<FileReader>,
+    pub options: FileOptions,
+    pub clock: Arc<dyn Clock>,
     randomness: Randomness,
     writer: u64,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
     /// Paths that were damaged at opening.
     lost: BTreeSet<String>,
+    /// Paths of files between their first byte and their commit.
+    pub writing: Mutex<HashSet<String>>,
+    /// Files that have left a manifest, as long as readers hold them.
+    leaving: Mutex<HashMap<String, Weak<FileMeta>>>,
+    pub safe_time: Mutex<SafeTime>,
 }
 
-struct Bucket {
-    manifest: ManifestStore,
+pub(super) struct Bucket {
+    pub manifest: ManifestStore,
     current: RwLock<Arc<Version>>,
     /// Number of the next commit. Held through a commit, so that commits of one bucket come one after another.
     next: tokio::sync::Mutex<u64>,
+    /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
+    doubtful: Mutex<Vec<Draft>>,
+    in_doubt: AtomicBool,
 }
+
+/// A file that is being written, until it is in the manifest or given up. Garbage collection leaves it alone.
+pub(super) struct Draft {
+    files: FileStore,
+    pub meta: FileMeta,
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        self.files.inner.writing.lock().remove(&self.meta.path);
+    }
+}
+
+impl Bucket {
+    fn new(manifest: ManifestStore, version: Version, next: u64) -> Bucket {
+        let current = RwLock::new(Arc::new(version));
+        Bucket { manifest, current, next: tokio::sync::Mutex::new(next), doubtful: Mutex::default(), in_doubt: AtomicBool::new(false) }
+    }
+
+    /// Whether a commit failed and may have arrived all the same.
+    pub fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::Relaxed)
+    }
+}
+
+/// Files that one flush encodes and writes at the same time.
+const FLUSH_WRITERS: usize = 2;
+/// Enough for the footers of the files that one compaction reads and a row group of each.
+const BULK_CACHE_BYTES: usize = 64 << 20;
 
 impl FileStore {
     pub async fn open(store: Store, options: FileOptions, clock: Arc<dyn Clock>, randomness: Randomness) -> Result<(FileStore, Recovered)> {
         let mut recovered = Recovered::default();
-        let mut buckets = HashMap::new();
+        let mut buckets: HashMap<BucketId, Arc<Bucket>> = HashMap::new();
         let writer = randomness.next_u64();
         let reader = Arc::new(FileReader::new(store.clone(), options.cache_bytes));
+        // What a crash left half written; nothing refers to it.
+        for left in store.list(STAGED_FOLDER).await? {
+            store.delete(&left.path).await?;
+        }
         for name in store.folders("buckets").await? {
             let Ok(bucket) = name.parse::<BucketId>() else { continue };
             let manifest = ManifestStore::new(store.clone(), bucket);
@@ -102,15 +158,18 @@ impl FileStore {
                     sequence_max: loaded.version.sequence_max(),
                 });
             }
-            let current = RwLock::new(Arc::new(loaded.version));
-            buckets.insert(bucket, Arc::new(Bucket { manifest, current, next: tokio::sync::Mutex::new(loaded.next) }));
+            buckets.insert(bucket, Arc::new(Bucket::new(manifest, loaded.version, loaded.next)));
         }
         for (path, what) in &recovered.damaged {
             tracing::error!(path, what, "damaged; what does not need it is served");
             reader.damage(path, what);
         }
         let lost = recovered.damaged.iter().map(|d| d.0.clone()).collect();
-        let inner = Inner { lost, store, reader, options, clock, randomness, writer, buckets: RwLock::new(buckets) };
+        let bulk_reader = Arc::new(reader.beside(BULK_CACHE_BYTES));
+        let as_of = buckets.values().map(|b| b.current.read().as_of).filter(|t| *t > i64::MIN).max();
+        let safe_time = Mutex::new(SafeTime::new(as_of, clock.now(), clock.monotonic_ns()));
+        let (buckets, writing, leaving) = (RwLock::new(buckets), Mutex::default(), Mutex::default());
+        let inner = Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
@@ -118,58 +177,76 @@ impl FileStore {
     /// All or nothing: on an error the old state stands.
     pub async fn flush(&self, bucket: BucketId, chunks: Vec<Chunk>, flushed_through: u64) -> Result<()> {
         let entry = self.entry(bucket);
+        // Held from here on: files of a damaged version are found again by its number, so they must carry it.
         let mut next = entry.next.lock().await;
-        let mut edit = Edit { flushed_through: Some(flushed_through), ..Edit::default() };
-        for chunk in chunks {
-            for (partition, rows) in self.split(&chunk)? {
-                let id = self.inner.randomness.next_u64().max(1);
-                let meta = FileMeta {
-                    id,
-                    path: format!("buckets/{bucket}/data/{partition}/{id:016x}.parquet"),
-                    measurement: chunk.schema.measurement.clone(),
-                    partition,
-                    rows: 0,
-                    bytes: 0,
-                    time_min: 0,
-                    time_max: 0,
-                    sequence_min: chunk.sequence,
-                    sequence_max: chunk.sequence,
-                    level: 0,
-                    key_min: vec![],
-                    key_max: vec![],
-                    checksum: 0,
-                    footer_checksum: 0,
-                    created_in: *next,
-                };
-                let schema = chunk.schema.clone();
-                let encode = move || {
-                    let mut writer = FileWriter::new(bucket, &schema, meta)?;
-                    writer.write(&rows)?;
-                    writer.finish()
-                };
-                let encoded = tokio::task::spawn_blocking(encode).await;
-                let (bytes, meta) = encoded.map_err(|e| Failure::internal(format!("writing a Parquet file stopped: {e}")))??;
-                self.inner.store.create(&meta.path, bytes).await?;
-                edit.add.push(Arc::new(meta));
+        let mut pieces = vec![];
+        for chunk in &chunks {
+            for (partition, rows) in self.split(chunk)? {
+                let draft = self.draft(bucket, chunk.schema.measurement.clone(), partition, |meta| {
+                    (meta.sequence_min, meta.sequence_max, meta.created_in) = (chunk.sequence, chunk.sequence, *next);
+                });
+                pieces.push((draft, chunk.schema.clone(), rows));
             }
-            edit.schemas.push(chunk.schema);
         }
-        self.commit(&entry, &mut next, &edit).await
+        let write = |(draft, schema, rows)| self.write_file(bucket, draft, schema, rows);
+        let drafts: Vec<Draft> = futures::stream::iter(pieces).map(write).buffered(FLUSH_WRITERS).try_collect().await?;
+        let edit = Edit {
+            flushed_through: Some(flushed_through),
+            add: drafts.iter().map(|d| Arc::new(d.meta.clone())).collect(),
+            schemas: chunks.into_iter().map(|chunk| chunk.schema).collect(),
+            ..Edit::default()
+        };
+        let number = *next;
+        let make = |_: &Version, next| match next == number {
+            true => Ok(Some(edit.clone())),
+            false => Err(Failure::new(ErrorKind::Unavailable, "an earlier flush had arrived after all; its rows are written once more")),
+        };
+        self.commit_locked(&entry, &mut next, drafts, make).await.map(drop)
     }
 
-    /// Hides the named rows of all files and chunks whose sequence is not greater than `sequence`.
+    async fn write_file(&self, bucket: BucketId, mut draft: Draft, schema: Arc<MeasurementSchema>, rows: RecordBatch) -> Result<Draft> {
+        let meta = draft.meta.clone();
+        let encode = move || {
+            let mut writer = FileWriter::new(bucket, &schema, meta)?;
+            writer.write(&rows)?;
+            writer.finish()
+        };
+        let encoded = tokio::task::spawn_blocking(encode).await;
+        let (bytes, meta) = encoded.map_err(|e| Failure::internal(format!("writing a Parquet file stopped: {e}")))??;
+        self.inner.store.create(&meta.path, bytes).await?;
+        draft.meta = meta;
+        Ok(draft)
+    }
+
+    /// A new file that garbage collection leaves alone.
+    pub(super) fn draft(&self, bucket: BucketId, measurement: Arc<str>, partition: i64, fill: impl FnOnce(&mut FileMeta)) -> Draft {
+        let mut meta = FileMeta::draft(bucket, measurement, partition, self.inner.randomness.next_u64().max(1));
+        meta.written_at = self.inner.clock.now();
+        fill(&mut meta);
+        self.inner.writing.lock().insert(meta.path.clone());
+        Draft { files: self.clone(), meta }
+    }
+
+    /// Hides the named rows of all files and chunks whose sequence is not greater than `sequence`. Every row up to it is in
+    /// files, and no flush may commit until this returns: a file beside the delete would have rows of both sides.
     pub async fn delete(&self, bucket: BucketId, delete: DeleteSpec, sequence: u64) -> Result<()> {
-        let entry = self.entry(bucket);
-        let mut next = entry.next.lock().await;
-        let edit = Edit { tombstones: vec![Arc::new(Tombstone { sequence, delete })], ..Edit::default() };
-        self.commit(&entry, &mut next, &edit).await
+        let tombstones = vec![Tombstone::new(sequence, delete)];
+        let edit = Edit { tombstones, flushed_through: Some(sequence), ..Edit::default() };
+        self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await?;
+        self.say_twice(bucket).await
     }
 
     /// The bucket and all its rows are gone when this returns.
     pub async fn drop_bucket(&self, bucket: BucketId) -> Result<()> {
-        let entry = self.entry(bucket);
-        let mut next = entry.next.lock().await;
-        self.commit(&entry, &mut next, &Edit { drop_bucket: true, ..Edit::default() }).await
+        let edit = Edit { drop_bucket: true, ..Edit::default() };
+        self.commit(bucket, vec![], |now, _| Ok((!now.dropped).then(|| edit.clone()))).await?;
+        self.say_twice(bucket).await
+    }
+
+    /// A second version that says the same. Rows can be found in their files again when one version is damaged; deletes are
+    /// in the manifest only, so two must be damaged before one is lost.
+    async fn say_twice(&self, bucket: BucketId) -> Result<()> {
+        self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await.map(drop)
     }
 
     /// Paths of damaged objects, with the reason: manifest versions found so at opening, and files of the current state
@@ -215,28 +292,93 @@ impl FileStore {
         Some(MeasurementSnapshot { schema, chunks, files, tombstones, time_floor, reader: self.inner.reader.clone() })
     }
 
-    async fn commit(&self, entry: &Bucket, next: &mut u64, edit: &Edit) -> Result<()> {
-        let before = entry.current.read().clone();
-        if before.dropped {
-            return Err(Failure::not_found(format!("bucket {} was dropped", before.bucket)));
-        }
-        let after = entry.manifest.commit(&before, edit, *next, self.inner.writer, self.inner.clock.now()).await?;
-        *next += 1;
-        *entry.current.write() = Arc::new(after);
-        Ok(())
+    /// Commits what `make` says of the current state and the next number; nothing when it says nothing. It is asked again when
+    /// the state turns out to be another. `drafts` are the files that the edit adds.
+    pub(super) async fn commit(
+        &self,
+        bucket: BucketId,
+        drafts: Vec<Draft>,
+        make: impl Fn(&Version, u64) -> Result<Option<Edit>>,
+    ) -> Result<Arc<Version>> {
+        let entry = self.entry(bucket);
+        let mut next = entry.next.lock().await;
+        self.commit_locked(&entry, &mut next, drafts, make).await
     }
 
-    fn entry(&self, bucket: BucketId) -> Arc<Bucket> {
-        let new = || {
-            let manifest = ManifestStore::new(self.inner.store.clone(), bucket);
-            let current = RwLock::new(Arc::new(Version::empty(bucket)));
-            Arc::new(Bucket { manifest, current, next: tokio::sync::Mutex::new(1) })
-        };
+    async fn commit_locked(
+        &self,
+        entry: &Bucket,
+        next: &mut u64,
+        drafts: Vec<Draft>,
+        make: impl Fn(&Version, u64) -> Result<Option<Edit>>,
+    ) -> Result<Arc<Version>> {
+        loop {
+            let before = entry.current.read().clone();
+            let Some(edit) = make(&before, *next)? else { return Ok(before) };
+            let (writer, now, as_of) = (self.inner.writer, self.inner.clock.now(), self.safe_now());
+            let committed = entry.manifest.commit(&before, &edit, Stamp { number: *next, writer, now, as_of }).await;
+            let (after, done) = match committed {
+                Ok(Committed::Now(after)) => (after, true),
+                Ok(Committed::Earlier(after)) => (after, false),
+                Err(failure) => {
+                    // It may have arrived: then its files are referred to, and must not be taken for garbage.
+                    if failure.kind == ErrorKind::Unavailable {
+                        entry.doubtful.lock().extend(drafts);
+                        entry.in_doubt.store(true, Ordering::Relaxed);
+                    }
+                    return Err(failure);
+                }
+            };
+            let after = Arc::new(after);
+            *next += 1;
+            self.watch_leaving(&before, &after);
+            *entry.current.write() = after.clone();
+            entry.doubtful.lock().clear();
+            entry.in_doubt.store(false, Ordering::Relaxed);
+            if done {
+                return Ok(after);
+            }
+        }
+    }
+
+    /// Notes which readers still hold files that are in the old state and not in the new one.
+    fn watch_leaving(&self, before: &Version, after: &Version) {
+        if after.removed.len() == before.removed.len() && after.files.len() >= before.files.len() {
+            return;
+        }
+        let stays: HashSet<u64> = after.files.iter().map(|f| f.id).collect();
+        let mut leaving = self.inner.leaving.lock();
+        leaving.retain(|_, file| file.strong_count() > 0);
+        leaving.extend(before.files.iter().filter(|f| !stays.contains(&f.id)).map(|f| (f.path.clone(), Arc::downgrade(f))));
+    }
+
+    /// Whether a reader of this process may still want a file that has left the manifest.
+    pub(super) fn is_pinned(&self, path: &str) -> bool {
+        self.inner.leaving.lock().get(path).is_some_and(|file| file.strong_count() > 0)
+    }
+
+    pub(super) fn entry(&self, bucket: BucketId) -> Arc<Bucket> {
+        if let Some(known) = self.inner.buckets.read().get(&bucket) {
+            return known.clone();
+        }
+        let new = || Arc::new(Bucket::new(ManifestStore::new(self.inner.store.clone(), bucket), Version::empty(bucket), 1));
         self.inner.buckets.write().entry(bucket).or_insert_with(new).clone()
     }
 
+    /// Every bucket that has or had files, in order of ids.
+    pub fn buckets(&self) -> Vec<BucketId> {
+        let mut all: Vec<BucketId> = self.inner.buckets.read().keys().copied().collect();
+        all.sort_unstable();
+        all
+    }
+
+    /// Paths that cannot be read, so that nothing is merged with them.
+    pub(super) fn is_damaged(&self, file: &FileMeta) -> bool {
+        self.inner.reader.is_damaged(&file.path)
+    }
+
     /// The rows of each time partition, still sorted.
-    fn split(&self, chunk: &Chunk) -> Result<Vec<(i64, arrow::record_batch::RecordBatch)>> {
+    fn split(&self, chunk: &Chunk) -> Result<Vec<(i64, RecordBatch)>> {
         let length = self.inner.options.partition_ns;
         // The partition that holds the smallest i64 would begin before it; it begins at it.
         let start = |time: i64| time.div_euclid(length).checked_mul(length).unwrap_or(i64::MIN);
@@ -265,7 +407,10 @@ async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, wr
         return Ok(());
     }
     tracing::warn!(bucket = %loaded.version.bucket, files = found.edit.add.len(), "manifest repaired from what the files say");
-    loaded.version = manifest.commit(&loaded.version, &found.edit, loaded.next, writer, now).await?;
+    let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
+    let committed = manifest.commit(&loaded.version, &found.edit, stamp).await?;
+    let (Committed::Now(version) | Committed::Earlier(version)) = committed;
+    loaded.version = version;
     loaded.next += 1;
     loaded.damaged.extend(found.damaged);
     Ok(())

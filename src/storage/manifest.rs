@@ -27,5 +27,5 @@ pub mod store;
 pub mod version;
 
 pub use edit::Edit;
-pub use store::{Loaded, ManifestStore};
-pub use version::{FileMeta, Tombstone, Version};
+pub use store::{Committed, Loaded, ManifestStore};
+pub use version::{FileMeta, Stamp, Tombstone, Version};

@@ -9,6 +9,10 @@
 //! This module has never heard of buckets, manifests or Parquet.
 
 mod durable;
+mod upload;
+
+pub use durable::STAGED_FOLDER;
+pub use upload::Upload;
 
 use crate::model::{ErrorKind, Failure};
 use bytes::Bytes;
@@ -23,6 +27,15 @@ pub struct Store {
     prefix: Path,
     url: Arc<str>,
     retry: Retry,
+    /// Where the objects are, when that is this machine.
+    folder: Option<Arc<std::path::Path>>,
+}
+
+/// Room on the disk under a local store, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Space {
+    pub free: u64,
+    pub total: u64,
 }
 
 /// How often, and after which first pause (it doubles), a failed request is sent again.
@@ -86,7 +99,7 @@ impl Store {
         if url.starts_with("s3://") {
             return open_s3(url);
         }
-        let folder = match url.split_once("://") {
+        let folder: std::path::PathBuf = match url.split_once("://") {
             Some(("file", _)) => url::Url::parse(url)
                 .ok()
                 .and_then(|u| u.to_file_path().ok())
@@ -98,7 +111,7 @@ impl Store {
         };
         let local = durable::DurableFolder::open(&folder)
             .map_err(|e| StoreError::Url(format!("cannot open the store in `{}`: {e}", folder.display())))?;
-        Ok(Store::over(Arc::new(local), Path::default(), url))
+        Ok(Store { folder: Some(folder.into()), ..Store::over(Arc::new(local), Path::default(), url) })
     }
 
     /// An empty store in memory.
@@ -108,7 +121,7 @@ impl Store {
 
     /// A store over any implementation; objects live under `prefix`.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str) -> Store {
-        Store { objects, prefix, url: url.into(), retry: Retry::default() }
+        Store { objects, prefix, url: url.into(), retry: Retry::default(), folder: None }
     }
 
     pub fn with_retry(mut self, retry: Retry) -> Store {
@@ -118,6 +131,12 @@ impl Store {
 
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Room under a local store; `None` where there is no such bound.
+    pub fn space(&self) -> Option<Space> {
+        let stat = rustix::fs::statvfs(self.folder.as_deref()?).ok()?;
+        Some(Space { free: stat.f_bavail.saturating_mul(stat.f_frsize), total: stat.f_blocks.saturating_mul(stat.f_frsize) })
     }
 
     /// Writes an object that must not exist yet; durable when this returns.

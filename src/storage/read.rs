@@ -62,23 +62,20 @@ impl MeasurementSnapshot {
                 schema: self.schema.clone(),
                 fields: names.clone(),
                 filter: filter.clone(),
-                tombstones: self.hiding(file.sequence_max),
+                tombstones: self.tombstones.iter().filter(|t| t.hides_in(file)).cloned().collect(),
                 next_group: 0,
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }
         for chunk in self.chunks.iter().filter(|c| c.batch.num_rows() > 0 && wants(c.time_min, c.time_max)) {
             let block = block_of(&chunk.batch, &chunk.schema.tags, &names);
-            let spans = select(&block.runs, block.time.values(), &filter, &self.hiding(chunk.sequence))?;
+            let hiding: Vec<_> = self.tombstones.iter().filter(|t| chunk.sequence <= t.sequence).cloned().collect();
+            let spans = select(&block.runs, block.time.values(), &filter, &hiding)?;
             sources.push((chunk.sequence, chunk.sequence, Box::new(OneBlock(Some((Arc::new(block), spans))))));
         }
         sources.sort_by_key(|s| (s.0, s.1));
         let schema = Arc::new(stored.project(wanted)?);
         let layout = Layout { schema, columns, tags: self.schema.tags.clone(), fields, batch_rows };
         Ok(Merge::new(layout, sources.into_iter().map(|s| s.2).collect()))
-    }
-
-    fn hiding(&self, sequence: u64) -> Vec<Arc<Tombstone>> {
-        self.tombstones.iter().filter(|t| sequence <= t.sequence).cloned().collect()
     }
 }

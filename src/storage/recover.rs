@@ -4,7 +4,7 @@
 
 use crate::model::{BucketId, MeasurementSchema, Result};
 use crate::storage::{
-    manifest::{Edit, FileMeta, Version, edit::widen},
+    manifest::{Edit, FileMeta, Stamp, Version, edit::widen},
     object::Store,
     parquet::file::inspect,
 };
@@ -76,10 +76,10 @@ pub async fn find(store: &Store, version: &Version) -> Result<Found> {
 }
 
 /// A bucket's manifest made from its Parquet files alone, as version `number`, with the files that cannot be read.
-pub async fn rebuild(store: &Store, bucket: BucketId, number: u64, writer: u64, now: i64) -> Result<(Version, Vec<(String, String)>)> {
+pub async fn rebuild(store: &Store, bucket: BucketId, stamp: Stamp) -> Result<(Version, Vec<(String, String)>)> {
     let empty = Version::empty(bucket);
     let found = find(store, &empty).await?;
-    Ok((found.edit.apply(&empty, number, writer, now)?, found.damaged))
+    Ok((found.edit.apply(&empty, stamp)?, found.damaged))
 }
 
 /// A compaction takes every file of a measurement and partition whose sequences lie in a range, so its output, of a higher

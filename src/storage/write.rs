@@ -2,7 +2,7 @@
 //! it is durable. And flushing: freeze, files, manifest, trim.
 
 use super::{
-    Storage,
+    Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
 };
 use crate::{
@@ -161,21 +161,41 @@ impl Storage {
     /// Moves what is buffered into files and shortens the log. Rows stay visible all the while. On an error the rows
     /// stay in the buffer and the next flush takes them along.
     pub async fn flush(&self) -> Result<()> {
-        let _one_at_a_time = self.inner.flushing.lock().await;
+        let one_at_a_time = self.inner.flushing.lock().await;
+        self.flush_alone(&one_at_a_time).await.map(drop)
+    }
+
+    /// Every row up to the sequence returned is in files.
+    pub(super) async fn flush_alone(&self, _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>) -> Result<u64> {
         let through = self.inner.in_flight.lock().settled();
         let buckets: Vec<_> = self.inner.buckets.read().iter().map(|(id, b)| (*id, b.clone())).collect();
+        // One bucket that cannot be flushed must not keep the others in memory.
+        let mut outcome = Ok(through);
         for (id, bucket) in buckets {
-            let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
-            if tables.is_empty() {
-                continue;
+            if let Err(failure) = self.flush_bucket(id, &bucket, through).await {
+                tracing::error!(bucket = %id, %failure, "a bucket was not flushed; its rows stay in the log and the buffer");
+                outcome = Err(failure);
             }
-            let build = move || tables.into_iter().filter_map(|(schema, view)| view.into_chunk(&schema?)).collect::<Vec<_>>();
-            let chunks =
-                tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
-            self.inner.files.flush(id, chunks, through).await?;
-            self.inner.buffered.fetch_sub(bucket.thaw(), std::sync::atomic::Ordering::Relaxed);
         }
-        self.inner.log.trim(through);
+        if outcome.is_ok() {
+            self.inner.log.trim(through);
+        }
+        outcome
+    }
+
+    async fn flush_bucket(&self, id: BucketId, bucket: &Bucket, through: u64) -> Result<()> {
+        let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
+        if tables.is_empty() {
+            return Ok(());
+        }
+        let build = move || tables.into_iter().filter_map(|(schema, view)| view.into_chunk(&schema?)).collect::<Vec<_>>();
+        let chunks = tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
+        match self.inner.files.flush(id, chunks, through).await {
+            // Dropped while the rows were under way: they go with it.
+            Err(failure) if failure.kind != ErrorKind::NotFound => return Err(failure),
+            _ => {}
+        }
+        self.inner.buffered.fetch_sub(bucket.thaw(), std::sync::atomic::Ordering::Relaxed);
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Changes to a bucket's manifest, as pure functions from one version to the next.
 
-use super::version::{FileMeta, Removed, Tombstone, Version};
+use super::version::{FileMeta, Removed, Stamp, Tombstone, Version};
 use crate::model::{Failure, MeasurementSchema, Result};
 use std::{collections::HashSet, sync::Arc};
 
@@ -12,9 +12,7 @@ pub struct Edit {
     pub remove: Vec<u64>,
     /// Widened into what is stored.
     pub schemas: Vec<Arc<MeasurementSchema>>,
-    pub tombstones: Vec<Arc<Tombstone>>,
-    /// Tombstones whose rows are gone from every file.
-    pub forget_tombstones: Vec<Arc<Tombstone>>,
+    pub tombstones: Vec<Tombstone>,
     pub flushed_through: Option<u64>,
     pub drop_bucket: bool,
     /// Removed files that are deleted from the store by now.
@@ -22,11 +20,17 @@ pub struct Edit {
 }
 
 impl Edit {
-    /// The version after `before`, numbered `number`, at the instant `now`.
-    pub fn apply(&self, before: &Version, number: u64, writer: u64, now: i64) -> Result<Version> {
+    /// The version after `before`.
+    pub fn apply(&self, before: &Version, stamp: Stamp) -> Result<Version> {
+        let Stamp { number, writer, now, as_of } = stamp;
+        let brings = !(self.add.is_empty() && self.schemas.is_empty() && self.tombstones.is_empty());
+        if before.dropped && brings {
+            return Err(Failure::not_found(format!("bucket {} was dropped", before.bucket)));
+        }
         let mut after = before.clone();
         after.number = number;
         after.writer = writer;
+        after.as_of = before.as_of.max(as_of);
         let leaving: HashSet<u64> = match self.drop_bucket {
             true => before.files.iter().map(|f| f.id).collect(),
             false => self.remove.iter().copied().collect(),
@@ -37,7 +41,7 @@ impl Edit {
         }
         after.files = kept;
         after.removed.retain(|r| !self.collected.contains(&r.path));
-        after.removed.extend(gone.iter().map(|f| Removed { path: f.path.clone(), at: now }));
+        after.removed.extend(gone.iter().map(|f| Removed { path: f.path.clone(), at: now, version: number }));
         after.files.extend(self.add.iter().cloned());
         for schema in &self.schemas {
             let widened = match after.schemas.get(&schema.measurement) {
@@ -47,8 +51,13 @@ impl Edit {
             };
             after.schemas.insert(schema.measurement.clone(), Arc::new(widened));
         }
-        after.tombstones.extend(self.tombstones.iter().cloned());
-        after.tombstones.retain(|t| !self.forget_tombstones.contains(t));
+        let stamped = |t: &Tombstone| Arc::new(Tombstone { version: number, at: now, ..t.clone() });
+        after.tombstones.extend(self.tombstones.iter().map(stamped));
+        if !gone.is_empty() || !self.tombstones.is_empty() {
+            // A delete is over when no file has rows that it could hide: whatever it hid is in files.
+            let files = &after.files;
+            after.tombstones.retain(|t| files.iter().any(|f| t.hides_in(f)));
+        }
         if let Some(through) = self.flushed_through {
             after.flushed_through = after.flushed_through.max(through);
         }

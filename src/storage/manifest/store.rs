@@ -1,7 +1,10 @@
 //! Manifest versions in the object store: load the newest good one, commit the next number.
 
-use super::{Edit, Version, version::VersionError};
-use crate::model::{BucketId, Failure, Result};
+use super::{
+    Edit, Version,
+    version::{Stamp, VersionError},
+};
+use crate::model::{BucketId, ErrorKind, Failure, Result};
 use crate::storage::object::{Store, StoreError};
 
 /// How many old versions are kept behind the newest, for a reader elsewhere and for the day one is damaged.
@@ -24,6 +27,14 @@ pub struct Loaded {
     pub damaged: Vec<(String, String)>,
 }
 
+/// What became of a commit.
+#[derive(Debug)]
+pub enum Committed {
+    Now(Version),
+    /// The number holds an earlier commit of this process, whose reply was lost; this edit is not in it.
+    Earlier(Version),
+}
+
 impl ManifestStore {
     pub fn new(store: Store, bucket: BucketId) -> ManifestStore {
         ManifestStore { store, bucket }
@@ -38,12 +49,24 @@ impl ManifestStore {
     }
 
     /// Numbers of all versions in the store, ascending.
-    async fn numbers(&self) -> Result<Vec<u64>, StoreError> {
+    pub async fn numbers(&self) -> Result<Vec<u64>, StoreError> {
         let listed = self.store.list(&self.folder()).await?;
         let number = |path: &str| path.rsplit('/').next()?.strip_suffix(".manifest")?.parse::<u64>().ok();
         let mut numbers: Vec<u64> = listed.iter().filter_map(|l| number(&l.path)).collect();
         numbers.sort_unstable();
         Ok(numbers)
+    }
+
+    /// Removes versions of `numbers` that a commit should have removed and could not; how many are gone.
+    pub async fn prune(&self, numbers: &[u64], newest: u64) -> u64 {
+        let mut gone = 0;
+        for &old in numbers.iter().filter(|n| **n < newest.saturating_sub(KEPT)) {
+            match self.store.delete(&self.path(old)).await {
+                Ok(()) => gone += 1,
+                Err(e) => tracing::warn!(number = old, error = %e, "old manifest version stays"),
+            }
+        }
+        gone
     }
 
     /// The newest version that reads; damaged ones after it are named. A version of a newer format is an error:
@@ -74,15 +97,21 @@ impl ManifestStore {
         Ok(Loaded { version: Version::empty(self.bucket), next, damaged })
     }
 
-    /// Writes `before` + `edit` as number `number`. When another writer took the number, nothing has changed and the
+    /// Writes `before` + `edit` under the stamp's number. When another process took the number, nothing has changed and the
     /// failure says so. Old versions are removed afterwards.
-    pub async fn commit(&self, before: &Version, edit: &Edit, number: u64, writer: u64, now: i64) -> Result<Version> {
-        let after = edit.apply(before, number, writer, now)?;
+    pub async fn commit(&self, before: &Version, edit: &Edit, stamp: Stamp) -> Result<Committed> {
+        let (after, Stamp { number, writer, .. }) = (edit.apply(before, stamp)?, stamp);
         match self.store.create(&self.path(number), after.encode()).await {
             Ok(()) => {}
             Err(StoreError::Exists { path }) => {
+                let found = Version::decode(&self.store.get(&path).await?);
+                if let Ok(ours) = found
+                    && (ours.writer, ours.bucket, ours.number) == (writer, after.bucket, number)
+                {
+                    return Ok(Committed::Earlier(ours));
+                }
                 let message = format!("another process wrote `{path}`: only one server may write to a store at a time");
-                return Err(Failure::new(crate::model::ErrorKind::Conflict, message));
+                return Err(Failure::new(ErrorKind::Conflict, message));
             }
             Err(e) => return Err(e.into()),
         }
@@ -92,6 +121,6 @@ impl ManifestStore {
         {
             tracing::warn!(number = old, error = %e, "old manifest version stays");
         }
-        Ok(after)
+        Ok(Committed::Now(after))
     }
 }

@@ -37,24 +37,82 @@ pub struct FileMeta {
     pub checksum: u32,
     /// CRC32C of the Parquet footer with its length and closing magic; the footer holds those of the columns.
     pub footer_checksum: u32,
-    /// Number of the manifest version this file was written for.
+    /// Number of the manifest version this file was written for. Deletes of earlier versions are folded in, where they
+    /// concerned its rows.
     pub created_in: u64,
+    /// When it was written, nanoseconds since the epoch.
+    #[serde(default)]
+    pub written_at: i64,
 }
 
-/// A delete that hides rows of older sequences at read time.
+impl FileMeta {
+    /// A file to be written: rows, times, keys, length and checksums are filled in by writing.
+    pub fn draft(bucket: BucketId, measurement: Arc<str>, partition: i64, id: u64) -> FileMeta {
+        FileMeta {
+            id,
+            path: format!("buckets/{bucket}/data/{partition}/{id:016x}.parquet"),
+            measurement,
+            partition,
+            rows: 0,
+            bytes: 0,
+            time_min: i64::MAX,
+            time_max: i64::MIN,
+            sequence_min: 0,
+            sequence_max: 0,
+            level: 0,
+            key_min: vec![],
+            key_max: vec![],
+            checksum: 0,
+            footer_checksum: 0,
+            created_in: 0,
+            written_at: 0,
+        }
+    }
+}
+
+/// A delete that hides rows of older sequences at read time, until compactions have folded it into every file.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Tombstone {
     /// Hides rows of files and chunks whose sequence is not greater.
     pub sequence: u64,
     pub delete: DeleteSpec,
+    /// Number of the manifest version that brought it, and when that was; the commit fills them in.
+    #[serde(default)]
+    pub version: u64,
+    #[serde(default)]
+    pub at: i64,
+}
+
+impl Tombstone {
+    pub fn new(sequence: u64, delete: DeleteSpec) -> Tombstone {
+        Tombstone { sequence, delete, version: 0, at: 0 }
+    }
+
+    /// Whether rows of the file may have to be hidden: it is older than the delete, and was not written with the delete
+    /// in view.
+    pub fn hides_in(&self, file: &FileMeta) -> bool {
+        let (range, last) = (self.delete.range, self.delete.last());
+        file.sequence_max <= self.sequence
+            && self.version >= file.created_in
+            && self.delete.concerns(&file.measurement)
+            && range.start <= file.time_max
+            && file.time_min <= last
+    }
+
+    /// Whether it was meant for rows of any of the files.
+    pub fn hides_in_any(&self, files: &[Arc<FileMeta>]) -> bool {
+        files.iter().any(|f| self.hides_in(f))
+    }
 }
 
 /// A file that left the manifest and waits for the readers that may still use it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Removed {
     pub path: String,
-    /// When it left, nanoseconds since the epoch.
+    /// When it left, nanoseconds since the epoch, and with which version.
     pub at: i64,
+    #[serde(default)]
+    pub version: u64,
 }
 
 /// The state of one bucket.
@@ -69,10 +127,22 @@ pub struct Version {
     pub dropped: bool,
     /// Rows up to this write-ahead-log sequence are in files.
     pub flushed_through: u64,
+    /// The time it was, as far as retention trusts the clock (`storage/retention.rs`), nanoseconds since the epoch.
+    pub as_of: i64,
     pub schemas: BTreeMap<Arc<str>, Arc<MeasurementSchema>>,
     pub files: Vec<Arc<FileMeta>>,
     pub tombstones: Vec<Arc<Tombstone>>,
     pub removed: Vec<Removed>,
+}
+
+/// What a commit puts on a version besides its edit.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    pub number: u64,
+    pub writer: u64,
+    /// By the wall clock, nanoseconds since the epoch.
+    pub now: i64,
+    pub as_of: i64,
 }
 
 /// Why bytes are no version.
@@ -92,6 +162,8 @@ struct Body {
     writer: u64,
     dropped: bool,
     flushed_through: u64,
+    #[serde(default)]
+    as_of: i64,
     schemas: Vec<SchemaBody>,
     files: Vec<Arc<FileMeta>>,
     tombstones: Vec<Arc<Tombstone>>,
@@ -114,6 +186,7 @@ impl Version {
             writer: 0,
             dropped: false,
             flushed_through: 0,
+            as_of: i64::MIN,
             schemas: BTreeMap::new(),
             files: vec![],
             tombstones: vec![],
@@ -133,6 +206,7 @@ impl Version {
             writer: self.writer,
             dropped: self.dropped,
             flushed_through: self.flushed_through,
+            as_of: self.as_of,
             schemas,
             files: self.files.clone(),
             tombstones: self.tombstones.clone(),
@@ -180,6 +254,7 @@ impl Version {
             writer: body.writer,
             dropped: body.dropped,
             flushed_through: body.flushed_through,
+            as_of: body.as_of,
             schemas,
             files: body.files,
             tombstones: body.tombstones,
@@ -207,24 +282,8 @@ mod tests {
         version.schemas.insert(schema.measurement.clone(), Arc::new(schema));
         version.number = u64::MAX;
         version.flushed_through = 3;
-        version.files.push(Arc::new(FileMeta {
-            id: 5,
-            path: "buckets/7/data/0/5.parquet".into(),
-            measurement: "weather \"north\"".into(),
-            partition: i64::MIN,
-            rows: 1,
-            bytes: 2,
-            time_min: i64::MIN,
-            time_max: i64::MAX,
-            sequence_min: 1,
-            sequence_max: 2,
-            level: 0,
-            key_min: vec![("host".into(), "a".into())],
-            key_max: vec![],
-            checksum: u32::MAX,
-            footer_checksum: 1,
-            created_in: 1,
-        }));
+        let draft = FileMeta::draft(version.bucket, "weather \"north\"".into(), i64::MIN, 5);
+        version.files.push(Arc::new(FileMeta { key_min: vec![("host".into(), "a".into())], checksum: u32::MAX, ..draft }));
         version
     }
 

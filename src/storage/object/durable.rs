@@ -5,20 +5,25 @@
 //! every folder that was made). Reads and listings are the library's. Deletes are not synced: a deleted object that
 //! comes back is unreferenced, and is collected again.
 //!
-//! Staged files are named `<name>#<number>`, which the library's listings leave out.
+//! Staged files live in the folder `staged`; what a crash leaves there is removed by the next process that opens the
+//! store for writing.
 
 use async_trait::async_trait;
 use futures::stream::BoxStream;
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions,
-    PutOptions, PutPayload, PutResult, Result, local::LocalFileSystem, path::Path,
+    PutOptions, PutPayload, PutResult, Result, UploadPart, local::LocalFileSystem, path::Path,
 };
 use std::{
     fmt,
     fs::{self, File, OpenOptions},
     io::{self, Write},
+    os::unix::fs::FileExt,
     path::{Path as FilePath, PathBuf},
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 #[derive(Debug)]
@@ -36,7 +41,15 @@ impl DurableFolder {
         let reads = LocalFileSystem::new_with_prefix(root).map_err(io::Error::other)?;
         Ok(DurableFolder { reads, root: root.to_path_buf() })
     }
+
+    /// A new name for a file that is not in its place yet.
+    fn staged(&self) -> PathBuf {
+        let number = STAGED.fetch_add(1, Ordering::Relaxed);
+        self.root.join(STAGED_FOLDER).join(format!("{}-{number}", std::process::id()))
+    }
 }
+
+pub const STAGED_FOLDER: &str = "staged";
 
 impl fmt::Display for DurableFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,17 +66,21 @@ impl ObjectStore for DurableFolder {
             PutMode::Update(_) => return Err(not_offered("conditional update")),
         };
         let target = self.reads.path_to_filesystem(location)?;
-        let location = location.clone();
-        let written = tokio::task::spawn_blocking(move || put(&target, &payload, create)).await?;
+        let (location, staged) = (location.clone(), self.staged());
+        let written = tokio::task::spawn_blocking(move || put(&target, &staged, &payload, create)).await?;
         written.map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: location.to_string(), source: Box::new(e) },
-            _ => Error::Generic { store: "local", source: Box::new(e) },
+            _ => local_failure(e),
         })?;
         Ok(PutResult { e_tag: None, version: None })
     }
 
-    async fn put_multipart_opts(&self, _: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
-        Err(not_offered("multipart upload"))
+    async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
+        let target = self.reads.path_to_filesystem(location)?;
+        let staged = self.staged();
+        let begun = staged.clone();
+        let file = tokio::task::spawn_blocking(move || create_staged(&begun)).await?.map_err(local_failure)?;
+        Ok(Box::new(StagedUpload { target, staged, file: Arc::new(file), length: 0, placed: false }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -96,32 +113,92 @@ fn not_offered(operation: &str) -> Error {
     Error::NotImplemented { operation: operation.to_string(), implementer: "DurableFolder".to_string() }
 }
 
-fn put(target: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
-    let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
-    make_folders(folder)?;
-    let number = STAGED.fetch_add(1, Ordering::Relaxed);
-    let mut staged = target.as_os_str().to_owned();
-    staged.push(format!("#{}{number}", std::process::id()));
-    let staged = PathBuf::from(staged);
-    let result = write_synced(&staged, payload).and_then(|()| match create {
-        // A link fails when the name is taken; a rename would replace.
-        true => fs::hard_link(&staged, target),
-        false => fs::rename(&staged, target),
-    });
+fn local_failure(e: io::Error) -> Error {
+    Error::Generic { store: "local", source: Box::new(e) }
+}
+
+fn put(target: &FilePath, staged: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
+    let result = write_synced(staged, payload).and_then(|()| place(staged, target, create));
     if create || result.is_err() {
-        // Best effort: a staged file left behind is invisible to listings.
-        let _ = fs::remove_file(&staged);
+        // Best effort: nothing refers to a staged file.
+        let _ = fs::remove_file(staged);
     }
-    result?;
-    sync_folder(folder)
+    result
+}
+
+fn create_staged(path: &FilePath) -> io::Result<File> {
+    if let Some(folder) = path.parent() {
+        make_folders(folder)?;
+    }
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
 }
 
 fn write_synced(path: &FilePath, payload: &PutPayload) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    let mut file = create_staged(path)?;
     for part in payload.iter() {
         file.write_all(part)?;
     }
     file.sync_all()
+}
+
+/// Gives a synced file its name.
+fn place(staged: &FilePath, target: &FilePath, create: bool) -> io::Result<()> {
+    let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
+    make_folders(folder)?;
+    match create {
+        // A link fails when the name is taken; a rename would replace.
+        true => fs::hard_link(staged, target)?,
+        false => fs::rename(staged, target)?,
+    }
+    sync_folder(folder)
+}
+
+/// Parts go to their places in a staged file, in whatever order they are polled.
+#[derive(Debug)]
+struct StagedUpload {
+    target: PathBuf,
+    staged: PathBuf,
+    file: Arc<File>,
+    length: u64,
+    placed: bool,
+}
+
+#[async_trait]
+impl MultipartUpload for StagedUpload {
+    fn put_part(&mut self, data: PutPayload) -> UploadPart {
+        let (file, at) = (self.file.clone(), self.length);
+        self.length += data.content_length() as u64;
+        Box::pin(async move { tokio::task::spawn_blocking(move || write_at(&file, at, &data)).await?.map_err(local_failure) })
+    }
+
+    async fn complete(&mut self) -> Result<PutResult> {
+        let (file, staged, target) = (self.file.clone(), self.staged.clone(), self.target.clone());
+        let finish = move || file.sync_all().and_then(|()| place(&staged, &target, false));
+        tokio::task::spawn_blocking(finish).await?.map_err(local_failure)?;
+        self.placed = true;
+        Ok(PutResult { e_tag: None, version: None })
+    }
+
+    async fn abort(&mut self) -> Result<()> {
+        // Dropping removes the file.
+        Ok(())
+    }
+}
+
+impl Drop for StagedUpload {
+    fn drop(&mut self) {
+        if !self.placed {
+            let _ = fs::remove_file(&self.staged);
+        }
+    }
+}
+
+fn write_at(file: &File, mut at: u64, data: &PutPayload) -> io::Result<()> {
+    for piece in data.iter() {
+        file.write_all_at(piece, at)?;
+        at += piece.len() as u64;
+    }
+    Ok(())
 }
 
 /// Makes a folder and its missing parents, each synced into the folder that holds it.

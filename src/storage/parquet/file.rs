@@ -62,17 +62,26 @@ pub struct FileReader {
     pub store: Store,
     pub cache: Cache,
     /// Path and reason.
-    damaged: Mutex<BTreeMap<String, String>>,
+    damaged: Arc<Mutex<BTreeMap<String, String>>>,
 }
 
 impl FileReader {
     pub fn new(store: Store, cache_bytes: usize) -> FileReader {
-        FileReader { store, cache: Cache::new(cache_bytes), damaged: Mutex::default() }
+        FileReader { store, cache: Cache::new(cache_bytes), damaged: Arc::default() }
+    }
+
+    /// A reader with a cache of its own, so that reading everything once does not push out what queries use.
+    pub fn beside(&self, cache_bytes: usize) -> FileReader {
+        FileReader { store: self.store.clone(), cache: Cache::new(cache_bytes), damaged: self.damaged.clone() }
     }
 
     /// Files that could not be read, with the reason.
     pub fn damaged(&self) -> BTreeMap<String, String> {
         self.damaged.lock().clone()
+    }
+
+    pub fn is_damaged(&self, path: &str) -> bool {
+        self.damaged.lock().contains_key(path)
     }
 
     /// Remembers a damaged file. The failure is what a query gets that needs its rows: an answer without them would be

@@ -41,9 +41,13 @@ pub struct Footer {
     pub file: FileMeta,
 }
 
+/// A file being written. Bytes of finished row groups can be taken away while it grows.
 pub struct FileWriter {
     writer: ArrowWriter<Vec<u8>>,
     footer: Footer,
+    /// Length and CRC32C of the bytes that were taken.
+    taken: u64,
+    checksum: u32,
 }
 
 impl FileWriter {
@@ -84,7 +88,7 @@ impl FileWriter {
         let writer = ArrowWriter::try_new_with_options(Vec::new(), schema.arrow_schema(), options).map_err(parquet_failure)?;
         let meta = FileMeta { rows: 0, bytes: 0, checksum: 0, footer_checksum: 0, time_min: i64::MAX, time_max: i64::MIN, ..meta };
         let footer = Footer { format: 1, bucket, tags: schema.tags.clone(), fields: schema.fields.clone(), columns: vec![], file: meta };
-        Ok(FileWriter { writer, footer })
+        Ok(FileWriter { writer, footer, taken: 0, checksum: 0 })
     }
 
     /// Appends rows in the layout of the schema; over all calls they are sorted by (tags, time).
@@ -105,21 +109,38 @@ impl FileWriter {
         self.writer.write(batch).map_err(parquet_failure)
     }
 
-    /// The file and what the manifest says of it.
-    pub fn finish(mut self) -> Result<(Bytes, FileMeta)> {
-        self.writer.flush().map_err(parquet_failure)?;
+    /// The bytes of row groups that were finished since the last call.
+    pub fn take(&mut self) -> Result<Bytes> {
+        self.settle()?;
+        let bytes = std::mem::take(self.writer.inner_mut());
+        self.taken += bytes.len() as u64;
+        self.checksum = crc32c::crc32c_append(self.checksum, &bytes);
+        Ok(bytes.into())
+    }
+
+    /// Takes down the checksums of finished row groups while their bytes are here.
+    fn settle(&mut self) -> Result<()> {
         self.writer.sync().map_err(|e| Failure::internal(format!("Parquet: {e}")))?;
         let written = self.writer.inner();
-        for group in self.writer.flushed_row_groups() {
-            let ranges = group.columns().iter().map(|c| c.byte_range());
+        for group in &self.writer.flushed_row_groups()[self.footer.columns.len()..] {
+            let ranges = group.columns().iter().map(|c| c.byte_range()).map(|(at, length)| (at - self.taken, length));
             let checksums = ranges.map(|(at, length)| crc32c::crc32c(&written[at as usize..(at + length) as usize]));
             self.footer.columns.push(checksums.collect());
         }
+        Ok(())
+    }
+
+    /// The bytes that were not taken, and what the manifest says of the file.
+    pub fn finish(mut self) -> Result<(Bytes, FileMeta)> {
+        self.writer.flush().map_err(parquet_failure)?;
+        self.settle()?;
         let text = serde_json::to_string(&self.footer).expect("plain data with string keys is always JSON");
         self.writer.append_key_value_metadata(KeyValue::new(FOOTER_KEY.to_string(), text));
         let bytes = Bytes::from(self.writer.into_inner().map_err(parquet_failure)?);
-        let file = seal(self.footer.file, &bytes).ok_or_else(|| Failure::internal("Parquet: a file was written without a footer"))?;
-        Ok((bytes, file))
+        // Only row groups are taken, so the footer is all here.
+        let sealed = seal(self.footer.file, &bytes).ok_or_else(|| Failure::internal("Parquet: a file was written without a footer"))?;
+        let checksum = crc32c::crc32c_append(self.checksum, &bytes);
+        Ok((bytes, FileMeta { bytes: self.taken + sealed.bytes, checksum, ..sealed }))
     }
 }
 

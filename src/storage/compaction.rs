@@ -1,0 +1,61 @@
+//! Making few files of many. [`policy`] chooses, [`execute`] does it.
+//!
+//! What recovery and last-write-wins rely on: a compaction takes *every* file of one measurement and one partition whose
+//! sequences lie in a range, and makes one file of them (or none, when no row is left).
+
+pub mod execute;
+pub mod policy;
+
+pub use execute::Compacted;
+pub use policy::CompactionPolicy;
+
+use crate::model::BucketId;
+use crate::storage::{
+    files::FileStore,
+    manifest::{FileMeta, Version},
+};
+use std::sync::Arc;
+
+/// Files to be merged into one.
+#[derive(Debug, Clone)]
+pub struct CompactionSpec {
+    pub bucket: BucketId,
+    /// In order of sequence; of one measurement and partition; at least one.
+    pub inputs: Vec<Arc<FileMeta>>,
+}
+
+impl CompactionSpec {
+    pub fn bytes(&self) -> u64 {
+        self.inputs.iter().map(|f| f.bytes).sum()
+    }
+
+    /// Smallest and greatest sequence.
+    pub fn sequences(&self) -> (u64, u64) {
+        let min = self.inputs.iter().map(|f| f.sequence_min).min().unwrap_or(0);
+        (min, self.inputs.iter().map(|f| f.sequence_max).max().unwrap_or(0))
+    }
+
+    /// Whether every input is still part of the state, and nothing else lies between them.
+    pub fn fits(&self, version: &Version) -> bool {
+        let (min, max) = self.sequences();
+        let inside = |f: &FileMeta| {
+            let same = f.measurement == self.inputs[0].measurement && f.partition == self.inputs[0].partition;
+            same && f.sequence_min <= max && min <= f.sequence_max
+        };
+        let is_input = |f: &FileMeta| self.inputs.iter().any(|i| i.id == f.id);
+        let found: Vec<_> = version.files.iter().filter(|f| inside(f)).collect();
+        found.len() == self.inputs.len() && found.into_iter().all(|f| is_input(f))
+    }
+}
+
+impl FileStore {
+    /// What is worth merging now, those of the most files first in each bucket.
+    pub fn compactions(&self, policy: &CompactionPolicy) -> Vec<CompactionSpec> {
+        let (now, partition_ns) = (self.inner.clock.now(), self.inner.options.partition_ns);
+        let versions = self.buckets().into_iter().filter_map(|bucket| self.version(bucket));
+        versions.flat_map(|v| policy.choose(&v, now, partition_ns, |file| self.is_damaged(file))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests;

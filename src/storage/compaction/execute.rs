@@ -1,0 +1,153 @@
+//! Doing a compaction: read, merge, write, commit.
+//!
+//! It holds a row group of each input and one of the output in memory, whatever the files' sizes are. The rows that deletes
+//! hide are left out for good. Readers go on with the inputs until the commit, which is refused when the state no longer
+//! fits; a delete that came meanwhile hides rows of the output as it did of the inputs.
+
+use super::CompactionSpec;
+use crate::model::{ErrorKind, Failure, Result};
+use crate::storage::{
+    block::RowFilter,
+    files::{Draft, FileStore},
+    manifest::{Edit, FileMeta, Version},
+    object::Space,
+    parquet::writer::FileWriter,
+    read::MeasurementSnapshot,
+};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio_util::sync::CancellationToken;
+
+const BATCH_ROWS: usize = 16_384;
+/// Part of the disk that compactions leave to writes and deletes.
+const RESERVE_PERCENT: u64 = 5;
+
+/// What a compaction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Compacted {
+    pub files_in: u64,
+    pub bytes_in: u64,
+    pub rows_in: u64,
+    /// 0: no row was left, and no file was made.
+    pub bytes_out: u64,
+    pub rows_out: u64,
+}
+
+impl FileStore {
+    /// Replaces the inputs by one file of the same rows. Rows before `time_floor` have expired and are left out.
+    ///
+    /// `None`, and nothing has changed, when the state has moved on so that the inputs can no longer be replaced. Fails with
+    /// `Unavailable` when there is no room or `stop` was cancelled; the old state then stands.
+    pub async fn compact(&self, spec: CompactionSpec, time_floor: i64, stop: CancellationToken) -> Result<Option<Compacted>> {
+        let Some(base) = self.version(spec.bucket).filter(|v| spec.fits(v)) else { return Ok(None) };
+        check_space(self.inner.store.space(), spec.bytes())?;
+        let first = &spec.inputs[0];
+        let draft = self.draft(spec.bucket, first.measurement.clone(), first.partition, |meta| {
+            (meta.sequence_min, meta.sequence_max) = spec.sequences();
+            meta.level = 1 + spec.inputs.iter().map(|f| f.level).max().unwrap_or(0);
+            // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever
+            // of them a damaged manifest falls back to has the rows.
+            meta.created_in = base.number + 1;
+        });
+        // Decoding and encoding are long stretches of computing: not on the threads that serve requests.
+        let (files, runtime, work) = (self.clone(), tokio::runtime::Handle::current(), spec.clone());
+        let merge = move || runtime.block_on(files.merge_into(draft, &base, &work, time_floor, &stop));
+        let written = tokio::task::spawn_blocking(merge).await;
+        let draft = written.map_err(|e| Failure::internal(format!("a compaction panicked: {e}")))??;
+        self.replace(&spec, draft).await
+    }
+
+    async fn merge_into(
+        &self,
+        mut draft: Draft,
+        base: &Version,
+        spec: &CompactionSpec,
+        time_floor: i64,
+        stop: &CancellationToken,
+    ) -> Result<Draft> {
+        let measurement = &draft.meta.measurement;
+        let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
+        let snapshot = MeasurementSnapshot {
+            schema: schema.clone(),
+            chunks: vec![],
+            files: spec.inputs.clone(),
+            tombstones: base.tombstones.clone(),
+            time_floor,
+            reader: self.inner.bulk_reader.clone(),
+        };
+        let mut rows = snapshot.read(None, RowFilter::all(), BATCH_ROWS)?;
+        let mut writer = FileWriter::new(spec.bucket, schema, draft.meta.clone())?;
+        let mut upload = self.inner.store.upload(&draft.meta.path);
+        let written = async {
+            while let Some(batch) = rows.next().await? {
+                if stop.is_cancelled() {
+                    return Err(Failure::new(ErrorKind::Unavailable, "a compaction was broken off: the server is shutting down"));
+                }
+                writer.write(&batch)?;
+                upload.write(writer.take()?).await?;
+            }
+            Ok(())
+        };
+        let written = written.await;
+        let finished = match written {
+            Ok(()) => writer.finish(),
+            Err(failure) => Err(failure),
+        };
+        let (rest, meta) = match finished {
+            Ok((_, meta)) if meta.rows == 0 => {
+                upload.abort().await;
+                draft.meta = meta;
+                return Ok(draft);
+            }
+            Ok(finished) => finished,
+            Err(failure) => {
+                upload.abort().await;
+                return Err(failure);
+            }
+        };
+        if let Err(failure) = upload.write(rest).await {
+            upload.abort().await;
+            return Err(failure.into());
+        }
+        upload.finish().await?;
+        draft.meta = meta;
+        Ok(draft)
+    }
+
+    async fn replace(&self, spec: &CompactionSpec, draft: Draft) -> Result<Option<Compacted>> {
+        let meta = draft.meta.clone();
+        let output: Vec<Arc<FileMeta>> = if meta.rows == 0 { vec![] } else { vec![Arc::new(meta.clone())] };
+        let edit = Edit { add: output.clone(), remove: spec.inputs.iter().map(|f| f.id).collect(), ..Edit::default() };
+        let late = |now: &Version| {
+            // Cannot be while deletes flush first and hold flushes off; if it were, the delete would be undone.
+            now.tombstones.iter().any(|t| t.version >= meta.created_in && t.sequence < meta.sequence_max && t.hides_in_any(&spec.inputs))
+        };
+        let fits = AtomicBool::new(true);
+        let make = |now: &Version, _| {
+            let still = spec.fits(now) && !late(now);
+            fits.store(still, Ordering::Relaxed);
+            Ok(still.then(|| edit.clone()))
+        };
+        self.commit(spec.bucket, vec![draft], make).await?;
+        if !fits.load(Ordering::Relaxed) {
+            // If it stays, the next sweep finds it.
+            let _ = self.inner.store.delete(&meta.path).await;
+            return Ok(None);
+        }
+        let (files_in, rows_in) = (spec.inputs.len() as u64, spec.inputs.iter().map(|f| f.rows).sum());
+        let bytes_out = output.first().map_or(0, |f| f.bytes);
+        Ok(Some(Compacted { files_in, bytes_in: spec.bytes(), rows_in, bytes_out, rows_out: meta.rows }))
+    }
+}
+
+fn check_space(space: Option<Space>, wanted: u64) -> Result<()> {
+    let Some(Space { free, total }) = space else { return Ok(()) };
+    let reserve = total / 100 * RESERVE_PERCENT;
+    if free >= wanted.saturating_add(reserve) {
+        return Ok(());
+    }
+    let message = format!("no room to compact {wanted} bytes: {free} bytes of the disk are free, of which {reserve} are kept back");
+    Err(Failure::new(ErrorKind::Unavailable, message).retry_after(600))
+}
