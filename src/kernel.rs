@@ -35,5 +35,7 @@ pub mod holt_winters;
 pub mod nelder_mead;
 // Time windows.
 pub mod time_window;
+// Places.
+pub mod sphere;
 
 pub use number::Number;

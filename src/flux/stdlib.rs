@@ -127,6 +127,13 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/experimental/dynamic.flux"),
         ..NONE
     },
+    Package {
+        path: "experimental/geo",
+        name: "geo",
+        functions: || experimental::geo::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/experimental/geo.flux"),
+        ..NONE
+    },
     Package { path: "experimental/iox", name: "iox", prelude: include_str!("stdlib/prelude/experimental/iox.flux"), ..NONE },
     Package { path: "experimental/json", name: "json", functions: || json::parse::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "experimental/oee", name: "oee", prelude: include_str!("stdlib/prelude/experimental/oee.flux"), ..NONE },

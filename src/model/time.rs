@@ -65,9 +65,14 @@ impl Precision {
 
 /// RFC 3339 in UTC with as many decimals as needed (Go's RFC3339Nano): `2020-01-01T00:00:00.5Z`.
 pub fn rfc3339(time: Timestamp) -> String {
-    let text = DateTime::<Utc>::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::Nanos, true);
+    let text = rfc3339_full(time);
     let digits = text.trim_end_matches('Z').trim_end_matches('0').trim_end_matches('.');
     format!("{digits}Z")
+}
+
+/// RFC 3339 with nine decimals.
+pub fn rfc3339_full(time: Timestamp) -> String {
+    DateTime::<Utc>::from_timestamp_nanos(time).to_rfc3339_opts(SecondsFormat::Nanos, true)
 }
 
 /// Reads RFC 3339 with any number of decimals up to nine and any offset.

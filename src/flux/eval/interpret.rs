@@ -297,8 +297,11 @@ impl<'a> Interpreter<'a> {
                     item.ok_or_else(|| FluxError::invalid(format!("cannot access element {at} of array of length {}", items.len())))?
                 }
                 (Value::Dynamic(inner), Value::Int(at)) => match inner.as_ref() {
-                    Value::Array(items) => usize::try_from(at).ok().and_then(|at| items.get(at)).cloned().unwrap_or(Value::Null),
-                    _ => Value::Null,
+                    Value::Array(items) => {
+                        let item = usize::try_from(at).ok().and_then(|at| items.get(at)).cloned();
+                        item.ok_or_else(|| FluxError::invalid(format!("cannot access element {at} of array of length {}", items.len())))?
+                    }
+                    other => return Err(FluxError::invalid(format!("cannot index {} with int", other.type_name()))),
                 },
                 (object, Value::String(name)) => member(object, &name)?,
                 (other, index) => {
@@ -487,14 +490,11 @@ fn member(object: Value, name: &str) -> FluxResult<Value> {
             let message = format!("package {} has no member {name}", package.name);
             FluxError { stage: Stage::Compile, ..FluxError::invalid(message) }
         }),
-        Value::Dynamic(inner) => Ok(match inner.as_ref() {
-            Value::Record(record) => match record.get(name) {
-                Some(Value::Dynamic(v)) => Value::Dynamic(v.clone()),
-                Some(v) => Value::Dynamic(Arc::new(v.clone())),
-                None => Value::Dynamic(Arc::new(Value::Null)),
-            },
-            _ => Value::Dynamic(Arc::new(Value::Null)),
-        }),
+        Value::Dynamic(inner) => match inner.as_ref() {
+            // What is inside of a dynamic value is dynamic itself, and so is what is not there.
+            Value::Record(record) => Ok(record.get(name).cloned().unwrap_or_else(|| Value::Dynamic(Arc::new(Value::Null)))),
+            other => Err(FluxError::invalid(format!("cannot access property \"{name}\" on value of type {}", other.type_name()))),
+        },
         other => Err(FluxError::invalid(format!("cannot access property \"{name}\" on value of type {}", other.type_name()))),
     }
 }

@@ -113,7 +113,11 @@ impl Value {
     }
 
     pub fn is_null(&self) -> bool {
-        matches!(self, Value::Null | Value::NullOf(_))
+        match self {
+            Value::Null | Value::NullOf(_) => true,
+            Value::Dynamic(inner) => inner.is_null(),
+            _ => false,
+        }
     }
 
     pub fn string(text: impl Into<Arc<str>>) -> Value {

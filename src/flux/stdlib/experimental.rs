@@ -3,6 +3,7 @@
 mod catch;
 mod diff;
 pub mod dynamic;
+pub mod geo;
 mod group;
 mod join;
 pub mod polyline;
@@ -18,5 +19,7 @@ use super::Function;
 pub fn functions() -> Vec<&'static Function> {
     let of_tables =
         [&catch::FUNCTION, &diff::FUNCTION, &group::FUNCTION, &join::FUNCTION, &preview::FUNCTION, &set::FUNCTION, &unpivot::FUNCTION];
-    [of_tables.as_slice(), records::FUNCTIONS].concat()
+    // `fill` is told apart by which argument is there, so it cannot be a composition.
+    let fill = super::universe::functions().into_iter().filter(|f| f.name == "fill");
+    of_tables.into_iter().chain(records::FUNCTIONS.iter().copied()).chain(fill).collect()
 }

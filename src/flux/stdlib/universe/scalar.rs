@@ -6,7 +6,7 @@ use crate::{
         eval::{
             Value,
             operator::equal,
-            text::{display, text_of},
+            text::{display, text_of, type_text},
         },
         stdlib::{Call, Function},
     },
@@ -39,7 +39,7 @@ pub const FUNCTIONS: &[&Function] = &[
 fn invalid(value: &Value, to: &str) -> FluxError {
     match value {
         Value::String(s) => FluxError::invalid(format!("cannot convert string \"{s}\" to {to} due to invalid syntax")),
-        other => FluxError::invalid(format!("cannot convert {} to {to}", other.type_name())),
+        other => FluxError::invalid(format!("cannot convert {} to {to}", type_text(other))),
     }
 }
 
@@ -80,6 +80,10 @@ pub static BYTES: Function = Function {
     summary: "The UTF-8 bytes of a string.",
     examples: &[],
     call: |call| {
+        // The one conversion that does not take null (Flux v0.200).
+        if call.arguments.iter().any(|(n, v)| n.as_ref() == "v" && v.is_null()) {
+            return Err(FluxError::invalid("cannot convert null to bytes").at(call.span));
+        }
         convert(call, "bytes", |v| match v {
             Value::String(s) => Some(Value::Bytes(s.as_bytes().into())),
             Value::Bytes(_) => Some(v.clone()),
@@ -237,7 +241,10 @@ pub static DISPLAY: Function = Function {
     signature: "(v: A) => string",
     summary: "Any value as readable text.",
     examples: &[],
-    call: |call| Ok(Value::string(call.get("v").map_or_else(|| "<null>".to_string(), |v| display(&v)))),
+    call: |call| {
+        let value = call.arguments.iter().find(|(n, _)| n.as_ref() == "v").map(|(_, v)| display(v));
+        Ok(Value::string(value.unwrap_or_else(|| display(&Value::Null))))
+    },
 };
 
 pub static CONTAINS: Function = Function {
