@@ -12,6 +12,7 @@ pub mod admission;
 pub mod directory;
 pub mod lock;
 pub mod maintenance;
+mod names;
 mod read;
 pub mod settings;
 mod write;

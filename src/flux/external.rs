@@ -29,6 +29,26 @@ pub fn values(file: &Json) -> FluxResult<Vec<(String, Value)>> {
     Ok(out)
 }
 
+/// Plain JSON values as a record: the `params` of a request (InfluxDB Cloud). Whole numbers are integers.
+pub fn record(values: &serde_json::Map<String, Json>) -> Value {
+    Value::Record(Arc::new(values.iter().map(|(name, value)| (name.as_str().into(), plain(value))).collect()))
+}
+
+fn plain(value: &Json) -> Value {
+    match value {
+        Json::Null => Value::Null,
+        Json::Bool(v) => Value::Bool(*v),
+        Json::String(text) => Value::string(text.as_str()),
+        Json::Array(values) => Value::Array(Arc::new(values.iter().map(plain).collect())),
+        Json::Object(values) => record(values),
+        Json::Number(number) => match (number.as_i64(), number.as_u64()) {
+            (Some(v), _) => Value::Int(v),
+            (None, Some(v)) => Value::UInt(v),
+            (None, None) => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+    }
+}
+
 fn kind(node: &Json) -> &str {
     node["type"].as_str().unwrap_or("")
 }

@@ -1,0 +1,47 @@
+//! `/api/v2/delete`: rows of a time range that meet a predicate go. Durable before the 204.
+
+use super::{
+    app::{App, Call},
+    auth::Auth,
+    predicate,
+    problem::Answer,
+};
+use crate::{
+    engine::Target,
+    model::{Failure, Result, TimeRange, Timestamp, time::parse_rfc3339},
+    plan::BucketRef,
+    storage::delete::DeleteSpec,
+};
+use axum::{extract::State, http::StatusCode};
+use serde::Deserialize;
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct DeleteRequest {
+    start: String,
+    stop: String,
+    predicate: String,
+}
+
+fn time(text: &str, field: &str) -> Result<Timestamp> {
+    parse_rfc3339(text).ok_or_else(|| {
+        let format = "please format your time with RFC3339Nano format, example: 2009-01-02T23:00:00Z";
+        Failure::invalid(format!("invalid RFC3339Nano for field {field}, {format}"))
+    })
+}
+
+/// Both ends of the range are included, as in InfluxDB 2.7.
+pub async fn v2(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answer<StatusCode> {
+    let sent: DeleteRequest = call.json()?;
+    let (start, stop) = (time(&sent.start, "start")?, time(&sent.stop, "stop")?);
+    if stop < start {
+        return Err(Failure::invalid("stop is before start: nothing can be deleted").into());
+    }
+    let (measurement, tags) = predicate::parse(&sent.predicate)?;
+    let bucket = call.text("bucketID").or_else(|| call.text("bucket"));
+    let bucket = bucket.ok_or_else(|| Failure::invalid("Please provide either bucketID or bucket"))?;
+    let target = Target { org: call.org(), bucket: BucketRef::NameOrId(bucket) };
+    let range = TimeRange { start, stop: stop.saturating_add(1) };
+    app.engine.delete(&caller, target, DeleteSpec { range, measurement, tags }).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,83 @@
+//! Failures as HTTP answers: the one table from kinds to status codes, and the bodies clients read.
+
+use crate::model::{ErrorKind, Failure};
+use axum::{
+    Json,
+    http::{HeaderName, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+
+/// A failure on its way to a client of `/api/v2`: `{"code","message"}` and `X-Platform-Error-Code` (InfluxDB 2.7).
+#[derive(Debug)]
+pub struct Problem(pub Failure);
+
+pub type Answer<T = Response> = Result<T, Problem>;
+
+impl<F: Into<Failure>> From<F> for Problem {
+    fn from(failure: F) -> Problem {
+        Problem(failure.into())
+    }
+}
+
+/// Status and `code` of a kind of failure.
+pub fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
+    match kind {
+        ErrorKind::Invalid => (StatusCode::BAD_REQUEST, "invalid"),
+        ErrorKind::EmptyValue => (StatusCode::BAD_REQUEST, "empty value"),
+        ErrorKind::Unprocessable => (StatusCode::UNPROCESSABLE_ENTITY, "unprocessable entity"),
+        ErrorKind::Conflict => (StatusCode::UNPROCESSABLE_ENTITY, "conflict"),
+        ErrorKind::NotFound => (StatusCode::NOT_FOUND, "not found"),
+        ErrorKind::Unauthorized => (StatusCode::UNAUTHORIZED, "unauthorized"),
+        ErrorKind::Forbidden => (StatusCode::FORBIDDEN, "forbidden"),
+        ErrorKind::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "request too large"),
+        ErrorKind::TooMany => (StatusCode::TOO_MANY_REQUESTS, "too many requests"),
+        ErrorKind::Unavailable | ErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
+        ErrorKind::NotImplemented => (StatusCode::NOT_IMPLEMENTED, "not implemented"),
+        ErrorKind::Internal => (StatusCode::INTERNAL_SERVER_ERROR, "internal error"),
+    }
+}
+
+/// A header's value of any text: what a header cannot carry becomes a space.
+fn header_value(text: &str) -> HeaderValue {
+    let plain: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
+    HeaderValue::from_str(&plain).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+fn with_retry_after(mut response: Response, failure: &Failure) -> Response {
+    if let Some(seconds) = failure.retry_after_s {
+        response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+    }
+    response
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let (status, code) = status(self.0.kind);
+        let headers = [(HeaderName::from_static("x-platform-error-code"), HeaderValue::from_static(code))];
+        let body = Json(json!({ "code": code, "message": self.0.message }));
+        with_retry_after((status, headers, body).into_response(), &self.0)
+    }
+}
+
+/// A failure on its way to a 1.x client, which reads `error` or `X-Influxdb-Error`; 2.x clients of the same paths read
+/// `code` and `message`.
+pub fn v1(failure: Failure) -> Response {
+    let (status, code) = status(failure.kind);
+    let headers = [
+        (HeaderName::from_static("x-influxdb-error"), header_value(&failure.message)),
+        (HeaderName::from_static("x-platform-error-code"), HeaderValue::from_static(code)),
+    ];
+    let body = Json(json!({ "error": failure.message, "code": code, "message": failure.message }));
+    with_retry_after((status, headers, body).into_response(), &failure)
+}
+
+/// A failure on its way to a client of InfluxDB 3: `{"error"}`; no body where the caller lacks a right.
+pub fn v3(failure: Failure) -> Response {
+    let (status, _) = status(failure.kind);
+    let answer = match status {
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => status.into_response(),
+        _ => (status, Json(json!({ "error": failure.message }))).into_response(),
+    };
+    with_retry_after(answer, &failure)
+}

@@ -1,0 +1,358 @@
+use super::*;
+use crate::engine::EngineSettings;
+use axum::{
+    body::Body,
+    http::{Request, Response, StatusCode, header},
+};
+use http_body_util::BodyExt;
+use serde_json::{Value, json};
+use std::io::Write;
+use tower::ServiceExt;
+
+/// A server without a socket, set up with organisation `lab`, bucket `gpu` and the operator's token `t`.
+struct Server {
+    router: Router,
+    bucket_id: String,
+    org_id: String,
+    _folder: tempfile::TempDir,
+}
+
+struct Got {
+    status: StatusCode,
+    headers: axum::http::HeaderMap,
+    text: String,
+}
+
+impl Got {
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|e| panic!("{e} in {}", self.text))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
+    }
+
+    fn says(&self, status: u16, text: &str) {
+        assert_eq!(
+            (self.status.as_u16(), self.text.contains(text)),
+            (status, true),
+            "wanted {status} {text}, got {} {}",
+            self.status,
+            self.text
+        );
+    }
+}
+
+async fn read(answer: Response<Body>) -> Got {
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.expect("a whole body").to_bytes();
+    Got { status: parts.status, headers: parts.headers, text: String::from_utf8_lossy(&bytes).into_owned() }
+}
+
+impl Server {
+    async fn bare(settings: HttpSettings) -> (Router, tempfile::TempDir) {
+        let folder = tempfile::tempdir().expect("a folder");
+        let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
+        (router(App::new(engine, settings)), folder)
+    }
+
+    async fn with(settings: HttpSettings) -> Server {
+        let (router, folder) = Self::bare(settings).await;
+        let mut server = Server { router, bucket_id: String::new(), org_id: String::new(), _folder: folder };
+        let body = json!({ "username": "ana", "password": "long enough", "org": "lab", "bucket": "gpu", "token": "t" });
+        let made = server.send("POST /api/v2/setup", &[("authorization", "")], body.to_string()).await;
+        assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
+        let text = |value: &Value| value.as_str().expect("a text").to_string();
+        server.bucket_id = text(&made.json()["bucket"]["id"]);
+        server.org_id = text(&made.json()["org"]["id"]);
+        server
+    }
+
+    async fn new() -> Server {
+        Self::with(HttpSettings::default()).await
+    }
+
+    /// `what` is a method and a path; the operator's token is shown unless `headers` say otherwise.
+    async fn send(&self, what: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Got {
+        let (method, path) = what.split_once(' ').expect("a method and a path");
+        let mut request = Request::builder().method(method).uri(path);
+        if !headers.iter().any(|(name, _)| *name == "authorization") {
+            request = request.header("authorization", "Token t");
+        }
+        for (name, value) in headers.iter().filter(|(_, value)| !value.is_empty()) {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(body.into()).expect("a request");
+        read(self.router.clone().oneshot(request).await.expect("infallible")).await
+    }
+
+    async fn get(&self, path: &str) -> Got {
+        self.send(&format!("GET {path}"), &[], "").await
+    }
+
+    async fn post(&self, path: &str, body: Value) -> Got {
+        self.send(&format!("POST {path}"), &[], body.to_string()).await
+    }
+
+    async fn write(&self, lines: &str) -> Got {
+        self.send("POST /api/v2/write?org=lab&bucket=gpu", &[], lines.to_string()).await
+    }
+
+    async fn flux(&self, text: &str) -> Got {
+        self.send("POST /api/v2/query?org=lab", &[("content-type", "application/vnd.flux")], text.to_string()).await
+    }
+}
+
+const ALL: &str = "from(bucket: \"gpu\") |> range(start: 0)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fresh_server_lives_and_can_be_set_up_once() {
+    let (router, folder) = Server::bare(HttpSettings::default()).await;
+    let server = Server { router, bucket_id: String::new(), org_id: String::new(), _folder: folder };
+    let ping = server.send("GET /ping", &[("authorization", "")], "").await;
+    assert_eq!((ping.status, ping.text.as_str()), (StatusCode::NO_CONTENT, ""));
+    assert_eq!((ping.header("x-influxdb-build"), ping.header("x-influxdb-version").starts_with("v2.7")), ("OSS", true));
+    let health = server.get("/health").await.json();
+    assert_eq!(
+        (&health["name"], &health["status"], &health["message"]),
+        (&json!("influxdb"), &json!("pass"), &json!("ready for queries and writes"))
+    );
+    server.get("/ready").await.says(200, "\"ready\"");
+    assert_eq!(server.get("/api/v2/setup").await.json(), json!({ "allowed": true }));
+    let short = json!({ "username": "ana", "password": "short", "org": "lab", "bucket": "gpu" });
+    server.post("/api/v2/setup", short).await.says(400, "passwords must be between 8 and 72 characters long");
+    let body = json!({ "username": "ana", "password": "long enough", "org": "lab", "bucket": "gpu", "retentionPeriodSeconds": 7200 });
+    let made = server.post("/api/v2/setup", body.clone()).await;
+    made.says(201, "\"everySeconds\":7200");
+    assert_eq!(made.json()["auth"]["token"].as_str().expect("a token").len(), 88);
+    assert_eq!(server.get("/api/v2/setup").await.json(), json!({ "allowed": false }));
+    server.post("/api/v2/setup", body).await.says(422, "onboarding has already been completed");
+    server
+        .get("/metrics")
+        .await
+        .says(200, "http_api_requests_total{handler=\"platform\",method=\"GET\",path=\"/ping\",response_code=\"204\"");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_gets_in_without_showing_something_and_every_form_is_taken() {
+    let server = Server::new().await;
+    let me = |headers: &'static [(&'static str, &'static str)]| server.send("GET /api/v2/me", headers, "");
+    for refused in
+        [&[("authorization", "")], &[("authorization", "Token wrong")], &[("authorization", "Basic !")], &[("authorization", "Digest t")]]
+    {
+        let got = me(refused).await;
+        assert_eq!(got.json(), json!({ "code": "unauthorized", "message": "unauthorized access" }));
+        assert_eq!((got.status.as_u16(), got.header("x-platform-error-code")), (401, "unauthorized"));
+    }
+    // `ana:long enough`
+    for taken in [&[("authorization", "bearer t")], &[("authorization", "Basic YW5hOmxvbmcgZW5vdWdo")]] {
+        me(taken).await.says(200, "\"name\":\"ana\"");
+    }
+    let signed = server.send("POST /api/v2/signin", &[("authorization", "Basic YW5hOmxvbmcgZW5vdWdo")], "").await;
+    let cookie = signed.header("set-cookie").to_string();
+    assert!(
+        signed.status == StatusCode::NO_CONTENT && cookie.starts_with("influxdb-oss-session=") && cookie.contains("Path=/api/; "),
+        "{cookie}"
+    );
+    let cookie = cookie.split(';').next().expect("a cookie");
+    let shown = [("authorization", ""), ("cookie", cookie)];
+    server.send("GET /api/v2/me", &shown, "").await.says(200, "ana");
+    server.send("POST /api/v2/signout", &shown, "").await.says(204, "");
+    server.send("GET /api/v2/me", &shown, "").await.says(401, "unauthorized access");
+    server.send("POST /api/v2/signin", &[("authorization", "Basic YW5hOndyb25n")], "").await.says(401, "unauthorized access");
+    server.send("GET /api/v2/nothing", &[("authorization", "")], "").await.says(401, "unauthorized access");
+    server.get("/api/v2/nothing").await.says(404, "path not found");
+    server.get("/nothing").await.says(404, "path not found");
+    let wrong = server.get("/api/v2/write").await;
+    assert_eq!((wrong.status.as_u16(), wrong.json()["message"].as_str()), (405, Some("allow: POST")));
+    server.get("/api/v2/tasks").await.says(501, "tasks are part of InfluxDB's API");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn lines_go_in_and_bad_ones_are_named() {
+    let server = Server::new().await;
+    server.write("m,host=a v=1 10\n# comment\n\nm,host=b v=2 20").await.says(204, "");
+    let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+    packed.write_all(b"m,host=c v=3 30").expect("packed");
+    let path = "POST /api/v2/write?org=lab&bucket=gpu&precision=s";
+    server.send(path, &[("content-encoding", "gzip")], packed.finish().expect("packed")).await.says(204, "");
+    server.send(path, &[("content-encoding", "gzip")], "not gzip").await.says(400, "unable to read data: gzip");
+
+    let bad = server.write("m v=4 40\nm v=x 50\nm v= 60").await;
+    bad.says(400, "unable to parse 'm v=x 50': invalid boolean (line 2)\\nunable to parse 'm v= 60': missing field value (line 3)");
+    assert_eq!((&bad.json()["code"], &bad.json()["line"]), (&json!("invalid"), &json!(2)));
+    let clash = server.write("m v=5 50\nm v=\"text\" 60").await;
+    clash.says(422, "failure writing points to database: partial write: field type conflict: input field \\\"v\\\" on measurement \\\"m\\\" is type string, already exists as type float dropped=1");
+    let rows = server.flux(&format!("{ALL} |> group() |> count()")).await;
+    assert!(rows.text.contains(",5\r\n"), "the good lines of both are stored: {}", rows.text);
+
+    server.send("POST /api/v2/write?org=lab&bucket=none", &[], "m v=1").await.says(404, "bucket \\\"none\\\" not found");
+    server.send("POST /api/v2/write?org=none&bucket=gpu", &[], "m v=1").await.says(404, "organization name \\\"none\\\" not found");
+    server.send("POST /api/v2/write?org=lab", &[], "m v=1").await.says(404, "bucket not found");
+    server
+        .send("POST /api/v2/write?org=lab&bucket=gpu&precision=h", &[], "m v=1")
+        .await
+        .says(400, "invalid precision; valid precision units are ns, us, ms, and s");
+
+    let small = Server::with(HttpSettings { body_bytes_max: 1000, ..HttpSettings::default() }).await;
+    let too_large = small.write(&"m v=1\n".repeat(1000)).await;
+    too_large.says(413, "points batch is too large");
+    let mut bomb = flate2::write::GzEncoder::new(vec![], flate2::Compression::best());
+    bomb.write_all(&[b'\n'; 100_000]).expect("packed");
+    let path = "POST /api/v2/write?org=lab&bucket=gpu";
+    small.send(path, &[("content-encoding", "gzip")], bomb.finish().expect("packed")).await.says(413, "points batch is too large");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn flux_answers_in_annotated_csv_and_its_errors_in_json() {
+    let server = Server::new().await;
+    server.write("m,host=a v=1.5 1000000000").await.says(204, "");
+    let plain = server.flux(ALL).await;
+    assert_eq!(plain.header("content-type"), "text/csv; charset=utf-8");
+    assert!(
+        plain.text.starts_with(",result,table,_start,_stop,_time,_value,_field,_measurement,host\r\n,_result,0,1970-01-01T00:00:00Z,"),
+        "{}",
+        plain.text
+    );
+    let annotations = json!(["datatype", "group", "default"]);
+    let params = json!({ "type": "File", "body": [{ "type": "OptionStatement", "assignment": { "type": "VariableAssignment",
+        "id": { "type": "Identifier", "name": "host" }, "init": { "type": "StringLiteral", "value": "a" } } }] });
+    let query = format!("{ALL} |> filter(fn: (r) => r.host == host) |> keep(columns: [\"_value\"])");
+    let body = json!({ "query": query, "type": "flux", "dialect": { "annotations": annotations }, "extern": params });
+    let asked = server.post("/api/v2/query?org=lab", body).await;
+    assert_eq!(
+        asked.text,
+        "#datatype,string,long,double\r\n#group,false,false,false\r\n#default,_result,,\r\n,result,table,_value\r\n,,0,1.5\r\n\r\n"
+    );
+    let gzip =
+        server.send("POST /api/v2/query?org=lab", &[("content-type", "application/vnd.flux"), ("accept-encoding", "gzip")], ALL).await;
+    assert_eq!(gzip.header("content-encoding"), "gzip");
+
+    server.flux("from(bucket: \"none\") |> range(start: 0)").await.says(404, "could not find bucket \\\"none\\\"");
+    server.flux("from(bucket: ").await.says(400, "compilation failed: error @1:");
+    server.post("/api/v2/query", json!({ "query": "1", "type": "sql" })).await.says(400, "unknown query type: sql");
+    server.send("POST /api/v2/query", &[], "{").await.says(400, "failed to decode request body");
+    server.send("POST /api/v2/query", &[], "{}").await.says(400, "request body requires either query or AST");
+    let analyzed = server.post("/api/v2/query/analyze", json!({ "query": "a =\n )" })).await.json();
+    assert_eq!(analyzed["errors"][0]["line"], 2, "{analyzed}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_deleted_by_time_and_tags() {
+    let server = Server::new().await;
+    server.write("m,host=a v=1 10\nm,host=a v=2 20\nm,host=b v=3 20\nn,host=a v=4 20").await.says(204, "");
+    let delete = |body: Value| async { server.post("/api/v2/delete?org=lab&bucket=gpu", body).await };
+    let (start, stop) = ("1970-01-01T00:00:00.000000015Z", "1970-01-01T00:00:00.00000002Z");
+    delete(json!({ "start": start, "stop": stop, "predicate": "_measurement=\"m\" AND host=\"a\"" })).await.says(204, "");
+    let left = server.flux(&format!("{ALL} |> group() |> sum()")).await;
+    assert!(left.text.contains(",8\r\n"), "{}", left.text);
+    delete(json!({ "start": "yesterday", "stop": stop })).await.says(400, "invalid RFC3339Nano for field start");
+    delete(json!({ "start": start, "stop": stop, "predicate": "_field=v" })).await.says(501, "delete by field is not supported");
+    delete(json!({ "start": start, "stop": stop, "predicate": "a=1 OR b=2" })).await.says(400, "logical operator OR is not supported");
+    server
+        .post("/api/v2/delete?org=lab", json!({ "start": start, "stop": stop }))
+        .await
+        .says(400, "Please provide either bucketID or bucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn names_are_made_listed_changed_and_removed() {
+    let server = Server::new().await;
+    let rule = json!([{ "type": "expire", "everySeconds": 3600 }]);
+    let made = server.post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "cpu", "retentionRules": rule })).await;
+    made.says(201, "\"shardGroupDurationSeconds\":3600");
+    let bucket = format!("/api/v2/buckets/{}", made.json()["id"].as_str().expect("an id"));
+    server.post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "cpu" })).await.says(422, "bucket with name cpu already exists");
+    let listed = server.get("/api/v2/buckets?org=lab&limit=2").await.json();
+    let names: Vec<_> = listed["buckets"].as_array().expect("a list").iter().map(|b| b["name"].as_str().unwrap_or("")).collect();
+    assert_eq!(names, ["_monitoring", "_tasks"]);
+    assert_eq!(listed["links"]["next"], "/api/v2/buckets?descending=false&limit=2&offset=2&org=lab");
+    server.get("/api/v2/buckets?limit=101").await.says(400, "limit must be between 1 and 100");
+    server.get("/api/v2/buckets?name=none").await.says(200, "\"buckets\":[]");
+    server.get("/api/v2/buckets?name=none&org=lab").await.says(404, "bucket \\\"none\\\" not found");
+    server
+        .send(&format!("PATCH {bucket}"), &[], json!({ "name": "cpus", "retentionRules": [{ "everySeconds": 0 }] }).to_string())
+        .await
+        .says(200, "\"everySeconds\":0");
+    server.get("/api/v2/buckets/nonsense").await.says(400, "id must have a length of 16 bytes");
+
+    let label =
+        server.post("/api/v2/labels", json!({ "orgID": server.org_id, "name": "red", "properties": { "color": "f00" } })).await.json();
+    let label = label["label"]["id"].as_str().expect("an id").to_string();
+    server.post(&format!("{bucket}/labels"), json!({ "labelID": label })).await.says(201, "\"red\"");
+    server.get(&bucket).await.says(200, "\"color\":\"f00\"");
+    server.send(&format!("DELETE {bucket}/labels/{label}"), &[], "").await.says(204, "");
+    server.get(&format!("{bucket}/labels")).await.says(200, "\"labels\":[]");
+
+    let user = server.post("/api/v2/users", json!({ "name": "ben" })).await.json()["id"].as_str().expect("an id").to_string();
+    server.post(&format!("/api/v2/users/{user}/password"), json!({ "password": "long enough" })).await.says(204, "");
+    server.post(&format!("/api/v2/orgs/{}/members", server.org_id), json!({ "id": user })).await.says(201, "\"role\":\"member\"");
+    server.get(&format!("/api/v2/orgs/{}/members", server.org_id)).await.says(200, "\"ben\"");
+    // `ben:long enough`: a member reads and does not write.
+    let ben = [("authorization", "Basic YmVuOmxvbmcgZW5vdWdo")];
+    server.send("GET /api/v2/buckets?org=lab", &ben, "").await.says(200, "\"cpus\"");
+    server.send("POST /api/v2/write?org=lab&bucket=gpu", &ben, "m v=1").await.says(403, "insufficient permissions for write");
+    server.send(&format!("DELETE /api/v2/orgs/{}/members/{user}", server.org_id), &[], "").await.says(204, "");
+
+    let permission = json!({ "action": "read", "resource": { "type": "buckets", "id": server.bucket_id, "orgID": server.org_id } });
+    let made = server
+        .post("/api/v2/authorizations", json!({ "orgID": server.org_id, "permissions": [permission], "description": "reader" }))
+        .await;
+    made.says(201, "\"name\":\"gpu\"");
+    let token = format!("Token {}", made.json()["token"].as_str().expect("a token"));
+    server
+        .send("POST /api/v2/write?org=lab&bucket=gpu", &[("authorization", &token)], "m v=1")
+        .await
+        .says(403, "insufficient permissions for write");
+    server.send("GET /api/v2/buckets", &[("authorization", &token)], "").await.says(200, "\"gpu\"");
+    let hidden = server.get("/api/v2/authorizations").await;
+    assert!(hidden.status == StatusCode::OK && !hidden.text.contains(token.trim_start_matches("Token ")), "only hashes are kept");
+
+    server.get("/api/v2/orgs?org=none").await.says(404, "organization name \\\"none\\\" not found");
+    server.send(&format!("PATCH /api/v2/orgs/{}/secrets", server.org_id), &[], json!({ "key": "value" }).to_string()).await.says(204, "");
+    let secrets = server.get(&format!("/api/v2/orgs/{}/secrets", server.org_id)).await;
+    assert!(secrets.text.contains("\"key\"") && !secrets.text.contains("value"), "{}", secrets.text);
+
+    server.send("POST /api/v2/write?org=lab&bucket=cpus", &[], "m v=1 1").await.says(204, "");
+    server.send(&format!("DELETE {bucket}"), &[], "").await.says(204, "");
+    server.get(&bucket).await.says(404, "bucket not found");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_of_1x_find_what_they_know() {
+    let server = Server::new().await;
+    let ana = [("authorization", ""), ("content-type", "application/x-www-form-urlencoded")];
+    let login = "u=ana&p=long+enough";
+    let made = server.send(&format!("POST /query?{login}"), &ana, "q=CREATE+DATABASE+metrics").await;
+    assert_eq!(made.text, "{\"results\":[{\"statement_id\":0}]}\n");
+    server
+        .send(&format!("POST /write?db=metrics&precision=s&{login}"), &ana[..1], "cpu,host=a v=1 1\ncpu,host=a v=2 2")
+        .await
+        .says(204, "");
+    let asked = server.send(&format!("GET /query?db=metrics&epoch=s&{login}&q=SELECT+v+FROM+cpu"), &ana[..1], "").await;
+    assert_eq!(
+        asked.text,
+        "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"cpu\",\"columns\":[\"time\",\"v\"],\"values\":[[1,1],[2,2]]}]}]}\n"
+    );
+    server.get("/query?db=metrics&q=SELECT+mean(v)+FROM+cpu").await.says(200, "[[\"1970-01-01T00:00:00Z\",1.5]]");
+    let wrong = server.get("/query?db=metrics&q=SELEC").await;
+    wrong.says(400, "error parsing query: found SELEC, expected SELECT");
+    assert!(wrong.header("x-influxdb-error").starts_with("error parsing query"));
+    server.get("/query?db=none&q=SELECT+v+FROM+cpu").await.says(200, "\"error\":\"database not found: none\"");
+    server.get("/query").await.says(400, "missing required parameter");
+    server.send("POST /write?db=none", &[], "m v=1").await.says(404, "database not found: \\\"none\\\"");
+    server.send("POST /write", &[], "m v=1").await.says(400, "missing db");
+    server.send("POST /write?db=metrics", &[], "cpu v=1 1\ncpu v=\"x\" 2").await.says(400, "partial write: field type conflict");
+    server.send("GET /query?q=SHOW+DATABASES", &[("authorization", "")], "").await.says(401, "unauthorized access");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_of_other_origins_may_ask() {
+    let server = Server::new().await;
+    let asked = [("origin", "http://board"), ("authorization", ""), ("access-control-request-headers", "authorization")];
+    let preflight = server.send("OPTIONS /api/v2/query", &asked, "").await;
+    assert_eq!((preflight.status.as_u16(), preflight.header("access-control-allow-origin")), (204, "http://board"));
+    assert_eq!(preflight.header("access-control-allow-headers"), "authorization");
+    let got = server.send("GET /health", &[("origin", "http://board")], "").await;
+    assert_eq!((got.header("access-control-allow-origin"), got.header(header::VARY.as_str())), ("http://board", "Origin"));
+}

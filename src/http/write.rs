@@ -1,0 +1,216 @@
+//! Line protocol in: `/api/v2/write`, `/write` (1.x) and `/api/v3/write_lp`. Durable before the 204.
+//!
+//! A bad line is refused by itself and the others are stored, in all three. The answers differ: 2.x lists the lines
+//! (400), or says `partial write` for rows that clash with stored data (422); 1.x says `partial write` (400); 3 lists
+//! them as JSON (400).
+
+use super::{
+    app::{App, Call},
+    auth::Auth,
+    problem::{self, Answer, Problem},
+};
+use crate::{
+    catalog::Caller,
+    engine::{Target, WriteOptions, Written},
+    model::{ErrorKind, Failure, Precision, Result, duration::go_duration, time::rfc3339},
+    plan::BucketRef,
+    storage::{BadLines, WriteReport, buffer::Rejected, buffer::RejectedLine},
+};
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use serde_json::json;
+use std::sync::atomic::Ordering;
+
+/// Lines that an answer names; a request may have a million bad ones.
+const NAMED_MAX: usize = 100;
+
+pub async fn v2(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answer {
+    let precision = Precision::parse_v2(call.text("precision").unwrap_or(""))?;
+    let org = call.org();
+    app.engine.directory(&caller, org)?;
+    let bucket = call.text("bucketID").or_else(|| call.text("bucket")).ok_or_else(|| Failure::not_found("bucket not found"))?;
+    let target = Target { org, bucket: BucketRef::NameOrId(bucket) };
+    let written = write(&app, &caller, target, &call, options(precision)).await.map_err(|failure| match failure.kind {
+        ErrorKind::NotFound => Failure::not_found(format!("bucket \"{bucket}\" not found")),
+        _ => failure,
+    })?;
+    match refusal_v2(&written) {
+        None => Ok(StatusCode::NO_CONTENT.into_response()),
+        Some(failure) => Ok(named(failure, &written.report)),
+    }
+}
+
+pub async fn v1(State(app): State<App>, call: Call) -> Response {
+    let written = async {
+        let caller = call.v1_caller(&app).await?;
+        let database = call.text("db").or_else(|| call.text("bucket")).ok_or_else(|| Failure::invalid("missing db"))?;
+        let unit = call.text("precision").unwrap_or("");
+        let precision =
+            Precision::parse_v1(unit).ok_or_else(|| Failure::invalid(format!("invalid precision \"{unit}\" (use n, u, ms, s, m or h)")))?;
+        let bucket = BucketRef::Database { database, policy: call.text("rp") };
+        let written = write(&app, &caller, Target { org: call.org(), bucket }, &call, options(precision)).await;
+        written.map_err(|failure| match (failure.kind, failure.message.strip_prefix("database not found: ")) {
+            (ErrorKind::NotFound, Some(name)) => Failure::not_found(format!("database not found: \"{name}\"")),
+            _ => failure,
+        })
+    };
+    match written.await {
+        Err(failure) => problem::v1(failure),
+        Ok(written) => refusal_v1(&written).map_or_else(|| StatusCode::NO_CONTENT.into_response(), problem::v1),
+    }
+}
+
+pub async fn v3(State(app): State<App>, call: Call) -> Response {
+    let outcome = async {
+        let caller = call.v1_caller(&app).await?;
+        let database = call.text("db").ok_or_else(|| Failure::invalid("missing query parameter 'db'"))?;
+        let precision = match call.text("precision").unwrap_or("auto") {
+            "auto" => guess(&call.body),
+            "ns" | "nanosecond" => Precision::Nanosecond,
+            "us" | "microsecond" => Precision::Microsecond,
+            "ms" | "millisecond" => Precision::Millisecond,
+            "s" | "second" => Precision::Second,
+            other => {
+                let message = format!("unknown precision `{other}`: use auto, nanosecond, microsecond, millisecond or second");
+                return Err(Failure::invalid(message));
+            }
+        };
+        let partial = call.text("accept_partial") != Some("false");
+        let bad_lines = if partial { BadLines::Skip } else { BadLines::RefuseAll };
+        let target = Target { org: None, bucket: BucketRef::Database { database, policy: None } };
+        let written = write(&app, &caller, target, &call, WriteOptions { precision, bad_lines, create: true }).await?;
+        Ok((partial, written.report.rejected))
+    };
+    let entry = |line: &RejectedLine| json!({ "original_line": line.text, "line_number": line.number, "error_message": line.reason });
+    match outcome.await {
+        Err(failure) => problem::v3(failure),
+        Ok((_, rejected)) if rejected.is_empty() => StatusCode::NO_CONTENT.into_response(),
+        Ok((partial, rejected)) => {
+            let body = match partial {
+                true => {
+                    let data: Vec<_> = rejected.iter().take(NAMED_MAX).map(entry).collect();
+                    json!({ "error": "partial write of line protocol occurred", "data": data })
+                }
+                false => json!({ "error": "line protocol parsing error", "data": entry(&rejected[0]) }),
+            };
+            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+        }
+    }
+}
+
+fn options(precision: Precision) -> WriteOptions {
+    WriteOptions { precision, bad_lines: BadLines::Skip, create: false }
+}
+
+async fn write(app: &App, caller: &Caller, target: Target<'_>, call: &Call, options: WriteOptions) -> Result<Written> {
+    let written = app.engine.write(caller, target, call.body.clone(), options).await?;
+    app.figures.write_bytes.fetch_add(call.body.len() as u64, Ordering::Relaxed);
+    app.figures.written_rows.fetch_add(written.report.row_count as u64, Ordering::Relaxed);
+    app.figures.rejected_lines.fetch_add(written.report.rejected.len() as u64, Ordering::Relaxed);
+    Ok(written)
+}
+
+fn of_kind(report: &WriteReport, kind: Rejected) -> impl Iterator<Item = &RejectedLine> {
+    report.rejected.iter().filter(move |line| line.kind == kind)
+}
+
+/// Lines that could not be read, each in a line of its own, in InfluxDB's words.
+fn unreadable(report: &WriteReport) -> Option<String> {
+    let named = of_kind(report, Rejected::Unreadable).take(NAMED_MAX);
+    let texts: Vec<String> = named.map(|l| format!("unable to parse '{}': {} (line {})", l.text, l.reason, l.number)).collect();
+    (!texts.is_empty()).then(|| texts.join("\n"))
+}
+
+/// Rows that clash with stored data, in the words of InfluxDB's store.
+fn clashes(report: &WriteReport) -> Option<String> {
+    let first = of_kind(report, Rejected::TypeConflict).next()?;
+    Some(format!("partial write: {} dropped={}", first.reason, of_kind(report, Rejected::TypeConflict).count()))
+}
+
+/// Rows older than the bucket keeps, in the words of InfluxDB 2.7.
+fn expired(written: &Written) -> Option<String> {
+    let mut times: Vec<_> = of_kind(&written.report, Rejected::Expired).map(|line| (line.time.unwrap_or_default(), line)).collect();
+    times.sort_by_key(|(time, _)| *time);
+    let (oldest, newest) = (times.first()?, times.last()?);
+    let (count, floor) = (times.len(), rfc3339(written.retention_floor.unwrap_or_default()));
+    let point = |(time, line): &(i64, &RejectedLine)| {
+        let text = format!("{} at {}", series_of(&line.text), rfc3339(*time));
+        format!("{text} dropped because it violates a Retention Policy Lower Bound at {floor}")
+    };
+    let kept = go_duration(written.bucket.retention_ns.unwrap_or_default());
+    Some(format!(
+        "partial write: dropped {count} points outside retention policy of duration {kept} - oldest point {}, newest point {} dropped={count}",
+        point(oldest),
+        point(newest)
+    ))
+}
+
+/// Measurement and tags of a line: what stands before the first space that is not escaped.
+fn series_of(line: &str) -> &str {
+    let mut escaped = false;
+    let end = line.char_indices().find(|(_, c)| {
+        let ends = *c == ' ' && !escaped;
+        escaped = *c == '\\' && !escaped;
+        ends
+    });
+    end.map_or(line, |(at, _)| &line[..at])
+}
+
+fn refusal_v2(written: &Written) -> Option<Failure> {
+    let report = &written.report;
+    let stored: Vec<String> = [clashes(report), expired(written)]
+        .into_iter()
+        .flatten()
+        .map(|text| format!("failure writing points to database: {text}"))
+        .collect();
+    match unreadable(report) {
+        None if stored.is_empty() => None,
+        None => Some(Failure::new(ErrorKind::Unprocessable, stored.join("\n"))),
+        Some(text) => {
+            let summary = format!("partial write: {} lines refused, {} stored", report.rejected.len(), report.row_count);
+            let parts = std::iter::once(text).chain(stored).chain([summary]);
+            Some(Failure::invalid(parts.collect::<Vec<_>>().join("\n")))
+        }
+    }
+}
+
+/// All of them are 400 (InfluxDB 1.8), which its clients take as "do not send this again".
+fn refusal_v1(written: &Written) -> Option<Failure> {
+    let report = &written.report;
+    let expired = of_kind(report, Rejected::Expired).count();
+    let parts = [
+        unreadable(report).map(|text| format!("partial write: {text} dropped=0")),
+        clashes(report),
+        (expired > 0).then(|| format!("partial write: points beyond retention policy dropped={expired}")),
+    ];
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| Failure::invalid(parts.join("\n")))
+}
+
+/// The answer of 2.x with the numbers of the refused lines beside the message (`line`: the first, as the API has it).
+fn named(failure: Failure, report: &WriteReport) -> Response {
+    let (_, code) = problem::status(failure.kind);
+    let rejected: Vec<_> = report.rejected.iter().take(NAMED_MAX).map(|l| json!({ "line": l.number, "reason": l.reason })).collect();
+    let line = report.rejected.first().map(|l| l.number);
+    let body = json!({ "code": code, "message": failure.message, "line": line, "rejected": rejected });
+    let mut answer = Problem(failure).into_response();
+    *answer.body_mut() = axum::body::Body::from(body.to_string());
+    answer.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
+    answer
+}
+
+/// The unit of the first timestamp by its size, as InfluxDB 3 guesses it.
+fn guess(body: &[u8]) -> Precision {
+    let lines = body.split(|b| *b == b'\n').map(<[u8]>::trim_ascii).filter(|l| !l.is_empty() && l[0] != b'#');
+    let last = lines.filter_map(|l| l.rsplit(|b| *b == b' ').next()).find_map(|t| std::str::from_utf8(t).ok()?.parse::<i64>().ok());
+    match last.map(i64::unsigned_abs) {
+        Some(0..5_000_000_000) => Precision::Second,
+        Some(5_000_000_000..5_000_000_000_000) => Precision::Millisecond,
+        Some(5_000_000_000_000..5_000_000_000_000_000) => Precision::Microsecond,
+        _ => Precision::Nanosecond,
+    }
+}
