@@ -57,8 +57,10 @@ impl From<Failure> for FluxError {
 }
 
 impl From<FluxError> for Failure {
+    /// What was found before anything ran says so in front (InfluxDB 2.7).
     fn from(error: FluxError) -> Failure {
-        Failure::new(error.code, error.message)
+        let failure = Failure::new(error.code, error.message);
+        if error.stage == Stage::Compile { failure.context("compilation failed") } else { failure }
     }
 }
 

@@ -75,11 +75,11 @@ fn a_pipe_from_storage_gives_one_result() {
         r#"from(bucket: "b") |> range(start: -100s) |> filter(fn: (r) => r.host == "b") |> mean() |> drop(columns: ["_start", "_stop"])"#,
         expect![[r#"
             _result
-            +--------------+------+--------+--------+
-            | _measurement | host | _field | _value |
-            +--------------+------+--------+--------+
-            | cpu          | b    | idle   | 3.0    |
-            +--------------+------+--------+--------+
+            +--------+--------+--------------+------+
+            | _value | _field | _measurement | host |
+            +--------+--------+--------------+------+
+            | 3.0    | idle   | cpu          | b    |
+            +--------+--------+--------------+------+
         "#]],
     );
 }
@@ -205,11 +205,11 @@ fn compositions_of_the_prelude() {
         r#"from(bucket: "b") |> range(start: 0) |> keep(columns: ["host", "_value"]) |> highestMax(n: 1, groupColumns: ["host"])"#,
         expect![[r#"
             _result
-            +------+--------+
-            | host | _value |
-            +------+--------+
-            | a    | 20.0   |
-            +------+--------+
+            +--------+------+
+            | _value | host |
+            +--------+------+
+            | 20.0   | a    |
+            +--------+------+
         "#]],
     );
     check(
@@ -251,15 +251,15 @@ fn states_are_counted_and_timed() {
         "#,
         expect![[r#"
             _result
-            +------+--------+------------+---------------+
-            | host | _value | stateCount | stateDuration |
-            +------+--------+------------+---------------+
-            | a    | 10.0   | 1          | 0             |
-            | a    | 20.0   | 2          | 1             |
-            | b    | 1.0    | -1         | -1            |
-            | b    | 2.0    | 1          | 0             |
-            | b    | 6.0    | 2          | 1             |
-            +------+--------+------------+---------------+
+            +--------+------+------------+---------------+
+            | _value | host | stateCount | stateDuration |
+            +--------+------+------------+---------------+
+            | 10.0   | a    | 1          | 0             |
+            | 20.0   | a    | 2          | 1             |
+            | 1.0    | b    | -1         | -1            |
+            | 2.0    | b    | 1          | 0             |
+            | 6.0    | b    | 2          | 1             |
+            +--------+------+------------+---------------+
         "#]],
     );
 }
@@ -278,12 +278,12 @@ fn what_to_writes_can_be_read() {
     let program = compile(script, &context, vec![]).expect("compiles");
     let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("reads");
     expect![[r#"
-        +--------------+------+--------+--------+
-        | _measurement | host | _field | _value |
-        +--------------+------+--------+--------+
-        | double       | a    | idle   | 60.0   |
-        | double       | b    | idle   | 18.0   |
-        +--------------+------+--------+--------+"#]]
+        +--------+--------+--------------+------+
+        | _value | _field | _measurement | host |
+        +--------+--------+--------------+------+
+        | 60.0   | idle   | double       | a    |
+        | 18.0   | idle   | double       | b    |
+        +--------+--------+--------------+------+"#]]
     .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }
 
@@ -307,18 +307,18 @@ fn keys_of_a_bucket() {
     check(
         r#"from(bucket: "b") |> range(start: 0) |> keep(columns: ["_time", "_value", "host"]) |> columns()"#,
         expect![[r#"
-        _result
-        +------+--------+
-        | host | _value |
-        +------+--------+
-        | a    | _time  |
-        | a    | host   |
-        | a    | _value |
-        | b    | _time  |
-        | b    | host   |
-        | b    | _value |
-        +------+--------+
-    "#]],
+            _result
+            +------+--------+
+            | host | _value |
+            +------+--------+
+            | a    | _time  |
+            | a    | _value |
+            | a    | host   |
+            | b    | _time  |
+            | b    | _value |
+            | b    | host   |
+            +------+--------+
+        "#]],
     );
 }
 
