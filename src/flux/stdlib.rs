@@ -9,6 +9,7 @@ pub mod debug;
 pub mod dict;
 pub mod experimental;
 pub mod function;
+pub mod gen_tables;
 pub mod generate;
 pub mod http;
 pub mod interpolate;
@@ -194,6 +195,7 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/debug.flux"),
         ..NONE
     },
+    Package { path: "internal/gen", name: "gen", functions: || gen_tables::FUNCTIONS.to_vec(), ..NONE },
     Package {
         path: "internal/promql",
         name: "promql",

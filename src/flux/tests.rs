@@ -352,7 +352,7 @@ fn packages_of_values() {
         (
             "import \"timezone\"\nimport \"date\"\noption location = timezone.location(name: \"America/Los_Angeles\")",
             "date.add(d: 1d, to: 2022-11-06T07:00:00Z)",
-            "2022-11-07T08:00:00Z",
+            "2022-11-07T08:00:00.000000000Z",
         ),
         (
             "import \"experimental/date/boundaries\"\noption now = () => 2022-06-08T14:20:11Z",
@@ -475,4 +475,52 @@ fn experimental_functions_on_tables() {
             +---+---------------------+---+-----+
         "#]],
     );
+}
+
+#[test]
+fn examples_of_functions_run() {
+    let universe = (super::stdlib::UNIVERSE.functions)();
+    let functions = super::stdlib::packages().iter().flat_map(|p| (p.functions)()).chain(universe);
+    let mut count = 0;
+    for function in functions {
+        for example in function.examples {
+            let context = context();
+            let program = compile(example, &context, vec![]).unwrap_or_else(|e| panic!("{}: {e}", function.name));
+            assert!(!program.results.is_empty(), "{}: the example gives no result", function.name);
+            for frame in program.results.into_iter().flat_map(|r| r.frames) {
+                context.collect(frame.plan).unwrap_or_else(|e| panic!("{}: {e}", function.name));
+            }
+            count += 1;
+        }
+    }
+    assert!(count > 0);
+}
+
+#[test]
+fn pivoted_rows_are_written_and_read() {
+    let context = context();
+    context.add_bucket("wide");
+    let script = r#"
+        import "array"
+        import "experimental"
+        array.from(rows: [{_measurement: "m", host: "a", _time: 1970-01-01T00:00:01Z, x: 1, y: "on"}])
+            |> group(columns: ["_measurement", "host"])
+            |> experimental.to(bucket: "wide")
+    "#;
+    for frame in compile(script, &context, vec![]).expect("compiles").results.into_iter().flat_map(|r| r.frames) {
+        context.collect(frame.plan).expect("writes");
+    }
+    let script = r#"
+        import "influxdata/influxdb/schema"
+        from(bucket: "wide") |> range(start: 0) |> schema.fieldsAsCols() |> drop(columns: ["_start", "_stop"])
+    "#;
+    let program = compile(script, &context, vec![]).expect("compiles");
+    let rows = context.collect(program.results[0].frames[0].plan.clone()).expect("reads");
+    expect![[r#"
+        +---------------------+--------------+------+---+----+
+        | _time               | _measurement | host | x | y  |
+        +---------------------+--------------+------+---+----+
+        | 1970-01-01T00:00:01 | m            | a    | 1 | on |
+        +---------------------+--------------+------+---+----+"#]]
+    .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }

@@ -190,8 +190,11 @@ enum Kind {
 
 impl Reader {
     fn record(&mut self, line: usize, cells: &[Cow<'_, str>]) -> Result<()> {
-        let Some(annotation) = cells[0].strip_prefix('#') else {
-            return self.header_or_row(line, cells);
+        let annotation = match cells[0].strip_prefix('#') {
+            Some(annotation) => annotation,
+            // The sign may be missing (Flux v0.200): only annotations have anything in their first cell.
+            None if matches!(cells[0].as_ref(), "datatype" | "group" | "default") => cells[0].as_ref(),
+            None => return self.header_or_row(line, cells),
         };
         if self.block.is_some() {
             self.end_block()?;

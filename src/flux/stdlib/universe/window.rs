@@ -58,10 +58,11 @@ impl Shape {
     /// Every window that holds `time`, clipped to the bounds, in order.
     fn holding(&self, time: i64, out: &mut Vec<(i64, i64)>) {
         out.clear();
+        // The one window of `every: inf` takes every row: `_stop` may have become the time before.
+        let Some(window) = &self.window else { return out.push((self.bounds.start, self.bounds.stop)) };
         if !self.bounds.contains(time) {
             return;
         }
-        let Some(window) = &self.window else { return out.push((self.bounds.start, self.bounds.stop)) };
         let mut at = window.latest(time);
         // Windows are numbered by their beginning, so earlier ones hold the time until one ends before it.
         while at.stop > time {
