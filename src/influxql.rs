@@ -119,6 +119,3 @@ pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &D
     }
     Ok(StatementPlan { output, messages })
 }
-
-#[cfg(test)]
-mod tests;

@@ -68,6 +68,14 @@ impl Database {
         Ok(rows)
     }
 
+    /// The body of `/query`, without its last newline.
+    pub async fn influxql_text(&self, text: &str) -> Result<String> {
+        let defaults = Defaults { database: Some(DATABASE.into()), ..Defaults::default() };
+        let answers = run::influxql(self.context(), text.into(), None, defaults).await?;
+        let pieces: Vec<bytes::Bytes> = json_v1::encode(answers, AnswerOptions::default()).try_collect().await?;
+        Ok(String::from_utf8(pieces.concat()).expect("JSON is text").trim_end().to_string())
+    }
+
     /// The answer of `/query` with `epoch=ns`.
     pub async fn influxql_json(&self, text: &str) -> Result<serde_json::Value> {
         let defaults = Defaults { database: Some(DATABASE.into()), ..Defaults::default() };

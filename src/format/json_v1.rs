@@ -1,39 +1,37 @@
 //! Answers of the 1.x `/query` endpoint as JSON, in the form that Go's encoder gives them (InfluxDB 1.x).
 
-use super::{series::SeriesLayout, series::StatementAnswer, v1::AnswerOptions};
+use super::{
+    series::SeriesLayout,
+    series::StatementAnswer,
+    v1::{AnswerOptions, Gone, Sink, body, text},
+};
 use crate::model::{Failure, Result, time};
 use arrow::{
     array::{Array, AsArray},
-    datatypes::{DataType, Float64Type, Int32Type, Int64Type, TimestampNanosecondType, UInt64Type},
+    datatypes::{DataType, Float64Type, Int64Type, TimestampNanosecondType, UInt64Type},
     record_batch::RecordBatch,
 };
 use bytes::Bytes;
-use futures::{FutureExt, SinkExt, StreamExt, channel::mpsc, stream::BoxStream};
+use futures::{StreamExt, stream::BoxStream};
 use std::fmt::Write;
 
 /// Encodes the statements' answers, in order, as they come; a document ends in a newline. Without `chunk_rows` there is
 /// one document, with it one per chunk of a series. A failure while rows flow becomes the statement's `error`.
 pub fn encode(answers: BoxStream<'static, StatementAnswer>, options: AnswerOptions) -> BoxStream<'static, Result<Bytes>> {
-    // The work runs only while the body is polled, and one piece ahead at most.
-    let (sender, receiver) = mpsc::channel(1);
-    let mut out = Output { sender, text: String::new(), indent: options.pretty.then(Indent::default) };
-    let work = async move {
-        let _ = match options.chunk_rows {
+    body(move |sink| async move {
+        let mut out = Output { sink, text: String::new(), indent: options.pretty.then(Indent::default) };
+        match options.chunk_rows {
             Some(rows) => chunks(answers, options, rows.max(1), &mut out).await,
             None => document(answers, options, &mut out).await,
-        };
-    };
-    futures::stream::select(receiver.map(Some), work.into_stream().map(|()| None)).filter_map(std::future::ready).map(Ok).boxed()
+        }
+    })
 }
 
 struct Output {
-    sender: mpsc::Sender<Bytes>,
+    sink: Sink,
     text: String,
     indent: Option<Indent>,
 }
-
-/// The client went away.
-struct Gone;
 
 impl Output {
     async fn flush(&mut self, at_least: usize) -> std::result::Result<(), Gone> {
@@ -45,7 +43,7 @@ impl Output {
             Some(indent) => indent.apply(&text),
             None => text,
         };
-        self.sender.send(Bytes::from(text)).await.map_err(|_| Gone)
+        self.sink.send(text).await
     }
 }
 
@@ -194,22 +192,6 @@ fn messages(out: &mut String, messages: &[(String, String)]) {
     }
     if !messages.is_empty() {
         out.push(']');
-    }
-}
-
-/// A text column's value; dictionaries are looked through.
-fn text(column: &dyn Array, row: usize) -> Option<&str> {
-    if column.is_null(row) {
-        return None;
-    }
-    match column.data_type() {
-        DataType::Dictionary(..) => {
-            let keys = column.as_dictionary::<Int32Type>();
-            let values = keys.values().as_string::<i32>();
-            Some(values.value(keys.keys().value(row) as usize))
-        }
-        DataType::Utf8View => Some(column.as_string_view().value(row)),
-        _ => Some(column.as_string::<i32>().value(row)),
     }
 }
 

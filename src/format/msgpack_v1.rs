@@ -1,11 +1,224 @@
-//! Answers of the 1.x `/query` endpoint as msgpack.
+//! Answers of the 1.x `/query` endpoint as MessagePack: the tree of the JSON answer, with times as extension 5 (seconds as
+//! `i64`, nanoseconds as `i32`) unless `epoch` makes integers of them (InfluxDB 1.x).
+//!
+//! MessagePack counts before it lists, so a document that is not chunked is held until its last row is known, and a
+//! chunk until it is full.
 
-use super::{series::StatementAnswer, v1::AnswerOptions};
-use crate::model::{ErrorKind, Failure, Result};
+use super::{
+    series::{SeriesLayout, StatementAnswer},
+    v1::{AnswerOptions, body, parts, text},
+};
+use crate::model::{Failure, Result};
+use arrow::{
+    array::{Array, AsArray},
+    datatypes::{DataType, Float64Type, Int64Type, TimestampNanosecondType, UInt64Type},
+    record_batch::RecordBatch,
+};
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
+use rmp::encode;
 
-/// Encodes the statements' answers, in order, as they come. Nothing is held whole.
-pub fn encode(_answers: BoxStream<'static, StatementAnswer>, _options: AnswerOptions) -> BoxStream<'static, Result<Bytes>> {
-    futures::stream::once(async { Err(Failure::new(ErrorKind::NotImplemented, "not encoded yet")) }).boxed()
+const TIME_EXTENSION: i8 = 5;
+
+/// Encodes the statements' answers, in order. Without `chunk_rows` there is one document, with it one per chunk of a series.
+pub fn encode(mut answers: BoxStream<'static, StatementAnswer>, options: AnswerOptions) -> BoxStream<'static, Result<Bytes>> {
+    body(move |mut sink| async move {
+        let mut results = vec![];
+        while let Some(answer) = answers.next().await {
+            let mut result = ResultText { id: answer.statement_id, messages: answer.messages, ..ResultText::default() };
+            let mut error = answer.error;
+            let mut said = false;
+            'series: for mut stream in answer.series {
+                let mut open: Option<Series> = None;
+                while let Some(batch) = stream.batches.next().await {
+                    let cut = batch.map_err(Failure::from).and_then(|b| Ok((parts(&stream.layout, &b)?, b)));
+                    let (parts, batch) = match cut {
+                        Ok(cut) => cut,
+                        Err(failure) => {
+                            error = Some(failure.message);
+                            break 'series;
+                        }
+                    };
+                    for (tags, range) in parts {
+                        if open.as_ref().is_some_and(|s| s.tags != tags) {
+                            result.series.extend(open.take().map(|s| s.finish(&stream.layout, false)));
+                        }
+                        for row in range {
+                            if let (Some(max), Some(full)) = (options.chunk_rows, open.as_ref())
+                                && full.row_count >= max.max(1)
+                            {
+                                result.series.extend(open.take().map(|s| s.finish(&stream.layout, true)));
+                                (result.partial, said) = (true, true);
+                                sink.send(document(&[result.next().text()])).await?;
+                            }
+                            let series = open.get_or_insert_with(|| Series { tags: tags.clone(), row_count: 0, rows: vec![] });
+                            series.row_count += 1;
+                            values(&mut series.rows, &stream.layout, &batch, row, options);
+                        }
+                        if options.chunk_rows.is_some() && !result.series.is_empty() {
+                            said = true;
+                            sink.send(document(&[result.next().text()])).await?;
+                        }
+                    }
+                }
+                match open {
+                    Some(series) => result.series.push(series.finish(&stream.layout, false)),
+                    None if stream.layout.even_empty => {
+                        result.series.push(Series { tags: vec![], row_count: 0, rows: vec![] }.finish(&stream.layout, false));
+                    }
+                    None => {}
+                }
+            }
+            result.error = error;
+            match options.chunk_rows {
+                Some(_) if said && result.series.is_empty() && result.error.is_none() => {}
+                Some(_) => sink.send(document(&[result.text()])).await?,
+                None => results.push(result.text()),
+            }
+        }
+        match options.chunk_rows {
+            Some(_) => Ok(()),
+            None => sink.send(document(&results)).await,
+        }
+    })
+}
+
+/// Writing into memory does not fail.
+fn write(out: std::result::Result<impl Sized, impl std::fmt::Debug>) {
+    debug_assert!(out.is_ok(), "{:?}", out.err());
+}
+
+fn string(out: &mut Vec<u8>, text: &str) {
+    write(encode::write_str(out, text));
+}
+
+fn document(results: &[Vec<u8>]) -> Vec<u8> {
+    let mut out = vec![];
+    write(encode::write_map_len(&mut out, 1));
+    string(&mut out, "results");
+    write(encode::write_array_len(&mut out, results.len() as u32));
+    results.iter().for_each(|r| out.extend(r));
+    out
+}
+
+/// One entry of `results`.
+#[derive(Default)]
+struct ResultText {
+    id: usize,
+    messages: Vec<(String, String)>,
+    series: Vec<Vec<u8>>,
+    partial: bool,
+    error: Option<String>,
+}
+
+impl ResultText {
+    /// What is there so far; the rest of the statement goes on behind it.
+    fn next(&mut self) -> ResultText {
+        let rest = ResultText { id: self.id, ..ResultText::default() };
+        std::mem::replace(self, rest)
+    }
+
+    fn text(self) -> Vec<u8> {
+        let mut out = vec![];
+        if let Some(error) = self.error.filter(|_| self.series.is_empty()) {
+            write(encode::write_map_len(&mut out, 1));
+            string(&mut out, "error");
+            string(&mut out, &error);
+            return out;
+        }
+        write(encode::write_map_len(&mut out, 2 + u32::from(!self.messages.is_empty()) + u32::from(self.partial)));
+        string(&mut out, "statement_id");
+        write(encode::write_uint(&mut out, self.id as u64));
+        if !self.messages.is_empty() {
+            string(&mut out, "messages");
+            write(encode::write_array_len(&mut out, self.messages.len() as u32));
+            for (level, text) in &self.messages {
+                write(encode::write_map_len(&mut out, 2));
+                string(&mut out, "level");
+                string(&mut out, level);
+                string(&mut out, "text");
+                string(&mut out, text);
+            }
+        }
+        string(&mut out, "series");
+        write(encode::write_array_len(&mut out, self.series.len() as u32));
+        self.series.iter().for_each(|s| out.extend(s));
+        if self.partial {
+            string(&mut out, "partial");
+            write(encode::write_bool(&mut out, true));
+        }
+        out
+    }
+}
+
+/// A series whose rows are not all known yet.
+struct Series {
+    tags: Vec<String>,
+    row_count: usize,
+    rows: Vec<u8>,
+}
+
+impl Series {
+    fn finish(self, layout: &SeriesLayout, partial: bool) -> Vec<u8> {
+        let mut out = vec![];
+        let size = 2 + u32::from(layout.name.is_some()) + u32::from(!self.tags.is_empty()) + u32::from(partial);
+        write(encode::write_map_len(&mut out, size));
+        if let Some(name) = &layout.name {
+            string(&mut out, "name");
+            string(&mut out, name);
+        }
+        if !self.tags.is_empty() {
+            string(&mut out, "tags");
+            write(encode::write_map_len(&mut out, self.tags.len() as u32));
+            for ((key, _), value) in layout.tags.iter().zip(&self.tags) {
+                string(&mut out, key);
+                string(&mut out, value);
+            }
+        }
+        string(&mut out, "columns");
+        write(encode::write_array_len(&mut out, layout.values.len() as u32));
+        layout.values.iter().for_each(|(header, _)| string(&mut out, header));
+        string(&mut out, "values");
+        write(encode::write_array_len(&mut out, self.row_count as u32));
+        out.extend(self.rows);
+        if partial {
+            string(&mut out, "partial");
+            write(encode::write_bool(&mut out, true));
+        }
+        out
+    }
+}
+
+fn values(out: &mut Vec<u8>, layout: &SeriesLayout, batch: &RecordBatch, row: usize, options: AnswerOptions) {
+    write(encode::write_array_len(out, layout.values.len() as u32));
+    for (_, column) in &layout.values {
+        value(out, batch.column(*column), row, options);
+    }
+}
+
+fn value(out: &mut Vec<u8>, column: &dyn Array, row: usize, options: AnswerOptions) {
+    if column.is_null(row) {
+        return write(encode::write_nil(out));
+    }
+    match column.data_type() {
+        DataType::Float64 => match column.as_primitive::<Float64Type>().value(row) {
+            value if value.is_finite() => write(encode::write_f64(out, value)),
+            _ => write(encode::write_nil(out)),
+        },
+        DataType::Int64 => write(encode::write_sint(out, column.as_primitive::<Int64Type>().value(row))),
+        DataType::UInt64 => write(encode::write_uint(out, column.as_primitive::<UInt64Type>().value(row))),
+        DataType::Boolean => write(encode::write_bool(out, column.as_boolean().value(row))),
+        DataType::Timestamp(..) => {
+            let at = column.as_primitive::<TimestampNanosecondType>().value(row);
+            match options.epoch {
+                Some(unit) => write(encode::write_sint(out, at / unit.nanoseconds())),
+                None => {
+                    write(encode::write_ext_meta(out, 12, TIME_EXTENSION));
+                    out.extend(at.div_euclid(1_000_000_000).to_be_bytes());
+                    out.extend((at.rem_euclid(1_000_000_000) as i32).to_be_bytes());
+                }
+            }
+        }
+        _ => string(out, text(column, row).unwrap_or_default()),
+    }
 }

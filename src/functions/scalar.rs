@@ -1,3 +1,4 @@
 //! A value from the values of one row.
 
+pub mod math;
 pub mod time_window;

@@ -1,9 +1,13 @@
 //! Statements to plans: names are resolved against the database here. Storage is known only through `plan::Context`.
 
+mod calls;
+mod columns;
 mod condition;
-mod finish;
+mod dimensions;
+mod expression;
 mod select;
 mod show;
+mod source;
 
 pub use select::select;
 pub use show::show;
@@ -24,4 +28,9 @@ fn bucket(context: &dyn Context, defaults: &Defaults, database: Option<&str>, po
     let database = database.ok_or_else(|| Failure::invalid("database name required"))?;
     let policy = policy.or(if own { None } else { defaults.policy.as_deref() }).filter(|p| !p.is_empty());
     context.bucket(BucketRef::Database { database, policy })
+}
+
+/// A regular expression of the query's text.
+fn pattern(text: &str) -> Result<regex::Regex> {
+    regex::Regex::new(text).map_err(|e| Failure::invalid(format!("error parsing regexp: {e}")))
 }

@@ -5,10 +5,15 @@
 
 pub mod concat;
 pub mod gap_fill;
+pub mod groups;
 pub mod operator;
 pub mod ordered;
 pub mod per_table;
+pub mod reduce;
 pub mod regroup;
+pub mod row_function;
+pub mod series_limit;
+pub mod time_order;
 pub mod unpivot;
 pub mod values;
 

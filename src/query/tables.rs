@@ -52,6 +52,7 @@ impl Directory for SingleBucket {
             }
             BucketRef::Id(id) if id != self.0.id => format!("could not find bucket \"{id}\""),
             BucketRef::Database { database, .. } if database != self.0.name => format!("database not found: {database}"),
+            BucketRef::Database { policy: Some(policy), .. } if policy != "autogen" => format!("retention policy not found: {policy}"),
             _ => return Ok(self.0.clone()),
         };
         Err(Failure::not_found(missing))

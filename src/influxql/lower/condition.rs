@@ -1,10 +1,15 @@
-//! WHERE: bounds of time taken out, the rest as a predicate on stored columns.
+//! WHERE: bounds of time taken out, the rest as a predicate on the columns of a source.
 
-use super::not_supported;
+use super::{
+    expression::{Kind, Scope, Typed, comparable, lower},
+    source::Columns,
+};
 use crate::influxql::ast::{BinaryOp, Expr};
-use crate::model::{Failure, MeasurementSchema, Result, TIME_COLUMN, Timestamp, time::parse_rfc3339};
+use crate::model::{Failure, Result, TIME_COLUMN, Timestamp, time::parse_rfc3339};
 use crate::plan::stream::col;
-use datafusion::{logical_expr as df, prelude::lit};
+use chrono::{NaiveDate, NaiveDateTime, TimeZone};
+use chrono_tz::Tz;
+use datafusion::{common::ScalarValue, logical_expr as df, prelude::lit};
 
 /// Bounds of time, both inclusive; `None`: not bounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -14,155 +19,183 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    fn narrow(&mut self, min: Option<Timestamp>, max: Option<Timestamp>) {
-        self.min = self.min.max(min);
-        self.max = match (self.max, max) {
+    pub fn intersect(self, other: Bounds) -> Bounds {
+        let max = match (self.max, other.max) {
             (Some(a), Some(b)) => Some(a.min(b)),
             (a, b) => a.or(b),
         };
+        Bounds { min: self.min.max(other.min), max }
+    }
+
+    /// The bounds as a predicate on the time column.
+    pub fn predicate(self) -> Vec<df::Expr> {
+        let at = |t: i64| df::Expr::Literal(ScalarValue::TimestampNanosecond(Some(t), None), None);
+        let min = self.min.map(|t| col(TIME_COLUMN).gt_eq(at(t)));
+        let max = self.max.map(|t| col(TIME_COLUMN).lt_eq(at(t)));
+        min.into_iter().chain(max).collect()
     }
 }
 
-/// Splits a condition into the bounds of time and the other terms joined by AND.
-pub fn split(condition: Option<&Expr>, now: Timestamp) -> Result<(Bounds, Vec<&Expr>)> {
-    let (mut bounds, mut terms) = (Bounds::default(), Vec::new());
-    if let Some(condition) = condition {
-        collect(condition, now, &mut bounds, &mut terms)?;
-    }
-    Ok((bounds, terms))
+/// What times in a condition are read against.
+#[derive(Debug, Clone, Copy)]
+pub struct Moment {
+    pub now: Timestamp,
+    /// `tz()`: the zone of times written without one.
+    pub zone: Option<Tz>,
 }
 
-fn collect<'a>(expr: &'a Expr, now: Timestamp, bounds: &mut Bounds, terms: &mut Vec<&'a Expr>) -> Result<()> {
+/// Splits a condition into the bounds of time and what is left of it.
+///
+/// A comparison with time narrows the bounds wherever it stands, beside OR as beside AND (InfluxDB 1.6.7: `h = 'a' OR
+/// time > 1m` acts as AND).
+pub fn split(condition: Option<&Expr>, moment: Moment) -> Result<(Bounds, Option<Expr>)> {
+    let Some(expr) = condition else { return Ok((Bounds::default(), None)) };
     match expr.inner() {
-        Expr::Binary { op: BinaryOp::And, left, right } => {
-            collect(left, now, bounds, terms)?;
-            collect(right, now, bounds, terms)
+        Expr::Binary { op, left, right } if op.is_logical() => {
+            let (left_bounds, left) = split(Some(left), moment)?;
+            let (right_bounds, right) = split(Some(right), moment)?;
+            let rest = match (left, right) {
+                (Some(left), Some(right)) => Some(Expr::binary(*op, left, right)),
+                (left, right) => left.or(right),
+            };
+            Ok((left_bounds.intersect(right_bounds), rest))
         }
         Expr::Binary { op, left, right } if op.is_comparison() && (left.inner().is_time() || right.inner().is_time()) => {
             let (op, value) = if left.inner().is_time() { (*op, right) } else { (op.mirrored(), left) };
-            let at = instant(value, now)?;
-            match op {
-                BinaryOp::Eq => bounds.narrow(Some(at), Some(at)),
-                BinaryOp::Greater => bounds.narrow(Some(at.saturating_add(1)), None),
-                BinaryOp::GreaterEq => bounds.narrow(Some(at), None),
-                BinaryOp::Less => bounds.narrow(None, Some(at.saturating_sub(1))),
-                BinaryOp::LessEq => bounds.narrow(None, Some(at)),
+            let at = instant(value, moment)?;
+            let bounds = match op {
+                BinaryOp::Eq => Bounds { min: Some(at), max: Some(at) },
+                BinaryOp::Greater => Bounds { min: Some(at.saturating_add(1)), max: None },
+                BinaryOp::GreaterEq => Bounds { min: Some(at), max: None },
+                BinaryOp::Less => Bounds { min: None, max: Some(at.saturating_sub(1)) },
+                BinaryOp::LessEq => Bounds { min: None, max: Some(at) },
                 other => return Err(Failure::invalid(format!("invalid time comparison operator: {}", other.text()))),
-            }
-            Ok(())
+            };
+            Ok((bounds, None))
         }
-        other => {
-            let mut time = false;
-            other.walk(&mut |e| time |= e.is_time());
-            if time {
-                return Err(not_supported("time beside OR"));
-            }
-            terms.push(other);
-            Ok(())
-        }
+        // Parentheses do not matter in a tree.
+        other => Ok((Bounds::default(), Some(other.clone()))),
     }
 }
 
 /// The instant an expression beside `time` stands for.
-fn instant(expr: &Expr, now: Timestamp) -> Result<Timestamp> {
+pub fn instant(expr: &Expr, moment: Moment) -> Result<Timestamp> {
     Ok(match expr.inner() {
         Expr::Integer(v) | Expr::Duration(v) => *v,
         Expr::Number(v) => *v as i64,
-        Expr::Call { name, args } if name == "now" && args.is_empty() => now,
-        Expr::String(text) => return literal_time(text),
-        Expr::Binary { op, left, right } if matches!(op, BinaryOp::Add | BinaryOp::Sub) => {
-            let (left, right) = (instant(left, now)?, instant(right, now)?);
-            let sum = if *op == BinaryOp::Add { left.checked_add(right) } else { left.checked_sub(right) };
+        Expr::Call { name, args } if name == "now" && args.is_empty() => moment.now,
+        Expr::String(text) => return literal_time(text, moment.zone),
+        Expr::Binary { op: op @ (BinaryOp::Add | BinaryOp::Sub | BinaryOp::Mul), left, right } => {
+            let (left, right) = (instant(left, moment)?, instant(right, moment)?);
+            let sum = match op {
+                BinaryOp::Add => left.checked_add(right),
+                BinaryOp::Sub => left.checked_sub(right),
+                _ => left.checked_mul(right),
+            };
             sum.ok_or_else(|| Failure::invalid("time is out of range"))?
         }
-        other => return Err(Failure::invalid(format!("invalid operation: time and {other} are not compatible"))),
+        other => return Err(Failure::invalid(format!("invalid operation: time and {} are not compatible", go_type(other)))),
     })
 }
 
-fn literal_time(text: &str) -> Result<Timestamp> {
-    let digits = |n: usize| text.len() >= n && text.as_bytes()[..4].iter().all(u8::is_ascii_digit);
-    if !digits(10) || text.as_bytes()[4] != b'-' {
-        return Err(Failure::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"));
+fn go_type(expr: &Expr) -> &'static str {
+    match expr {
+        Expr::Variable { .. } => "*influxql.VarRef",
+        Expr::Regex(_) => "*influxql.RegexLiteral",
+        Expr::Boolean(_) => "*influxql.BooleanLiteral",
+        Expr::Call { .. } => "*influxql.Call",
+        Expr::Unsigned(_) => "*influxql.UnsignedLiteral",
+        Expr::Binary { .. } => "*influxql.BinaryExpr",
+        _ => "*influxql.StringLiteral",
     }
-    let full = match text.len() {
-        10 => format!("{text}T00:00:00Z"),
-        _ if text.as_bytes()[10] == b' ' => format!("{}T{}Z", &text[..10], text.get(11..).unwrap_or_default()),
-        _ => text.to_string(),
-    };
-    parse_rfc3339(&full).ok_or_else(|| Failure::invalid("invalid timestamp string"))
 }
 
-/// A condition without time as a predicate on a measurement's columns. A missing tag is `''`; a missing field, and a
-/// comparison with a value of another type, is false (InfluxDB 1.6.7: `v != 1` leaves out rows without `v`).
-pub fn predicate(expr: &Expr, schema: &MeasurementSchema) -> Result<df::Expr> {
+fn literal_time(text: &str, zone: Option<Tz>) -> Result<Timestamp> {
+    let bytes = text.as_bytes();
+    let is_date = bytes.len() >= 10 && bytes[..4].iter().all(u8::is_ascii_digit) && bytes[4] == b'-' && bytes[7] == b'-';
+    if !is_date {
+        return Err(Failure::invalid("invalid operation: time and *influxql.StringLiteral are not compatible"));
+    }
+    let local = match bytes.len() {
+        10 => NaiveDate::parse_from_str(text, "%Y-%m-%d").ok().and_then(|d| d.and_hms_opt(0, 0, 0)),
+        _ => NaiveDateTime::parse_from_str(text, "%Y-%m-%d %H:%M:%S%.f").ok(),
+    };
+    let (year, found) = match (local, zone) {
+        (Some(local), None) => (text, local.and_utc().timestamp_nanos_opt()),
+        (Some(local), Some(zone)) => (text, zone.from_local_datetime(&local).earliest().and_then(|t| t.timestamp_nanos_opt())),
+        (None, _) if chrono::DateTime::parse_from_rfc3339(text).is_ok() => (text, parse_rfc3339(text)),
+        (None, _) => return Err(Failure::invalid("invalid timestamp string")),
+    };
+    found.ok_or_else(|| {
+        let full = local.map_or(text.to_string(), |t| t.and_utc().to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+        let direction = if year < "1900" { "underflows" } else { "overflows" };
+        Failure::invalid(format!("time {full} {direction} time literal"))
+    })
+}
+
+/// A condition on rows of a source.
+pub struct ConditionScope<'a>(pub &'a Columns);
+
+impl Scope for ConditionScope<'_> {
+    fn columns(&self) -> &Columns {
+        self.0
+    }
+
+    fn is_condition(&self) -> bool {
+        true
+    }
+
+    fn call(&self, expr: &Expr) -> Result<Typed> {
+        Err(Failure::invalid(format!("invalid function call in condition: {expr}")))
+    }
+}
+
+/// A condition without time. A missing tag is `''`; a missing field, and a comparison with a value of another type, is
+/// false (InfluxDB 1.6.7: `v != 1` leaves out rows without `v`).
+pub fn predicate(expr: &Expr, scope: &dyn Scope) -> Result<df::Expr> {
     match expr.inner() {
         Expr::Boolean(v) => Ok(lit(*v)),
-        Expr::Binary { op: BinaryOp::And, left, right } => Ok(predicate(left, schema)?.and(predicate(right, schema)?)),
-        Expr::Binary { op: BinaryOp::Or, left, right } => Ok(predicate(left, schema)?.or(predicate(right, schema)?)),
-        Expr::Binary { op, left, right } if op.is_comparison() => {
-            let (op, left, right) = match (left.inner(), right.inner()) {
-                (Expr::Variable { .. }, _) => (*op, left.inner(), right.inner()),
-                (_, Expr::Variable { .. }) => (op.mirrored(), right.inner(), left.inner()),
-                _ => return Err(not_supported(format!("the condition {expr}"))),
-            };
-            let Expr::Variable { name, cast: None } = left else { return Err(not_supported("a cast in WHERE")) };
-            compare(op, name, right, schema)
-        }
+        Expr::Binary { op: BinaryOp::And, left, right } => Ok(predicate(left, scope)?.and(predicate(right, scope)?)),
+        Expr::Binary { op: BinaryOp::Or, left, right } => Ok(predicate(left, scope)?.or(predicate(right, scope)?)),
+        Expr::Binary { op, left, right } if op.is_comparison() => compare(*op, left, right, scope),
         other => Err(Failure::invalid(format!("invalid condition expression: {other}"))),
     }
 }
 
-fn compare(op: BinaryOp, name: &str, value: &Expr, schema: &MeasurementSchema) -> Result<df::Expr> {
-    use crate::model::FieldType;
-    let matches = |text: df::Expr, pattern: &str, not: bool| {
-        let found = datafusion::functions::expr_fn::regexp_like(text, lit(pattern), None);
-        if not { df::not(found) } else { found }
-    };
-    let Some(field) = schema.fields.get(name) else {
-        // A tag, or a name that no series has: then it is ''.
-        let text = if schema.is_tag(name) {
-            datafusion::functions::expr_fn::coalesce(vec![df::cast(col(name), arrow::datatypes::DataType::Utf8), lit("")])
-        } else {
-            lit("")
-        };
-        return Ok(match (op, value) {
-            // Equality with a value is left bare, so that the scan can use it.
-            (BinaryOp::Eq, Expr::String(v)) if !v.is_empty() && schema.is_tag(name) => col(name).eq(lit(v.as_str())),
-            (BinaryOp::Eq, Expr::String(v)) => text.eq(lit(v.as_str())),
-            (BinaryOp::NotEq, Expr::String(v)) => text.not_eq(lit(v.as_str())),
-            (BinaryOp::Match, Expr::Regex(p)) => matches(text, p, false),
-            (BinaryOp::NotMatch, Expr::Regex(p)) => matches(text, p, true),
-            _ => lit(false),
-        });
-    };
-    let number = matches!(field, FieldType::Float | FieldType::Integer | FieldType::Unsigned);
-    let right = match (value, field) {
-        (Expr::Integer(v), _) if number => lit(*v),
-        (Expr::Unsigned(v), _) if number => lit(*v),
-        (Expr::Number(v), _) if number => lit(*v),
-        (Expr::String(v), FieldType::String) if matches!(op, BinaryOp::Eq | BinaryOp::NotEq) => lit(v.as_str()),
-        (Expr::Boolean(v), FieldType::Boolean) if matches!(op, BinaryOp::Eq | BinaryOp::NotEq) => lit(*v),
-        (Expr::Regex(p), FieldType::String) => return Ok(matches(col(name), p, op == BinaryOp::NotMatch)),
-        (Expr::Variable { name, cast: None }, _) if schema.fields.get(name.as_str()) == Some(field) => col(name),
-        (Expr::Variable { .. } | Expr::Binary { .. } | Expr::Call { .. }, _) => return Err(not_supported(format!("{value} in WHERE"))),
+fn compare(op: BinaryOp, left: &Expr, right: &Expr, scope: &dyn Scope) -> Result<df::Expr> {
+    if let (BinaryOp::Match | BinaryOp::NotMatch, Expr::Regex(pattern)) = (op, right.inner()) {
+        let text = lower(left, scope)?;
+        if text.kind != Kind::String {
+            return Ok(lit(false));
+        }
+        let found = datafusion::functions::expr_fn::regexp_like(text.expr, lit(pattern.as_str()), None);
+        return Ok(if op == BinaryOp::NotMatch { df::not(found) } else { found });
+    }
+    if let (BinaryOp::Eq, Expr::Variable { name, cast: None }, Expr::String(value)) = (op, left.inner(), right.inner())
+        && !value.is_empty()
+        && scope.columns().has_tag(name)
+        && !scope.columns().fields.contains_key(name)
+    {
+        // Left bare, so that the scan can use it.
+        return Ok(col(name).eq(lit(value.as_str())));
+    }
+    let constant = |e: &Expr| matches!(e.inner(), Expr::String(_));
+    let (a, b) = (lower(left, scope)?, lower(right, scope)?);
+    let equality = matches!(op, BinaryOp::Eq | BinaryOp::NotEq);
+    let (a, b) = match (a.kind, b.kind) {
+        (x, y) if x.is_number() && y.is_number() => comparable(a, b),
+        // Two tags, and two constants, find nothing (InfluxDB 1.6.7).
+        (Kind::String, Kind::String) if equality && !(a.is_tag && b.is_tag) && !(constant(left) && constant(right)) => (a.expr, b.expr),
+        (Kind::Boolean, Kind::Boolean) if equality => (a.expr, b.expr),
         _ => return Ok(lit(false)),
     };
-    let left = if matches!(value, Expr::Number(_)) { df::cast(col(name), arrow::datatypes::DataType::Float64) } else { col(name) };
     Ok(match op {
-        BinaryOp::Eq => left.eq(right),
-        BinaryOp::NotEq => left.not_eq(right),
-        BinaryOp::Less => left.lt(right),
-        BinaryOp::LessEq => left.lt_eq(right),
-        BinaryOp::Greater => left.gt(right),
-        BinaryOp::GreaterEq => left.gt_eq(right),
+        BinaryOp::Eq => a.eq(b),
+        BinaryOp::NotEq => a.not_eq(b),
+        BinaryOp::Less => a.lt(b),
+        BinaryOp::LessEq => a.lt_eq(b),
+        BinaryOp::Greater => a.gt(b),
+        BinaryOp::GreaterEq => a.gt_eq(b),
         _ => lit(false),
     })
-}
-
-/// The bounds as a predicate on the time column.
-pub fn time_predicate(bounds: Bounds) -> Vec<df::Expr> {
-    let at = |t: i64| df::Expr::Literal(datafusion::common::ScalarValue::TimestampNanosecond(Some(t), None), None);
-    let min = bounds.min.map(|t| col(TIME_COLUMN).gt_eq(at(t)));
-    let max = bounds.max.map(|t| col(TIME_COLUMN).lt_eq(at(t)));
-    min.into_iter().chain(max).collect()
 }

@@ -1,379 +1,621 @@
-//! SELECT over measurements: one plan per measurement, in name order.
+//! SELECT: one plan per measurement, in name order.
 //!
-//! Planned here: raw fields, and aggregates and selectors that DataFusion has, by windows and tags, with fill, order and
-//! limits. Other forms are refused by name.
+//! ```text
+//! relation -> WHERE -> rows:       expressions --------------------------------> by (tags, time) -> limits
+//!                   \-> functions: inputs -> reduce -> fill -> row functions -> expressions ----------^
+//! ```
+//! A sub-query is a relation like any other; what its outer query says of time, tags and direction comes along in
+//! [`Outer`].
 
-use super::condition::{self, Bounds};
-use super::finish::{Finish, Windows};
-use super::{bucket, not_supported};
+use super::{
+    Defaults,
+    calls::{Calls, Origin, Surroundings},
+    columns::{self, Column, parts_of},
+    condition::{self, Bounds, ConditionScope, Moment},
+    dimensions::{self, Every},
+    expression::{Kind, RowScope, Scope, Typed, lower},
+    not_supported,
+    source::{Columns, Relation, relations},
+};
 use crate::format::series::SeriesLayout;
-use crate::influxql::ast::{Cast, Expr, Fill, NameMatch, Select, Source};
-use crate::influxql::{Defaults, SeriesPlan};
-use crate::model::{Failure, FieldType, MeasurementSchema, Result, TIME_COLUMN, schema::tag_type, schema::time_type};
-use crate::plan::{Context, node::operator::OperatorNode, stream::col};
+use crate::influxql::SeriesPlan;
+use crate::influxql::ast::{Expr, Fill, Limits, Select};
+use crate::model::{Failure, Result, TIME_COLUMN};
+use crate::plan::{
+    Context,
+    node::{
+        gap_fill::{self, ColumnFill, GapFill, gap_fill},
+        ordered::ordered,
+        reduce::{Call, Reduce, Reduction, RowTime, reduce},
+        row_function::{RowCall, RowFunctions, row_functions},
+        series_limit::{SeriesLimit, series_limit},
+        time_order::{TimeOrder, time_order},
+    },
+    stream::{col, null},
+};
 use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
-    datasource::provider_as_source,
-    functions_aggregate::expr_fn as agg,
-    logical_expr::{self as df, ExprFunctionExt, LogicalPlanBuilder},
-    prelude::lit,
+    logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder},
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 /// Plans a SELECT that writes nowhere.
 pub fn select(select: &Select, context: &dyn Context, defaults: &Defaults) -> Result<Vec<SeriesPlan>> {
     if select.target.is_some() {
         return Err(not_supported("SELECT INTO"));
     }
-    if select.zone.is_some() {
-        return Err(not_supported("tz()"));
-    }
-    let measurements = measurements(select, context, defaults)?;
-    let shape = Shape::read(select, context, measurements.values().map(|m| &m.1))?;
-    let mut plans = Vec::new();
-    for (id, schema) in measurements.values() {
-        let Some(table) = context.table(*id, &schema.measurement)? else { continue };
-        let scan = LogicalPlanBuilder::scan("m", provider_as_source(table), None)?;
-        plans.extend(shape.plan(scan, schema, select)?);
-    }
-    if select.descending {
-        plans.reverse();
-    }
-    Ok(plans)
+    let all = series(select, None, context, defaults)?;
+    Ok(all.into_iter().map(|one| one.answer(select.zone)).collect())
 }
 
-type Found = BTreeMap<Arc<str>, (crate::model::BucketId, Arc<MeasurementSchema>)>;
+/// What an outer query says to its sub-queries.
+#[derive(Debug, Clone)]
+pub struct Outer {
+    bounds: Bounds,
+    /// Tags that outer queries group by.
+    tags: Vec<String>,
+    every: Option<Every>,
+    descending: bool,
+    zone: Option<chrono_tz::Tz>,
+}
 
-fn measurements(select: &Select, context: &dyn Context, defaults: &Defaults) -> Result<Found> {
-    let mut found = Found::new();
-    for source in &select.sources {
-        let Source::Measurement(m) = source else { return Err(not_supported("a sub-query")) };
-        let bucket = bucket(context, defaults, m.database.as_deref(), m.policy.as_deref())?;
-        let pattern = match &m.name {
-            NameMatch::Regex(pattern) => Some(regex::Regex::new(pattern).map_err(|e| Failure::invalid(e.to_string()))?),
-            NameMatch::Name(_) => None,
-        };
-        for schema in context.measurements(bucket.id)? {
-            let wanted = match (&m.name, &pattern) {
-                (NameMatch::Name(name), _) => schema.measurement.as_ref() == name,
-                (_, Some(pattern)) => pattern.is_match(&schema.measurement),
-                _ => false,
-            };
-            if wanted && found.insert(schema.measurement.clone(), (bucket.id, schema)).is_some() {
-                return Err(not_supported("a measurement named twice in FROM"));
-            }
+/// The answer of a select for one name: columns [`Series::tag`], `time`, [`Series::value`].
+#[derive(Debug, Clone)]
+pub struct Series {
+    pub name: Arc<str>,
+    pub plan: LogicalPlan,
+    pub tags: Vec<Tag>,
+    pub time_header: String,
+    pub columns: Vec<Answered>,
+}
+
+/// A tag that series are told apart by.
+#[derive(Debug, Clone)]
+pub struct Tag {
+    pub name: String,
+    /// Only an outer query groups by it.
+    pub is_passed: bool,
+}
+
+#[derive(Debug, Clone)]
+pub struct Answered {
+    pub header: String,
+    pub kind: Kind,
+}
+
+impl Series {
+    pub fn tag(at: usize) -> String {
+        format!("tag {at}")
+    }
+
+    pub fn value(at: usize) -> String {
+        format!("value {at}")
+    }
+
+    fn answer(self, zone: Option<chrono_tz::Tz>) -> SeriesPlan {
+        let width = self.tags.len();
+        let mut values = vec![(self.time_header, width)];
+        values.extend(self.columns.into_iter().enumerate().map(|(i, c)| (c.header, width + 1 + i)));
+        let tags = self.tags.into_iter().enumerate().map(|(i, tag)| (tag.name, i)).collect();
+        let layout = SeriesLayout { name: Some(self.name.to_string()), tags, values, zone, ..SeriesLayout::default() };
+        SeriesPlan { plan: self.plan, layout }
+    }
+}
+
+/// The answers of a select, by name, in the order asked for.
+pub fn series(select: &Select, outer: Option<&Outer>, context: &dyn Context, defaults: &Defaults) -> Result<Vec<Series>> {
+    let descending = match outer {
+        Some(outer) if select.ordered && select.descending != outer.descending => {
+            return Err(Failure::invalid("subqueries must be ordered in the same direction as the query itself"));
+        }
+        Some(outer) => outer.descending,
+        None => select.descending,
+    };
+    let zone = select.zone.or(outer.and_then(|o| o.zone));
+    let moment = Moment { now: context.now(), zone };
+    let (own_bounds, condition) = condition::split(select.condition.as_ref(), moment)?;
+    let mut bounds = own_bounds.intersect(outer.map(|o| o.bounds).unwrap_or_default());
+    let own_every = dimensions::every(select, moment)?;
+    if own_every.is_some() && bounds.max.is_none() {
+        bounds.max = Some(moment.now);
+    }
+    // A sub-query without windows of its own takes those around it (InfluxDB 1.8).
+    let every = own_every.or(outer.and_then(|o| o.every));
+    let mut passed: Vec<String> = outer.map(|o| o.tags.clone()).unwrap_or_default();
+    let inward = Outer { bounds, tags: [dimensions::named(select), passed.clone()].concat(), every, descending, zone };
+    let relations = relations(select, &inward, context, defaults)?;
+    let mut known = Columns::default();
+    relations.values().for_each(|r| known.extend(&r.columns));
+    let group = dimensions::tags(select, &known)?;
+    passed.retain(|t| !group.contains(t));
+    let mut tags: Vec<Tag> = group.iter().map(|name| Tag { name: name.clone(), is_passed: false }).collect();
+    tags.extend(passed.into_iter().map(|name| Tag { name, is_passed: true }));
+    tags.sort_by(|a, b| a.name.cmp(&b.name));
+    tags.dedup_by(|a, b| a.name == b.name);
+    let (times, columns): (Vec<_>, Vec<_>) = columns::columns(select, &known, &group)?.into_iter().partition(|c| c.expr.is_time());
+    let is_raw = columns.iter().all(|c| {
+        let mut calls = vec![];
+        parts_of(&c.expr, &mut calls, &mut vec![]);
+        calls.is_empty()
+    });
+    let every = if is_raw { own_every } else { every };
+    let around =
+        Surroundings { every_ns: every.map(|e| e.every_ns), limit: select.limits.limit, seed: moment.now as u64 };
+    let calls = Calls::read(&columns, around)?;
+    let shape = Shape {
+        time_header: times.first().map_or(TIME_COLUMN.to_string(), |c| c.header.clone()),
+        fill: match select.fill {
+            // Inside, windows without rows stay away (InfluxDB 1.6.7: even a written `fill(null)`).
+            Fill::Unset | Fill::Null if outer.is_some() => Fill::None,
+            fill => fill,
+        },
+        columns,
+        calls,
+        tags,
+        every,
+        bounds,
+        condition,
+        descending,
+        limits: select.limits,
+    };
+    shape.check(select, &known)?;
+    let mut answers = vec![];
+    for (name, relation) in relations {
+        if let Some((plan, columns)) = shape.plan(&relation)? {
+            answers.push(Series { name, plan, tags: shape.tags.clone(), time_header: shape.time_header.clone(), columns });
         }
     }
-    Ok(found)
+    if descending {
+        answers.reverse();
+    }
+    Ok(answers)
 }
 
-/// One column of the answer.
-struct Column {
-    header: String,
-    /// `None`: the field itself.
-    function: Option<String>,
-    name: String,
-}
-
-/// What the select is, the same for all its measurements.
+/// What a select is, the same for all its relations.
 struct Shape {
-    columns: Vec<Column>,
-    /// Tags of GROUP BY in name order.
-    tags: Vec<String>,
-    /// Length and offset of the windows.
-    every: Option<(i64, i64)>,
-    bounds: Bounds,
-    aggregate: bool,
     time_header: String,
+    columns: Vec<Column>,
+    calls: Calls,
+    tags: Vec<Tag>,
+    every: Option<Every>,
+    bounds: Bounds,
+    condition: Option<Expr>,
+    fill: Fill,
+    descending: bool,
+    limits: Limits,
 }
 
 impl Shape {
-    fn read<'a>(select: &Select, context: &dyn Context, schemas: impl Iterator<Item = &'a Arc<MeasurementSchema>>) -> Result<Shape> {
-        let mut fields: BTreeMap<String, FieldType> = BTreeMap::new();
-        let mut tags: BTreeMap<String, ()> = BTreeMap::new();
-        for schema in schemas {
-            fields.extend(schema.fields.iter().map(|(n, t)| (n.to_string(), *t)));
-            tags.extend(schema.tags.iter().map(|t| (t.to_string(), ())));
+    /// Refuses combinations that have no meaning; the words are InfluxDB 1.x's.
+    fn check(&self, select: &Select, known: &Columns) -> Result<()> {
+        let (mut outermost, mut variables) = (vec![], vec![]);
+        for column in &self.columns {
+            let (mut calls, mut own) = (vec![], vec![]);
+            parts_of(&column.expr, &mut calls, &mut own);
+            if calls.is_empty() && own.is_empty() {
+                return Err(Failure::invalid("field must contain at least one variable"));
+            }
+            outermost.extend(calls);
+            variables.extend(own);
         }
-        let now = context.now();
-        let (mut bounds, _) = condition::split(select.condition.as_ref(), now)?;
-        let (mut group, mut every) = (Vec::new(), None);
-        for dimension in &select.dimensions {
-            match dimension {
-                Expr::Call { name, args } if name == "time" => {
-                    if every.is_some() {
-                        return Err(Failure::invalid("multiple time dimensions not allowed"));
-                    }
-                    every = Some(window(args, now)?);
+        if self.columns.is_empty() {
+            return match known.fields.is_empty() || select.fields.iter().any(|f| !f.expr.is_time()) {
+                true => Ok(()),
+                false => Err(Failure::invalid("at least 1 non-time field must be queried")),
+            };
+        }
+        if self.calls.is_empty() {
+            if self.every.is_some() {
+                return Err(Failure::invalid("GROUP BY requires at least one aggregate function"));
+            }
+            return match self.fill {
+                Fill::None if select.fill == Fill::None => Err(Failure::invalid("fill(none) must be used with a function")),
+                Fill::Linear => Err(Failure::invalid("fill(linear) must be used with a function")),
+                _ => Ok(()),
+            };
+        }
+        let mut by: Vec<&Expr> = self.calls.by.iter().collect();
+        variables.retain(|v| match by.iter().position(|b| b == v) {
+            // The tags of top and bottom are columns by themselves.
+            Some(at) => {
+                by.remove(at);
+                false
+            }
+            None => true,
+        });
+        if let Some(many) = self.calls.reductions.iter().find(|r| r.reduction.is_many()) {
+            let alone = outermost.len() == 1 && self.calls.rows.is_empty();
+            match many.reduction {
+                Reduction::Distinct if !alone || !variables.is_empty() => {
+                    return Err(Failure::invalid("aggregate function distinct() cannot be combined with other functions or fields"));
                 }
-                Expr::Call { .. } => return Err(Failure::invalid("only time() calls allowed in dimensions")),
-                dimension if dimension.is_time() => {
-                    return Err(Failure::invalid("time() is a function and expects at least one argument"));
+                _ if !alone => {
+                    return Err(Failure::invalid(format!("selector function {}() cannot be combined with other functions", many.name)));
                 }
-                Expr::Variable { name, .. } => group.push(name.clone()),
-                Expr::Wildcard(_) => group.extend(tags.keys().cloned()),
-                Expr::Regex(pattern) => {
-                    let pattern = regex::Regex::new(pattern).map_err(|e| Failure::invalid(e.to_string()))?;
-                    group.extend(tags.keys().filter(|t| pattern.is_match(t)).cloned());
-                }
-                other => return Err(Failure::invalid(format!("only time and tag dimensions allowed, found {other}"))),
+                _ => {}
             }
         }
-        group.sort();
-        group.dedup();
-        let every = every.filter(|(every, _)| *every != 0);
-        if every.is_some() && bounds.max.is_none() {
-            bounds.max = Some(now);
+        if !variables.is_empty() && self.selector().is_none() {
+            return Err(Failure::invalid("mixing aggregate and non-aggregate queries is not supported"));
         }
-        let columns = columns(select, &fields, &tags, &group)?;
-        let calls = columns.iter().filter(|c| c.function.is_some()).count();
-        if calls > 0 && columns.iter().any(|c| c.function.is_none() && c.name != TIME_COLUMN) {
-            return Err(match columns.iter().find_map(|c| c.function.as_deref()) {
-                Some("first" | "last" | "min" | "max") if calls == 1 => not_supported("a selector with other columns"),
-                _ => Failure::invalid("mixing aggregate and non-aggregate queries is not supported"),
-            });
+        if self.calls.reads_rows() && !self.calls.reductions.is_empty() {
+            return Err(not_supported("a function of rows beside an aggregate"));
         }
-        if calls == 0 && every.is_some() {
-            return Err(Failure::invalid("GROUP BY requires at least one aggregate function"));
-        }
-        if calls == 0 && matches!(select.fill, Fill::None | Fill::Linear) {
-            let fill = if select.fill == Fill::None { "none" } else { "linear" };
-            return Err(Failure::invalid(format!("fill({fill}) must be used with a function")));
-        }
-        if calls > 0 && select.fill == Fill::Linear {
-            return Err(not_supported("fill(linear)"));
-        }
-        let time_header = columns.iter().find(|c| c.name == TIME_COLUMN).map_or(TIME_COLUMN, |c| &c.header).to_string();
-        let columns: Vec<_> = columns.into_iter().filter(|c| c.name != TIME_COLUMN).collect();
-        if columns.is_empty() && !fields.is_empty() {
-            return Err(Failure::invalid("at least 1 non-time field must be queried"));
-        }
-        Ok(Shape { columns, tags: group, every, bounds, aggregate: calls > 0, time_header })
+        Ok(())
     }
 
-    /// The plan for one measurement; none when nothing asked for is there.
-    fn plan(&self, scan: LogicalPlanBuilder, schema: &MeasurementSchema, select: &Select) -> Result<Option<SeriesPlan>> {
-        let here: Vec<&Column> = self.columns.iter().filter(|c| schema.fields.contains_key(c.name.as_str())).collect();
-        if here.is_empty() {
+    /// The one selector, where it is the only call.
+    fn selector(&self) -> Option<&Reduction> {
+        match (self.calls.reductions.as_slice(), self.calls.rows.is_empty()) {
+            ([one], true) if one.reduction.is_selector() => Some(&one.reduction),
+            _ => None,
+        }
+    }
+
+    /// The plan for one relation and its columns' types; none when nothing asked for is there.
+    fn plan(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+        let answer = match (self.calls.is_empty(), self.calls.reductions.is_empty()) {
+            (true, _) => self.rows(relation)?,
+            (false, true) => self.functions_of_rows(relation)?,
+            (false, false) => self.reduced(relation)?,
+        };
+        let Some((mut plan, columns)) = answer else { return Ok(None) };
+        let Limits { limit, offset, series_limit: series, series_offset } = self.limits;
+        if (limit, offset, series, series_offset) != (0, 0, 0, 0) {
+            plan = series_limit(plan, SeriesLimit { key: self.key(), rows: limit, rows_offset: offset, series, series_offset })?;
+        }
+        Ok(Some((plan, columns)))
+    }
+
+    fn key(&self) -> Vec<String> {
+        (0..self.tags.len()).map(Series::tag).collect()
+    }
+
+    /// The rows that meet WHERE within the bounds.
+    fn wanted(&self, relation: &Relation, bounds: Bounds) -> Result<LogicalPlanBuilder> {
+        let mut predicates = bounds.predicate();
+        if let Some(condition) = &self.condition {
+            predicates.push(condition::predicate(condition, &ConditionScope(&relation.columns))?);
+        }
+        let rows = LogicalPlanBuilder::from(relation.plan.clone());
+        Ok(match predicates.into_iter().reduce(df::Expr::and) {
+            Some(all) => rows.filter(all)?,
+            None => rows,
+        })
+    }
+
+    fn tag_columns(&self, relation: &Relation) -> Vec<df::Expr> {
+        let tags = self.tags.iter().enumerate().map(|(at, tag)| {
+            let value = if relation.columns.has_tag(&tag.name) { col(&tag.name) } else { null(&DataType::Utf8) };
+            value.alias(Series::tag(at))
+        });
+        tags.collect()
+    }
+
+    /// Rows as they are stored.
+    fn rows(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+        let scope = RowScope(&relation.columns);
+        let mut variables = vec![];
+        self.columns.iter().for_each(|c| parts_of(&c.expr, &mut vec![], &mut variables));
+        let fields: Vec<df::Expr> = self.fields(&variables, &scope)?;
+        let Some(present) = fields.into_iter().map(|f| f.is_not_null()).reduce(df::Expr::or) else { return Ok(None) };
+        let mut exprs = self.tag_columns(relation);
+        exprs.push(col(TIME_COLUMN));
+        let (values, answered) = self.values(&scope)?;
+        exprs.extend(values);
+        let plan = self.wanted(relation, self.bounds)?.filter(present)?.project(exprs)?.build()?;
+        Ok(Some((self.in_order(plan, relation)?, answered)))
+    }
+
+    /// The variables that are fields here, as expressions.
+    fn fields(&self, variables: &[&Expr], scope: &dyn Scope) -> Result<Vec<df::Expr>> {
+        let mut fields = vec![];
+        for variable in variables {
+            let typed = lower(variable, scope)?;
+            if typed.kind != Kind::Null && !typed.is_tag && !fields.contains(&typed.expr) {
+                fields.push(typed.expr);
+            }
+        }
+        Ok(fields)
+    }
+
+    fn in_order(&self, plan: LogicalPlan, relation: &Relation) -> Result<LogicalPlan> {
+        let (key, time) = (self.key(), TIME_COLUMN.to_string());
+        let all_tags = relation.is_stored && self.tags.iter().map(|t| &t.name).eq(relation.columns.tags.iter());
+        if all_tags && !self.descending {
+            // The order in which rows are stored.
+            return Ok(ordered(plan, key.into_iter().chain([time]).collect())?);
+        }
+        let is_one_series = key.is_empty() && self.calls.is_empty() && self.limits.limit > 0;
+        let limit = is_one_series.then(|| self.limits.limit.saturating_add(self.limits.offset));
+        Ok(time_order(plan, TimeOrder { key, time, descending: self.descending, limit })?)
+    }
+
+    /// The expressions of the select list in a scope.
+    fn values(&self, scope: &dyn Scope) -> Result<(Vec<df::Expr>, Vec<Answered>)> {
+        let (mut exprs, mut answered) = (vec![], vec![]);
+        for (at, column) in self.columns.iter().enumerate() {
+            let typed = lower(&column.expr, scope)?;
+            exprs.push(typed.expr.alias(Series::value(at)));
+            answered.push(Answered { header: column.header.clone(), kind: typed.kind });
+        }
+        Ok((exprs, answered))
+    }
+
+    /// What calls read, typed; tags are no fields, so a function of one has no values.
+    fn inputs(&self, relation: &Relation) -> Result<Vec<Typed>> {
+        let scope = RowScope(&relation.columns);
+        let field = |typed: Typed| if typed.is_tag { Typed::null() } else { typed };
+        self.calls.inputs.iter().map(|e| lower(e, &scope).map(field)).collect()
+    }
+
+    fn input(at: usize) -> String {
+        format!("input {at}")
+    }
+
+    fn reduction(at: usize) -> String {
+        format!("reduction {at}")
+    }
+
+    fn row(at: usize) -> String {
+        format!("row {at}")
+    }
+
+    /// Functions whose rows are the stored ones.
+    fn functions_of_rows(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+        let inputs = self.inputs(relation)?;
+        let present = inputs.iter().filter(|i| i.kind != Kind::Null).map(|i| i.expr.clone().is_not_null()).reduce(df::Expr::or);
+        let Some(present) = present else { return Ok(None) };
+        let mut exprs = self.tag_columns(relation);
+        exprs.push(col(TIME_COLUMN));
+        exprs.extend(inputs.iter().enumerate().map(|(at, typed)| typed.expr.clone().alias(Shape::input(at))));
+        let plan = self.wanted(relation, self.bounds)?.filter(present)?.project(exprs)?.build()?;
+        let plan = self.in_order(plan, relation)?;
+        let mut scope = CallScope::new(self);
+        inputs.iter().enumerate().for_each(|(at, typed)| scope.set(Origin::Input(at), Shape::input(at), typed.kind));
+        let plan = self.with_row_functions(plan, &mut scope, None)?;
+        self.projected(plan, &scope).map(Some)
+    }
+
+    /// Adds the row functions' columns; `kept_times`: rows that stay without a result of theirs.
+    fn with_row_functions(&self, plan: LogicalPlan, scope: &mut CallScope<'_>, kept_times: Option<(i64, i64)>) -> Result<LogicalPlan> {
+        let (mut calls, mut needed) = (vec![], vec![]);
+        for (at, step) in self.calls.rows.iter().enumerate() {
+            let (input, kind) = scope.get(step.origin);
+            let Some(input) = input else { continue };
+            let Some(output) = step.function.output(&kind.arrow()) else { return Err(unsupported(&step.name, kind)) };
+            calls.push(RowCall { function: step.function.clone(), input, output: Shape::row(at) });
+            scope.set(Origin::Row(at), Shape::row(at), Kind::of_arrow(&output));
+            if self.calls.outputs().any(|o| o == Origin::Row(at)) {
+                needed.push(Shape::row(at));
+            }
+        }
+        row_functions(plan, RowFunctions { series: self.key(), time: TIME_COLUMN.into(), calls, needed, kept_times })
+    }
+
+    fn projected(&self, plan: LogicalPlan, scope: &CallScope<'_>) -> Result<(LogicalPlan, Vec<Answered>)> {
+        let mut exprs: Vec<df::Expr> = self.key().iter().map(|k| col(k)).collect();
+        exprs.push(col(TIME_COLUMN));
+        let (values, answered) = self.values(scope)?;
+        exprs.extend(values);
+        Ok((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, answered))
+    }
+
+    /// Aggregates and selectors, and what is made of them.
+    fn reduced(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+        let inputs = self.inputs(relation)?;
+        if inputs.iter().all(|i| i.kind == Kind::Null) {
             return Ok(None);
         }
-        let (_, terms) = condition::split(select.condition.as_ref(), 0)?;
-        let mut predicates = condition::time_predicate(self.bounds);
-        for term in terms {
-            predicates.push(condition::predicate(term, schema)?);
-        }
-        let present = here.iter().map(|c| col(&c.name).is_not_null()).reduce(df::Expr::or).expect("one column at least");
-        let all = predicates.into_iter().fold(present, df::Expr::and);
-        let rows = scan.filter(all)?;
-        let tag = |name: &String, i: usize| {
-            let value = if schema.is_tag(name) { col(name) } else { df::cast(lit(""), tag_type()) };
-            value.alias(format!("tag {i}"))
-        };
-        let tags = self.tags.iter().enumerate().map(|(i, name)| tag(name, i));
-        let exprs = tags.collect::<Vec<_>>();
-        let answer = if self.aggregate { self.aggregated(rows, exprs, schema)? } else { self.raw(rows, exprs, schema)? };
-        let width = self.tags.len();
-        let (ascending, first) = (!select.descending, !select.descending);
-        let mut order: Vec<_> = (0..width).map(|i| col(&format!("tag {i}")).sort(ascending, first)).collect();
-        order.push(col(TIME_COLUMN).sort(ascending, first));
-        let limits = select.limits;
-        let bare = width == 0 && self.every.is_none() && limits.series_limit == 0 && limits.series_offset == 0;
-        let fetch = (bare && limits.limit > 0).then(|| limits.limit.saturating_add(limits.offset));
-        let mut plan = answer.sort_with_limit(order, fetch)?.build()?;
-        let fills = self.aggregate && self.every.is_some() && select.fill != Fill::None;
-        if fills || limits != Default::default() {
-            let windows = self.every.filter(|_| fills).map(|(every, offset)| Windows {
-                start: self.bounds.min.map(|t| window_start(t, every, offset)),
-                end: window_start(self.bounds.max.unwrap_or(i64::MAX), every, offset),
-                every,
-            });
-            let counts = self.columns.iter().map(|c| c.function.as_deref() == Some("count")).collect();
-            let finish =
-                Finish { dimensions: width, windows, fill: select.fill, counts, descending: select.descending, limits: select.limits };
-            let schema = Arc::new(plan.schema().as_arrow().clone());
-            plan = OperatorNode::plan(Arc::new(finish), vec![plan], schema)?;
-        }
-        let mut values = vec![(self.time_header.clone(), width)];
-        values.extend(self.columns.iter().enumerate().map(|(i, c)| (c.header.clone(), width + 1 + i)));
-        let tags = self.tags.iter().cloned().enumerate().map(|(i, name)| (name, i)).collect();
-        let layout = SeriesLayout { name: Some(schema.measurement.to_string()), tags, values, ..Default::default() };
-        Ok(Some(SeriesPlan { plan, layout }))
-    }
-
-    fn raw(&self, rows: LogicalPlanBuilder, mut exprs: Vec<df::Expr>, schema: &MeasurementSchema) -> Result<LogicalPlanBuilder> {
+        let mut scope = CallScope::new(self);
+        let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));
-        for (i, column) in self.columns.iter().enumerate() {
-            let known = schema.fields.contains_key(column.name.as_str()) || schema.is_tag(&column.name);
-            let value = if known { col(&column.name) } else { lit(ScalarValue::Utf8(None)) };
-            exprs.push(value.alias(format!("value {i}")));
+        for (at, typed) in inputs.iter().enumerate().filter(|(_, t)| t.kind != Kind::Null) {
+            exprs.push(typed.expr.clone().alias(Shape::input(at)));
         }
-        Ok(rows.project(exprs)?)
-    }
-
-    fn aggregated(&self, rows: LogicalPlanBuilder, tags: Vec<df::Expr>, schema: &MeasurementSchema) -> Result<LogicalPlanBuilder> {
-        let mut keys = tags;
-        if let Some((every, offset)) = self.every {
-            let ns = df::cast(col(TIME_COLUMN), DataType::Int64);
-            // `%` keeps the sign of its left side; windows lie below negative times too.
-            let into = ((ns.clone() - lit(offset)) % lit(every) + lit(every)) % lit(every);
-            keys.push(df::cast(ns - into, time_type()).alias("window"));
-        }
-        let single = self.columns.len() == 1;
-        let own_time =
-            single && self.every.is_none() && matches!(self.columns[0].function.as_deref(), Some("first" | "last" | "min" | "max"));
-        let mut calls = Vec::new();
-        for (i, column) in self.columns.iter().enumerate() {
-            if let Some(field) = schema.fields.get(column.name.as_str()) {
-                let function = column.function.as_deref().unwrap_or_default();
-                calls.push(call(function, &column.name, *field, false)?.alias(format!("value {i}")));
-                if own_time {
-                    calls.push(call(function, &column.name, *field, true)?.alias("own time"));
-                }
+        let mut calls = vec![];
+        for (at, reducing) in self.calls.reductions.iter().enumerate() {
+            let kind = inputs[reducing.input].kind;
+            if kind == Kind::Null {
+                continue;
             }
+            let Some(output) = reducing.reduction.output(&kind.arrow()) else { return Err(unsupported(&reducing.name, kind)) };
+            calls.push(Call {
+                reduction: reducing.reduction.clone(),
+                input: Shape::input(reducing.input),
+                output: Shape::reduction(at),
+                beyond_bounds: reducing.beyond_bounds,
+            });
+            scope.set(Origin::Reduction(at), Shape::reduction(at), Kind::of_arrow(&output));
         }
-        // Without keys an aggregate gives a row even for no rows; the count tells it apart.
-        calls.push(agg::count(lit(1i64)).alias("rows"));
-        let mut out: Vec<df::Expr> = (0..self.tags.len()).map(|i| col(&format!("tag {i}"))).collect();
-        out.push(match (self.every, own_time) {
-            (Some(_), _) => col("window").alias(TIME_COLUMN),
-            (None, true) => col("own time").alias(TIME_COLUMN),
-            (None, false) => lit(ScalarValue::TimestampNanosecond(Some(self.bounds.min.unwrap_or(0)), None)).alias(TIME_COLUMN),
-        });
-        for (i, column) in self.columns.iter().enumerate() {
-            let known = schema.fields.contains_key(column.name.as_str());
-            out.push(if known { col(&format!("value {i}")) } else { lit(ScalarValue::Utf8(None)).alias(format!("value {i}")) });
-        }
-        let rows = rows.aggregate(keys, calls)?.filter(col("rows").gt(lit(0i64)))?;
-        Ok(rows.project(out)?)
-    }
-}
-
-/// The start of the window that holds `time`.
-fn window_start(time: i64, every: i64, offset: i64) -> i64 {
-    time.saturating_sub((time.wrapping_sub(offset)).rem_euclid(every))
-}
-
-fn window(args: &[Expr], now: i64) -> Result<(i64, i64)> {
-    if args.is_empty() || args.len() > 2 {
-        return Err(Failure::invalid("time dimension expected 1 or 2 arguments"));
-    }
-    let Expr::Duration(every) = args[0].inner() else {
-        return Err(Failure::invalid("time dimension must have duration argument"));
-    };
-    let offset = match args.get(1).map(Expr::inner) {
-        None => 0,
-        Some(Expr::Duration(ns)) => *ns,
-        Some(Expr::Call { name, .. }) if name == "now" => now,
-        Some(_) => return Err(not_supported("this offset of time()")),
-    };
-    Ok((*every, if *every == 0 { 0 } else { offset.rem_euclid(every.abs()) }))
-}
-
-/// One aggregate; `time` asks for the time of the selected point. At equal times first and last take the greater value,
-/// min and max the earliest point (InfluxDB 1.6.7).
-fn call(function: &str, name: &str, field: FieldType, time: bool) -> Result<df::Expr> {
-    let number = matches!(field, FieldType::Float | FieldType::Integer | FieldType::Unsigned);
-    let value = col(name);
-    let float = df::cast(value.clone(), DataType::Float64);
-    let picked = if time { col(TIME_COLUMN) } else { value.clone() };
-    let pick = |order: Vec<df::expr::Sort>| -> Result<df::Expr> {
-        let chosen = agg::first_value(picked.clone(), vec![]);
-        Ok(chosen.filter(value.clone().is_not_null()).order_by(order).build()?)
-    };
-    let by = |e: &df::Expr, ascending: bool| e.clone().sort(ascending, false);
-    let at = col(TIME_COLUMN);
-    let refuse = || {
-        let kind = if field == FieldType::String { "stringInterruptIterator" } else { "booleanInterruptIterator" };
-        Err(Failure::invalid(format!("unsupported {function} iterator type: *query.{kind}")))
-    };
-    Ok(match function {
-        "count" => agg::count(value),
-        "first" => pick(vec![by(&at, true), by(&value, false)])?,
-        "last" => pick(vec![by(&at, false), by(&value, false)])?,
-        "min" | "max" if field == FieldType::String => return refuse(),
-        "min" if time => pick(vec![by(&value, true), by(&at, true)])?,
-        "max" if time => pick(vec![by(&value, false), by(&at, true)])?,
-        "min" => agg::min(value),
-        "max" => agg::max(value),
-        "mean" | "median" | "sum" | "stddev" | "spread" if !number => return refuse(),
-        "mean" => agg::avg(float),
-        "median" => agg::median(float),
-        "sum" => agg::sum(value),
-        "stddev" => agg::stddev(float),
-        "spread" => agg::max(value.clone()) - agg::min(value),
-        other => return Err(not_supported(format!("{other}()"))),
-    })
-}
-
-const PLANNED: [&str; 10] = ["count", "first", "last", "min", "max", "mean", "median", "sum", "stddev", "spread"];
-
-/// The columns of the select list, wildcards expanded, each with a header of its own.
-fn columns(select: &Select, fields: &BTreeMap<String, FieldType>, tags: &BTreeMap<String, ()>, group: &[String]) -> Result<Vec<Column>> {
-    let mut out: Vec<Column> = Vec::new();
-    let mut taken: BTreeMap<String, usize> = BTreeMap::new();
-    let mut add = |alias: Option<&String>, function: Option<&str>, name: &str, header: String| {
-        // A second equal name gets `_1`; equal aliases stay equal.
-        let header = match alias {
-            Some(alias) => alias.clone(),
-            None => match taken.get_mut(&header) {
-                Some(n) => {
-                    *n += 1;
-                    format!("{header}_{n}")
-                }
-                None => {
-                    taken.insert(header.clone(), 0);
-                    header
-                }
-            },
+        let carried = self.carried(relation, &mut exprs, &mut scope)?;
+        let (bounds, read) = (self.bounds, self.read_bounds());
+        let input = self.wanted(relation, read)?.project(exprs)?.build()?;
+        let is_many = calls.iter().any(|c| c.reduction.is_many());
+        let fills = self.every.filter(|_| self.fill != Fill::None && !is_many);
+        let with_presence = fills.is_some() && calls.len() > 1;
+        let row_time = match (self.selector(), self.every) {
+            (Some(selector), every) if every.is_none() || selector.is_many() => RowTime::Point,
+            (_, Some(_)) => RowTime::Window,
+            (_, None) => RowTime::Constant(bounds.min.unwrap_or(0)),
         };
-        out.push(Column { header, function: function.map(str::to_string), name: name.to_string() });
-    };
-    let names = |kind: Option<Cast>| -> Vec<String> {
-        let tags = tags.keys().filter(|t| kind != Some(Cast::Field) && !group.contains(t));
-        let mut names: Vec<String> = fields.keys().filter(|_| kind != Some(Cast::Tag)).chain(tags).cloned().collect();
-        names.sort();
-        names
-    };
-    for field in &select.fields {
-        let alias = field.alias.as_ref();
-        match field.expr.inner() {
-            Expr::Variable { name, cast: None | Some(Cast::Field | Cast::Tag) } => add(alias, None, name, name.clone()),
-            Expr::Wildcard(kind) => names(*kind).iter().for_each(|n| add(None, None, n, n.clone())),
-            Expr::Regex(pattern) => {
-                let pattern = regex::Regex::new(pattern).map_err(|e| Failure::invalid(e.to_string()))?;
-                names(None).iter().filter(|n| pattern.is_match(n)).for_each(|n| add(None, None, n, n.clone()));
+        let spec = Reduce {
+            key: self.key(),
+            time: TIME_COLUMN.into(),
+            windows: self.every.map(|e| e.windows()),
+            calls: calls.clone(),
+            carried,
+            bounds: (bounds.min.unwrap_or(i64::MIN), bounds.max.unwrap_or(i64::MAX)),
+            row_time,
+            descending: self.descending,
+            with_presence,
+        };
+        let mut plan = reduce(input, spec)?;
+        if let Some(every) = fills {
+            plan = self.filled(plan, &calls, every, read, with_presence)?;
+        }
+        if !self.calls.rows.is_empty() {
+            let is_output = |at: usize| self.calls.outputs().any(|o| o == Origin::Reduction(at));
+            let kept = (0..self.calls.reductions.len()).any(is_output);
+            let (first, last) = (bounds.min.unwrap_or(i64::MIN), bounds.max.unwrap_or(i64::MAX));
+            let first = self.every.filter(|_| bounds.min.is_some()).map_or(first, |e| e.start(first));
+            plan = self.with_row_functions(plan, &mut scope, kept.then_some((first, last)))?;
+        }
+        self.projected(plan, &scope).map(Some)
+    }
+
+    /// The columns that the selected row carries: the tags of `top` first, then what stands beside a selector.
+    fn carried(&self, relation: &Relation, exprs: &mut Vec<df::Expr>, scope: &mut CallScope<'_>) -> Result<Vec<String>> {
+        let mut variables: Vec<&Expr> = self.calls.by.iter().collect();
+        self.columns.iter().for_each(|c| parts_of(&c.expr, &mut vec![], &mut variables));
+        let mut carried = vec![];
+        for (at, variable) in variables.into_iter().enumerate() {
+            let is_by = at < self.calls.by.len();
+            if !is_by && scope.carried.iter().any(|(v, ..)| v == variable) {
+                continue;
             }
-            Expr::Call { name, args } if PLANNED.contains(&name.as_str()) => {
-                if args.len() != 1 {
-                    return Err(Failure::invalid(format!("invalid number of arguments for {name}, expected 1, got {}", args.len())));
-                }
-                let pattern = match &args[0] {
-                    Expr::Variable { name: field, cast: None } => {
-                        add(alias, Some(name), field, name.clone());
-                        continue;
-                    }
-                    Expr::Wildcard(None | Some(Cast::Field)) => None,
-                    Expr::Wildcard(Some(_)) => return Err(Failure::invalid(format!("unable to use tag wildcard in {name}()"))),
-                    Expr::Regex(pattern) => Some(regex::Regex::new(pattern).map_err(|e| Failure::invalid(e.to_string()))?),
-                    Expr::Call { .. } | Expr::Distinct(_) => return Err(not_supported(format!("a call inside {name}()"))),
-                    _ => return Err(Failure::invalid(format!("expected field argument in {name}()"))),
-                };
-                let prefix = alias.unwrap_or(name);
-                for (field, kind) in fields.iter().filter(|(f, _)| pattern.as_ref().is_none_or(|p| p.is_match(f))) {
-                    let takes = match name.as_str() {
-                        "count" | "first" | "last" => true,
-                        "min" | "max" => *kind != FieldType::String,
-                        _ => !matches!(kind, FieldType::String | FieldType::Boolean),
-                    };
-                    if takes {
-                        add(None, Some(name), field, format!("{prefix}_{field}"));
-                    }
-                }
+            let typed = lower(variable, &RowScope(&relation.columns))?;
+            let name = format!("carried {at}");
+            exprs.push(typed.expr.alias(&name));
+            scope.carried.push((variable.clone(), name.clone(), typed.kind));
+            carried.push(name);
+        }
+        Ok(carried)
+    }
+
+    /// The bounds of the rows that are read: row functions want one window more than is answered.
+    fn read_bounds(&self) -> Bounds {
+        let mut bounds = self.bounds;
+        if let (Some(every), true) = (self.every, self.calls.looks_beyond()) {
+            match self.descending {
+                false => bounds.min = bounds.min.map(|t| t.saturating_sub(every.every_ns)),
+                true => bounds.max = bounds.max.map(|t| t.saturating_add(every.every_ns)),
             }
-            Expr::Call { name, .. } => return Err(not_supported(format!("{name}()"))),
-            other => return Err(not_supported(format!("{other} in the select list"))),
+        }
+        bounds
+    }
+
+    fn filled(&self, plan: LogicalPlan, calls: &[Call], every: Every, read: Bounds, with_presence: bool) -> Result<LogicalPlan> {
+        let mut series = self.key();
+        if with_presence {
+            series.extend((0..calls.len()).map(Reduce::presence));
+        }
+        let mut fills = vec![];
+        for call in calls {
+            let data_type = plan.schema().field_with_unqualified_name(&call.output)?.data_type().clone();
+            let is_count = matches!(call.reduction, Reduction::Count | Reduction::CountDistinct);
+            fills.push(ColumnFill { column: call.output.clone(), fill: self.fill_of(&data_type, is_count)?, nulls_too: true });
+        }
+        let outputs: Vec<df::Expr> = plan.schema().fields().iter().filter(|f| !f.name().starts_with("has ")).map(|f| col(f.name())).collect();
+        let spec = GapFill {
+            series,
+            time: TIME_COLUMN.into(),
+            windows: every.windows(),
+            first: read.min.map(|t| every.start(t)),
+            last: read.max.map(|t| every.start(t)),
+            descending: self.descending,
+            fills,
+        };
+        let plan = gap_fill(plan, spec)?;
+        let widened = read != self.bounds;
+        if !with_presence && !widened {
+            return Ok(plan);
+        }
+        // A series without a value of a field keeps nulls there whatever the fill is; outside of the bounds only what row
+        // functions read is filled.
+        let first = self.bounds.min.map(|t| every.start(t));
+        let inside = Bounds { min: first, max: self.bounds.max }.predicate().into_iter().reduce(df::Expr::and);
+        let exprs = outputs.into_iter().map(|output| {
+            let name = output.schema_name().to_string();
+            let Some(at) = calls.iter().position(|c| c.output == name) else { return Ok(output) };
+            let mut holds = with_presence.then(|| col(&Reduce::presence(at)));
+            if widened && !calls[at].beyond_bounds {
+                holds = holds.into_iter().chain(inside.clone()).reduce(df::Expr::and);
+            }
+            let Some(holds) = holds else { return Ok(output) };
+            let data_type = plan.schema().field_with_unqualified_name(&name)?.data_type().clone();
+            Ok(df::when(holds, output).otherwise(null(&data_type))?.alias(name))
+        });
+        let exprs = exprs.collect::<Result<Vec<_>>>()?;
+        Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+    }
+
+    fn fill_of(&self, data_type: &DataType, is_count: bool) -> Result<gap_fill::Fill> {
+        let constant = |value: f64| -> Result<gap_fill::Fill> {
+            Ok(gap_fill::Fill::Constant(match data_type {
+                // Only numbers take the number (InfluxDB 1.6.7).
+                DataType::Boolean => ScalarValue::from(false),
+                DataType::Utf8 => ScalarValue::from(""),
+                DataType::Int64 => ScalarValue::from(value as i64),
+                DataType::UInt64 => ScalarValue::from(value as u64),
+                _ => ScalarValue::from(value),
+            }))
+        };
+        match self.fill {
+            Fill::Unset | Fill::Null if is_count => constant(0.0),
+            Fill::Unset | Fill::Null | Fill::None => Ok(gap_fill::Fill::Null),
+            Fill::Previous => Ok(gap_fill::Fill::Previous),
+            Fill::Linear => Ok(gap_fill::Fill::Linear),
+            Fill::Integer(v) => constant(v as f64),
+            Fill::Number(v) => constant(v),
         }
     }
-    Ok(out)
+}
+
+fn unsupported(name: &str, kind: Kind) -> Failure {
+    let iterator = kind.field().map_or("unknown", |f| f.name());
+    Failure::invalid(format!("unsupported {name} iterator type: *query.{iterator}InterruptIterator"))
+}
+
+/// A select list with calls: their results are columns already.
+struct CallScope<'a> {
+    shape: &'a Shape,
+    results: Vec<(Origin, String, Kind)>,
+    /// Columns of the selected row.
+    carried: Vec<(Expr, String, Kind)>,
+    /// Names in the select list are those of carried columns.
+    columns: Columns,
+}
+
+impl<'a> CallScope<'a> {
+    fn new(shape: &'a Shape) -> CallScope<'a> {
+        CallScope { shape, results: vec![], carried: vec![], columns: Columns::default() }
+    }
+
+    fn set(&mut self, origin: Origin, column: String, kind: Kind) {
+        if kind != Kind::Null {
+            self.results.push((origin, column, kind));
+        }
+    }
+
+    fn get(&self, origin: Origin) -> (Option<String>, Kind) {
+        let found = self.results.iter().find(|(o, ..)| *o == origin);
+        found.map_or((None, Kind::Null), |(_, column, kind)| (Some(column.clone()), *kind))
+    }
+}
+
+impl Scope for CallScope<'_> {
+    fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
+    fn is_condition(&self) -> bool {
+        false
+    }
+
+    fn variable(&self, variable: &Expr) -> Option<Typed> {
+        let found = self.carried.iter().find(|(v, ..)| v == variable);
+        Some(found.map_or_else(Typed::null, |(_, column, kind)| Typed::new(col(column), *kind)))
+    }
+
+    fn call(&self, expr: &Expr) -> Result<Typed> {
+        let Some(origin) = self.shape.calls.origin(expr) else {
+            return Err(Failure::internal(format!("the call {expr} was not read")));
+        };
+        Ok(match self.get(origin) {
+            (Some(column), kind) => Typed::new(col(&column), kind),
+            (None, _) => Typed::null(),
+        })
+    }
 }

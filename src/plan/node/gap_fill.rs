@@ -41,6 +41,17 @@ pub enum Windows {
 }
 
 impl Windows {
+    /// Start and end of the window that holds `time`.
+    pub fn bounds(&self, time: Timestamp) -> (Timestamp, Timestamp) {
+        match self {
+            Windows::Regular(window) => {
+                let bounds = window.latest(time);
+                (bounds.start, bounds.stop)
+            }
+            Windows::Influxql(window) => window.bounds(time),
+        }
+    }
+
     fn next(&self, start: Timestamp) -> Timestamp {
         match self {
             Windows::Regular(window) => {

@@ -1,0 +1,152 @@
+//! FROM: measurements and sub-queries as relations, by the name their series have in the answer.
+
+use super::{Defaults, bucket, pattern, select::{Outer, Series, series}};
+use crate::influxql::ast::{Measurement, NameMatch, Select, Source};
+use crate::model::{FieldType, Result, TIME_COLUMN, schema::time_type};
+use crate::plan::{
+    Context,
+    node::concat::concat,
+    stream::{col, null},
+};
+use arrow::datatypes::DataType;
+use datafusion::{
+    datasource::provider_as_source,
+    logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder},
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+/// What a relation's columns are, beside `time`.
+#[derive(Debug, Clone, Default)]
+pub struct Columns {
+    pub tags: BTreeSet<String>,
+    pub fields: BTreeMap<String, FieldType>,
+    /// Tags that an outer query groups by and that pass through without being seen by wildcards.
+    pub passed: BTreeSet<String>,
+}
+
+impl Columns {
+    pub fn has_tag(&self, name: &str) -> bool {
+        self.tags.contains(name) || self.passed.contains(name)
+    }
+
+    pub fn extend(&mut self, other: &Columns) {
+        self.tags.extend(other.tags.iter().cloned());
+        self.passed.extend(other.passed.iter().cloned());
+        for (name, field) in &other.fields {
+            self.fields.entry(name.clone()).or_insert(*field);
+        }
+    }
+}
+
+/// Rows with a column `time`, one for each tag and one for each field, by name.
+#[derive(Debug, Clone)]
+pub struct Relation {
+    pub plan: LogicalPlan,
+    pub columns: Columns,
+    /// Rows come by (tags in name order, absent first; time), each once.
+    pub is_stored: bool,
+}
+
+/// The relations of the sources, by name. Sources of one name are put together.
+pub fn relations(select: &Select, outer: &Outer, context: &dyn Context, defaults: &Defaults) -> Result<BTreeMap<Arc<str>, Relation>> {
+    let mut found: BTreeMap<Arc<str>, Vec<Relation>> = BTreeMap::new();
+    for source in &select.sources {
+        match source {
+            Source::Measurement(measurement) => {
+                for (name, relation) in stored(measurement, context, defaults)? {
+                    found.entry(name).or_default().push(relation);
+                }
+            }
+            Source::Subquery(inner) => {
+                for one in series(inner, Some(outer), context, defaults)? {
+                    let (name, relation) = answered(one)?;
+                    found.entry(name).or_default().push(relation);
+                }
+            }
+        }
+    }
+    found.into_iter().map(|(name, relations)| Ok((name, together(relations)?))).collect()
+}
+
+/// The measurements that a source names.
+fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defaults) -> Result<Vec<(Arc<str>, Relation)>> {
+    let bucket = bucket(context, defaults, measurement.database.as_deref(), measurement.policy.as_deref())?;
+    let pattern = match &measurement.name {
+        NameMatch::Regex(text) => Some(pattern(text)?),
+        NameMatch::Name(_) => None,
+    };
+    let mut found = vec![];
+    for schema in context.measurements(bucket.id)? {
+        let is_wanted = match (&measurement.name, &pattern) {
+            (_, Some(pattern)) => pattern.is_match(&schema.measurement),
+            (NameMatch::Name(name), None) => schema.measurement.as_ref() == name,
+            (NameMatch::Regex(_), None) => false,
+        };
+        if !is_wanted {
+            continue;
+        }
+        let Some(table) = context.table(bucket.id, &schema.measurement)? else { continue };
+        let plan = LogicalPlanBuilder::scan("m", provider_as_source(table), None)?.build()?;
+        let columns = Columns {
+            tags: schema.tags.iter().map(|t| t.to_string()).collect(),
+            fields: schema.fields.iter().map(|(n, t)| (n.to_string(), *t)).collect(),
+            passed: BTreeSet::new(),
+        };
+        found.push((schema.measurement.clone(), Relation { plan, columns, is_stored: true }));
+    }
+    Ok(found)
+}
+
+/// The answer of a sub-query: its dimensions are tags, its columns fields. Of two columns of one name the first counts.
+fn answered(inner: Series) -> Result<(Arc<str>, Relation)> {
+    let mut columns = Columns::default();
+    let mut exprs = vec![col(TIME_COLUMN)];
+    for (at, column) in inner.columns.iter().enumerate() {
+        let Some(field) = column.kind.field() else { continue };
+        if column.header == TIME_COLUMN || columns.fields.contains_key(&column.header) {
+            continue;
+        }
+        columns.fields.insert(column.header.clone(), field);
+        let value = col(&Series::value(at));
+        let stored = inner.plan.schema().field_with_unqualified_name(&Series::value(at))?.data_type().clone();
+        let value = if stored == field.arrow() { value } else { df::cast(value, field.arrow()) };
+        exprs.push(value.alias(&column.header));
+    }
+    for (at, tag) in inner.tags.iter().enumerate() {
+        if columns.fields.contains_key(&tag.name) {
+            continue;
+        }
+        let set = if tag.is_passed { &mut columns.passed } else { &mut columns.tags };
+        set.insert(tag.name.clone());
+        exprs.push(df::cast(col(&Series::tag(at)), DataType::Utf8).alias(&tag.name));
+    }
+    let plan = LogicalPlanBuilder::from(inner.plan).project(exprs)?.build()?;
+    Ok((inner.name, Relation { plan, columns, is_stored: false }))
+}
+
+/// The rows of several relations, one after the other; what one does not have is null there.
+fn together(mut relations: Vec<Relation>) -> Result<Relation> {
+    if relations.len() == 1 {
+        return Ok(relations.remove(0));
+    }
+    let mut columns = Columns::default();
+    relations.iter().for_each(|r| columns.extend(&r.columns));
+    columns.tags.retain(|t| !columns.fields.contains_key(t));
+    let plans = relations.into_iter().map(|relation| {
+        let mut exprs = vec![df::cast(col(TIME_COLUMN), time_type()).alias(TIME_COLUMN)];
+        for tag in columns.tags.iter().chain(columns.passed.iter().filter(|p| !columns.tags.contains(*p))) {
+            let value = if relation.columns.has_tag(tag) { df::cast(col(tag), DataType::Utf8) } else { null(&DataType::Utf8) };
+            exprs.push(value.alias(tag));
+        }
+        for (name, field) in &columns.fields {
+            let value = if relation.columns.fields.get(name) == Some(field) { col(name) } else { null(&field.arrow()) };
+            exprs.push(value.alias(name));
+        }
+        Ok(LogicalPlanBuilder::from(relation.plan).project(exprs)?.build()?)
+    });
+    let plan = concat(plans.collect::<Result<Vec<_>>>()?)?;
+    Ok(Relation { plan, columns, is_stored: false })
+}
