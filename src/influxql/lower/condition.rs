@@ -179,13 +179,12 @@ fn compare(op: BinaryOp, left: &Expr, right: &Expr, scope: &dyn Scope) -> Result
         // Left bare, so that the scan can use it.
         return Ok(col(name).eq(lit(value.as_str())));
     }
-    let constant = |e: &Expr| matches!(e.inner(), Expr::String(_));
     let (a, b) = (lower(left, scope)?, lower(right, scope)?);
     let equality = matches!(op, BinaryOp::Eq | BinaryOp::NotEq);
     let (a, b) = match (a.kind, b.kind) {
         (x, y) if x.is_number() && y.is_number() => comparable(a, b),
-        // Two tags, and two constants, find nothing (InfluxDB 1.6.7).
-        (Kind::String, Kind::String) if equality && !(a.is_tag && b.is_tag) && !(constant(left) && constant(right)) => (a.expr, b.expr),
+        // Two tags find nothing (InfluxDB 1.6.7).
+        (Kind::String, Kind::String) if equality && !(a.is_tag && b.is_tag) => (a.expr, b.expr),
         (Kind::Boolean, Kind::Boolean) if equality => (a.expr, b.expr),
         _ => return Ok(lit(false)),
     };

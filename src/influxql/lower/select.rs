@@ -434,7 +434,8 @@ impl Shape {
         let input = self.wanted(relation, read)?.project(exprs)?.build()?;
         let is_many = calls.iter().any(|c| c.reduction.is_many());
         let fills = self.every.filter(|_| self.fill != Fill::None && !is_many);
-        let with_presence = fills.is_some() && calls.len() > 1;
+        // A series without a value of a field keeps nulls there, but a number fills them too (InfluxDB 1.6.7).
+        let with_presence = fills.is_some() && calls.len() > 1 && !matches!(self.fill, Fill::Integer(_) | Fill::Number(_));
         let row_time = match (self.selector(), self.every) {
             (Some(selector), every) if every.is_none() || selector.is_many() => RowTime::Point,
             (_, Some(_)) => RowTime::Window,
@@ -522,8 +523,7 @@ impl Shape {
         if !with_presence && !widened {
             return Ok(plan);
         }
-        // A series without a value of a field keeps nulls there whatever the fill is; outside of the bounds only what row
-        // functions read is filled.
+        // Outside of the bounds only what row functions read is filled.
         let first = self.bounds.min.map(|t| every.start(t));
         let inside = Bounds { min: first, max: self.bounds.max }.predicate().into_iter().reduce(df::Expr::and);
         let exprs = outputs.into_iter().map(|output| {
