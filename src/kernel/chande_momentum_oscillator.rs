@@ -50,10 +50,10 @@ impl FluxChandeMomentumOscillator {
     }
 }
 
-/// InfluxQL's `chande_momentum_oscillator` (InfluxDB 1.8), one number per value from the first.
+/// InfluxQL's `chande_momentum_oscillator` (measured with InfluxDB 1.6.7), one number per value from the first.
 #[derive(Debug, Clone)]
 pub enum ChandeMomentumOscillator {
-    /// Without a warm-up (the default): sums over the last `n - 1` differences. 0 when nothing moved.
+    /// Without a warm-up (the default): sums over the last `n` differences. 0 when nothing moved.
     Sums { ring: Vec<f64>, rows: usize, up: f64, down: f64, last: f64 },
     /// With a warm-up: smoothed like the relative strength index.
     Smoothed(RelativeStrengthIndex),
@@ -64,14 +64,14 @@ impl ChandeMomentumOscillator {
     pub fn new(n: usize, warmup: Option<Warmup>) -> ChandeMomentumOscillator {
         match warmup {
             Some(warmup) => ChandeMomentumOscillator::Smoothed(RelativeStrengthIndex::new(n, warmup)),
-            None => ChandeMomentumOscillator::Sums { ring: vec![0.0; n.max(2) - 1], rows: 0, up: 0.0, down: 0.0, last: 0.0 },
+            None => ChandeMomentumOscillator::Sums { ring: vec![0.0; n.max(1)], rows: 0, up: 0.0, down: 0.0, last: 0.0 },
         }
     }
 
     /// Values left out by default: `n - 1` without a warm-up, else `n`.
     pub fn hold(&self) -> usize {
         match self {
-            ChandeMomentumOscillator::Sums { ring, .. } => ring.len(),
+            ChandeMomentumOscillator::Sums { ring, .. } => ring.len() - 1,
             ChandeMomentumOscillator::Smoothed(state) => state.hold(),
         }
     }
@@ -87,14 +87,10 @@ impl ChandeMomentumOscillator {
                 *last = value;
                 let place = *rows % ring.len();
                 *rows += 1;
-                *up += difference.max(0.0);
-                *down -= difference.min(0.0);
+                let oldest = std::mem::replace(&mut ring[place], difference);
+                *up += difference.max(0.0) - oldest.max(0.0);
+                *down += oldest.min(0.0) - difference.min(0.0);
                 let momentum = if *up != 0.0 || *down != 0.0 { 100.0 * ((*up - *down) / (*up + *down)) } else { 0.0 };
-                ring[place] = difference;
-                // The difference that the next value pushes out leaves now, as the original does it.
-                let oldest = ring[*rows % ring.len()];
-                *up -= oldest.max(0.0);
-                *down += oldest.min(0.0);
                 momentum
             }
         }
@@ -134,7 +130,7 @@ mod tests {
             for i in 0..values.len() {
                 let got = state.push(values[i]);
                 if i >= state.hold() {
-                    let expected = by_definition(&values[i + 1 - n..=i]);
+                    let expected = by_definition(&values[i.saturating_sub(n)..=i]);
                     assert!((got - expected).abs() < 1e-9 || got == 0.0 && expected.is_nan());
                 }
             }

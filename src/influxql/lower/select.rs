@@ -614,6 +614,23 @@ impl Scope for CallScope<'_> {
             return Err(Failure::internal(format!("the call {expr} was not read")));
         };
         Ok(match self.get(origin) {
+            // A number also fills the one row of a series that has no value of this field (InfluxDB 1.6.7).
+            (Some(column), kind) if self.shape.every.is_none() && matches!(origin, Origin::Reduction(_)) => {
+                let filler = match self.shape.fill {
+                    Fill::Integer(_) | Fill::Number(_) => self.shape.fill_of(&kind.arrow(), false)?,
+                    _ => gap_fill::Fill::Null,
+                };
+                Typed::new(
+                    match filler {
+                        gap_fill::Fill::Constant(value) => {
+                            let value = df::Expr::Literal(value.cast_to(&kind.arrow())?, None);
+                            datafusion::functions::expr_fn::coalesce(vec![col(&column), value])
+                        }
+                        _ => col(&column),
+                    },
+                    kind,
+                )
+            }
             (Some(column), kind) => Typed::new(col(&column), kind),
             (None, _) => Typed::null(),
         })
