@@ -164,7 +164,9 @@ impl Call<'_> {
         match (min..=max).contains(&got) {
             true => Ok(()),
             false if min == max => Err(invalid(format!("invalid number of arguments for {name}, expected {min}, got {got}"))),
-            false if max == usize::MAX => Err(invalid(format!("invalid number of arguments for {name}, expected at least {min}, got {got}"))),
+            false if max == usize::MAX => {
+                Err(invalid(format!("invalid number of arguments for {name}, expected at least {min}, got {got}")))
+            }
             false => {
                 let text = format!("invalid number of arguments for {name}, expected at least {min} but no more than {max}, got {got}");
                 Err(invalid(text))
@@ -260,7 +262,9 @@ impl Call<'_> {
         }
         if around.limit > 0 && *count > around.limit as i64 {
             let limit = around.limit;
-            return Err(invalid(format!("limit ({count}) in {name} function can not be larger than the LIMIT ({limit}) in the select statement")));
+            return Err(invalid(format!(
+                "limit ({count}) in {name} function can not be larger than the LIMIT ({limit}) in the select statement"
+            )));
         }
         let tags = &self.args[1..self.args.len() - 1];
         if let Some(other) = tags.iter().find(|t| !matches!(t.inner(), Expr::Variable { .. })) {

@@ -146,7 +146,10 @@ pub fn lower(expr: &Expr, scope: &dyn Scope) -> Result<Typed> {
         Expr::Distinct(_) => scope.call(expr.inner())?,
         Expr::Binary { op, .. } if op.is_comparison() || op.is_logical() => {
             if !scope.is_condition() {
-                return Err(Failure::invalid(format!("invalid operator {} in SELECT clause; operator is intended for WHERE clause", op.text())));
+                return Err(Failure::invalid(format!(
+                    "invalid operator {} in SELECT clause; operator is intended for WHERE clause",
+                    op.text()
+                )));
             }
             Typed::new(condition::predicate(expr, scope)?, Kind::Boolean)
         }

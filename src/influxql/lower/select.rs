@@ -140,8 +140,7 @@ pub fn series(select: &Select, outer: Option<&Outer>, context: &dyn Context, def
         calls.is_empty()
     });
     let every = if is_raw { own_every } else { every };
-    let around =
-        Surroundings { every_ns: every.map(|e| e.every_ns), limit: select.limits.limit, seed: moment.now as u64 };
+    let around = Surroundings { every_ns: every.map(|e| e.every_ns), limit: select.limits.limit, seed: moment.now as u64 };
     let calls = Calls::read(&columns, around)?;
     let shape = Shape {
         time_header: times.first().map_or(TIME_COLUMN.to_string(), |c| c.header.clone()),
@@ -508,7 +507,8 @@ impl Shape {
             let is_count = matches!(call.reduction, Reduction::Count | Reduction::CountDistinct);
             fills.push(ColumnFill { column: call.output.clone(), fill: self.fill_of(&data_type, is_count)?, nulls_too: true });
         }
-        let outputs: Vec<df::Expr> = plan.schema().fields().iter().filter(|f| !f.name().starts_with("has ")).map(|f| col(f.name())).collect();
+        let outputs: Vec<df::Expr> =
+            plan.schema().fields().iter().filter(|f| !f.name().starts_with("has ")).map(|f| col(f.name())).collect();
         let spec = GapFill {
             series,
             time: TIME_COLUMN.into(),

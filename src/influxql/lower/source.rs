@@ -1,6 +1,9 @@
 //! FROM: measurements and sub-queries as relations, by the name their series have in the answer.
 
-use super::{Defaults, bucket, pattern, select::{Outer, Series, series}};
+use super::{
+    Defaults, bucket, pattern,
+    select::{Outer, Series, series},
+};
 use crate::influxql::ast::{Measurement, NameMatch, Select, Source};
 use crate::model::{FieldType, Result, TIME_COLUMN, schema::time_type};
 use crate::plan::{

@@ -15,7 +15,9 @@ use super::{
 };
 use crate::model::{Failure, Timestamp, schema::time_type};
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt32Array, new_null_array, types::TimestampNanosecondType},
+    array::{
+        Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt32Array, new_null_array, types::TimestampNanosecondType,
+    },
     compute::take,
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,

@@ -35,17 +35,34 @@ use std::sync::Arc;
 #[derive(Debug, Clone, PartialEq)]
 pub enum RowFunction {
     /// Rate of change per unit.
-    Derivative { unit_ns: i64, non_negative: bool },
+    Derivative {
+        unit_ns: i64,
+        non_negative: bool,
+    },
     /// In the type of the column; a falling unsigned value wraps (InfluxDB 1.8). A second row of the same time is passed over.
-    Difference { non_negative: bool },
+    Difference {
+        non_negative: bool,
+    },
     /// Whole units since the row before; negative when times fall.
-    Elapsed { unit_ns: i64 },
+    Elapsed {
+        unit_ns: i64,
+    },
     /// Mean of `n` values; nothing before the n-th.
     MovingAverage(usize),
     CumulativeSum,
-    Smoothing { kind: Smoothing, period: usize, hold: Option<usize>, warmup: Option<Warmup> },
+    Smoothing {
+        kind: Smoothing,
+        period: usize,
+        hold: Option<usize>,
+        warmup: Option<Warmup>,
+    },
     /// Holt-Winters forecast of `count` values every `every_ns`, with the fit over the known ones when asked for.
-    HoltWinters { count: usize, season: usize, every_ns: i64, with_fit: bool },
+    HoltWinters {
+        count: usize,
+        season: usize,
+        every_ns: i64,
+        with_fit: bool,
+    },
 }
 
 /// InfluxQL's averages and oscillators with a period, a hold period and a warm-up.
@@ -243,7 +260,11 @@ impl TableState for Series {
     }
 
     fn size(&self) -> usize {
-        self.held.iter().flatten().map(|b| b.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>()).sum()
+        self.held
+            .iter()
+            .flatten()
+            .map(|b| b.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>())
+            .sum()
     }
 }
 

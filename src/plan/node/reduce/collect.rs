@@ -163,7 +163,8 @@ impl Collecting {
                 (None, _) => (self.start, i64::MAX),
             };
             let mut state = WindowedIntegral::new(unit_ns, window_of);
-            let mut closed: Vec<(i64, f64)> = own.iter().filter_map(|i| state.push(points.times[*i as usize], values.value(*i as usize))).collect();
+            let mut closed: Vec<(i64, f64)> =
+                own.iter().filter_map(|i| state.push(points.times[*i as usize], values.value(*i as usize))).collect();
             closed.extend(state.finish());
             for (start, area) in closed {
                 let start = match (&self.windows, self.descending) {

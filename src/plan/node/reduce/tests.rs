@@ -27,7 +27,8 @@ fn rows() -> Vec<RecordBatch> {
 
 fn check(reductions: &[Reduction], change: impl Fn(&mut Reduce), expected: &str) {
     let batches = rows();
-    let call = |(at, r): (usize, &Reduction)| Call { reduction: r.clone(), input: "v".into(), output: format!("r{at}"), beyond_bounds: false };
+    let call =
+        |(at, r): (usize, &Reduction)| Call { reduction: r.clone(), input: "v".into(), output: format!("r{at}"), beyond_bounds: false };
     let mut spec = Reduce {
         key: vec!["k".into()],
         time: "time".into(),
