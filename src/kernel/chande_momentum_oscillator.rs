@@ -90,8 +90,7 @@ impl ChandeMomentumOscillator {
                 let oldest = std::mem::replace(&mut ring[place], difference);
                 *up += difference.max(0.0) - oldest.max(0.0);
                 *down += oldest.min(0.0) - difference.min(0.0);
-                let momentum = if *up != 0.0 || *down != 0.0 { 100.0 * ((*up - *down) / (*up + *down)) } else { 0.0 };
-                momentum
+                if *up != 0.0 || *down != 0.0 { 100.0 * ((*up - *down) / (*up + *down)) } else { 0.0 }
             }
         }
     }
