@@ -10,6 +10,7 @@ pub mod buffer;
 pub mod chunk;
 pub mod compaction;
 pub mod delete;
+pub mod failpoint;
 pub mod files;
 pub mod fs;
 pub mod garbage;
@@ -244,5 +245,9 @@ impl Bucket {
     }
 }
 
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod testing;
 #[cfg(test)]
 mod tests;

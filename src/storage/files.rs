@@ -8,7 +8,8 @@ use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result};
 use crate::storage::{
     chunk::Chunk,
     delete::DeleteSpec,
-    manifest::{Committed, Edit, FileMeta, Loaded, ManifestStore, Stamp, Tombstone, Version},
+    failpoint::{Failpoint, Failpoints},
+    manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
     object::{STAGED_FOLDER, Store},
     parquet::{file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
@@ -40,12 +41,14 @@ pub struct FileOptions {
     pub cache_bytes: usize,
     /// Files that are no longer part of a bucket stay for so long, for readers in other processes.
     pub grace: Duration,
+    pub failpoints: Failpoints,
 }
 
 impl Default for FileOptions {
     /// Partitions of one UTC day.
     fn default() -> FileOptions {
-        FileOptions { partition_ns: 86_400_000_000_000, cache_bytes: 512 << 20, grace: Duration::from_secs(600) }
+        let (partition_ns, cache_bytes, grace) = (86_400_000_000_000, 512 << 20, Duration::from_secs(600));
+        FileOptions { partition_ns, cache_bytes, grace, failpoints: Failpoints::default() }
     }
 }
 
@@ -145,11 +148,11 @@ impl FileStore {
             let Ok(bucket) = name.parse::<BucketId>() else { continue };
             let manifest = ManifestStore::new(store.clone(), bucket);
             let mut loaded = manifest.load().await?;
-            if (loaded.version.number == 0 || !loaded.damaged.is_empty()) && !loaded.version.dropped {
-                repair(&store, &manifest, &mut loaded, writer, clock.now()).await?;
+            recovered.damaged.append(&mut loaded.damaged.clone());
+            if !loaded.version.dropped {
+                let found = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
+                recovered.damaged.extend(found);
             }
-            recovered.damaged.extend(loaded.damaged);
-            recovered.damaged.extend(misfits(&store, &loaded.version).await?);
             if !loaded.version.dropped {
                 recovered.buckets.push(RecoveredBucket {
                     bucket,
@@ -213,7 +216,9 @@ impl FileStore {
         };
         let encoded = tokio::task::spawn_blocking(encode).await;
         let (bytes, meta) = encoded.map_err(|e| Failure::internal(format!("writing a Parquet file stopped: {e}")))??;
+        self.pass(Failpoint::ParquetWrite)?;
         self.inner.store.create(&meta.path, bytes).await?;
+        self.pass(Failpoint::StorePut)?;
         draft.meta = meta;
         Ok(draft)
     }
@@ -233,6 +238,7 @@ impl FileStore {
         let tombstones = vec![Tombstone::new(sequence, delete)];
         let edit = Edit { tombstones, flushed_through: Some(sequence), ..Edit::default() };
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await?;
+        self.pass(Failpoint::Tombstone)?;
         self.say_twice(bucket).await
     }
 
@@ -289,7 +295,8 @@ impl FileStore {
         let schema = schema.or_else(|| version.schemas.get(measurement).cloned())?;
         let files = version.files.iter().filter(|f| f.measurement.as_ref() == measurement).cloned().collect();
         let tombstones = version.tombstones.iter().filter(|t| t.delete.concerns(measurement)).cloned().collect();
-        Some(MeasurementSnapshot { schema, chunks, files, tombstones, time_floor, reader: self.inner.reader.clone() })
+        let lost = version.lost.clone();
+        Some(MeasurementSnapshot { schema, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
     }
 
     /// Commits what `make` says of the current state and the next number; nothing when it says nothing. It is asked again when
@@ -316,7 +323,12 @@ impl FileStore {
             let before = entry.current.read().clone();
             let Some(edit) = make(&before, *next)? else { return Ok(before) };
             let (writer, now, as_of) = (self.inner.writer, self.inner.clock.now(), self.safe_now());
-            let committed = entry.manifest.commit(&before, &edit, Stamp { number: *next, writer, now, as_of }).await;
+            let stamp = Stamp { number: *next, writer, now, as_of };
+            let committed = match self.pass(Failpoint::ManifestCommit) {
+                Ok(()) => entry.manifest.commit(&before, &edit, stamp).await,
+                Err(killed) => Err(killed),
+            };
+            self.pass(Failpoint::ManifestCommitted)?;
             let (after, done) = match committed {
                 Ok(Committed::Now(after)) => (after, true),
                 Ok(Committed::Earlier(after)) => (after, false),
@@ -339,6 +351,10 @@ impl FileStore {
                 return Ok(after);
             }
         }
+    }
+
+    pub(super) fn pass(&self, point: Failpoint) -> Result<()> {
+        self.inner.options.failpoints.pass(point)
     }
 
     /// Notes which readers still hold files that are in the old state and not in the new one.
@@ -391,42 +407,4 @@ impl FileStore {
         let rows_of = |p: i64| filter_record_batch(&chunk.batch, &of_row.iter().map(|&r| Some(r == p)).collect::<BooleanArray>());
         partitions.into_iter().map(|p| Ok((p, rows_of(p)?))).collect()
     }
-}
-
-/// Brings back what only damaged or lost versions named, as a new version. The damaged bytes are kept aside.
-async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, writer: u64, now: i64) -> Result<()> {
-    let found = recover::find(store, &loaded.version).await?;
-    for (path, _) in &loaded.damaged {
-        let kept = store.create(&format!("quarantine/{path}"), store.get(path).await?).await;
-        if let Err(e) = kept {
-            tracing::warn!(path, error = %e, "a damaged manifest version could not be kept aside");
-        }
-    }
-    if loaded.damaged.is_empty() && found.edit.add.is_empty() {
-        loaded.damaged.extend(found.damaged);
-        return Ok(());
-    }
-    tracing::warn!(bucket = %loaded.version.bucket, files = found.edit.add.len(), "manifest repaired from what the files say");
-    let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
-    let committed = manifest.commit(&loaded.version, &found.edit, stamp).await?;
-    let (Committed::Now(version) | Committed::Earlier(version)) = committed;
-    loaded.version = version;
-    loaded.next += 1;
-    loaded.damaged.extend(found.damaged);
-    Ok(())
-}
-
-/// Files of the version that are not in the store as they were written, as far as a listing tells.
-async fn misfits(store: &Store, version: &Version) -> Result<Vec<(String, String)>> {
-    if version.files.is_empty() {
-        return Ok(vec![]);
-    }
-    let listed = store.list(&format!("buckets/{}/data", version.bucket)).await?;
-    let sizes: HashMap<String, u64> = listed.into_iter().map(|l| (l.path, l.bytes)).collect();
-    let judge = |f: &Arc<FileMeta>| match sizes.get(&f.path) {
-        None => Some((f.path.clone(), "it is gone".to_string())),
-        Some(&bytes) if bytes != f.bytes => Some((f.path.clone(), format!("it has {bytes} bytes and was written with {}", f.bytes))),
-        Some(_) => None,
-    };
-    Ok(version.files.iter().filter_map(judge).collect())
 }

@@ -9,6 +9,7 @@
 //! A sweep also deletes files that never came into the manifest (a crash between writing and commit), and old versions.
 
 use super::{
+    failpoint::Failpoint,
     files::FileStore,
     manifest::{Edit, Version},
 };
@@ -43,6 +44,7 @@ impl FileStore {
         }
         let paths: Vec<String> = due(&version).into_iter().filter(|p| paths.contains(p)).collect();
         let (gone, failure) = self.delete_all(paths).await;
+        self.pass(Failpoint::Collected)?;
         let files = gone.len() as u64;
         if files > 0 {
             let edit = Edit { collected: gone, ..Edit::default() };
@@ -75,14 +77,20 @@ impl FileStore {
 
     /// What could be deleted, and a failure when not all could.
     async fn delete_all(&self, paths: Vec<String>) -> (Vec<String>, Option<Failure>) {
-        let delete = |path: String| async move { (self.inner.store.delete(&path).await, path) };
+        let delete = |path: String| async move {
+            let outcome = match self.pass(Failpoint::LocalDelete) {
+                Ok(()) => self.inner.store.delete(&path).await.map_err(Failure::from),
+                Err(killed) => Err(killed),
+            };
+            (outcome, path)
+        };
         let outcomes: Vec<_> = futures::stream::iter(paths).map(delete).buffer_unordered(DELETES_IN_FLIGHT).collect().await;
         let mut gone = vec![];
         let mut failure = None;
         for (outcome, path) in outcomes {
             match outcome {
                 Ok(()) => gone.push(path),
-                Err(e) => failure = Some(e.into()),
+                Err(e) => failure = Some(e),
             }
         }
         (gone, failure)

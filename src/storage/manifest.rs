@@ -28,4 +28,4 @@ pub mod version;
 
 pub use edit::Edit;
 pub use store::{Committed, Loaded, ManifestStore};
-pub use version::{FileMeta, Stamp, Tombstone, Version};
+pub use version::{FileMeta, LostFile, Stamp, Tombstone, Version};

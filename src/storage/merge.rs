@@ -98,14 +98,13 @@ impl Merge {
         Merge { layout, cursors: sources.into_iter().map(cursor).collect(), pending: vec![], pending_rows: 0 }
     }
 
-    /// The next rows, at most `batch_rows`; `None` at the end.
+    /// The next rows, at most `batch_rows` (or one of each source, where these are more); `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.pending_rows < self.layout.batch_rows {
             self.refill().await?;
-            if self.cursors.is_empty() {
+            if self.cursors.is_empty() || !self.step()? {
                 break;
             }
-            self.step()?;
         }
         if self.pending.is_empty() {
             return Ok(None);
@@ -153,12 +152,12 @@ impl Merge {
         self.pending.push((block, span));
     }
 
-    /// Moves some rows of the smallest series to the output.
-    fn step(&mut self) -> Result<()> {
+    /// Moves some rows of the smallest series to the output; false when they would not fit.
+    fn step(&mut self) -> Result<bool> {
         if self.cursors.len() == 1 {
             let rows = self.cursors[0].times().len();
             self.push(0, rows);
-            return Ok(());
+            return Ok(true);
         }
         let key = self.cursors.iter().map(|c| &c.key).min().expect("there are cursors");
         let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| &self.cursors[i].key == key).collect();
@@ -168,10 +167,16 @@ impl Merge {
         let before = others.map_or(times.len(), |t| times.partition_point(|&x| x < t));
         if before == times.len() || before >= 64 {
             self.push(first, before);
-            return Ok(());
+            return Ok(true);
         }
-        // Up to the first end of a head: behind it, that source's next rows are not known yet.
-        let bound = group.iter().filter_map(|&i| self.cursors[i].times().last().copied()).min().expect("heads have rows");
+        let room = self.layout.batch_rows - self.pending_rows;
+        if room < group.len() && self.pending_rows > 0 {
+            return Ok(false);
+        }
+        // Up to the first end of a head: behind it, that source's next rows are not known yet. And no further than fits.
+        let share = (room / group.len()).max(1);
+        let reach = |times: &[i64]| times[share.min(times.len()) - 1];
+        let bound = group.iter().map(|&i| reach(self.cursors[i].times())).min().expect("heads have rows");
         let mut parts = vec![];
         for &i in &group {
             let rows = self.cursors[i].times().partition_point(|&x| x <= bound);
@@ -183,7 +188,7 @@ impl Merge {
         self.pending_rows += merged.time.len();
         let span = Span { run: 0, start: 0, end: merged.time.len() };
         self.pending.push((Arc::new(merged), span));
-        Ok(())
+        Ok(true)
     }
 
     fn emit(&mut self) -> Result<RecordBatch> {

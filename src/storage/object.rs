@@ -9,6 +9,8 @@
 //! This module has never heard of buckets, manifests or Parquet.
 
 mod durable;
+#[cfg(test)]
+pub mod faulty;
 mod upload;
 
 pub use durable::STAGED_FOLDER;

@@ -3,6 +3,7 @@
 use super::{
     InFlight, Inner, Schemas, Storage,
     buffer::stage,
+    failpoint::Failpoints,
     files::{FileOptions, FileStore},
     fs::FileSystem,
     object::Store,
@@ -29,6 +30,7 @@ pub struct StorageOptions {
     pub buffer_bytes_max: usize,
     pub log: LogOptions,
     pub files: FileOptions,
+    pub failpoints: Failpoints,
 }
 
 impl Default for StorageOptions {
@@ -39,7 +41,18 @@ impl Default for StorageOptions {
             buffer_bytes_max: 768 << 20,
             log: LogOptions::default(),
             files: FileOptions::default(),
+            failpoints: Failpoints::default(),
         }
+    }
+}
+
+impl StorageOptions {
+    /// The same failpoints everywhere.
+    pub fn with_failpoints(mut self, failpoints: Failpoints) -> StorageOptions {
+        self.log.failpoints = failpoints.clone();
+        self.files.failpoints = failpoints.clone();
+        self.failpoints = failpoints;
+        self
     }
 }
 

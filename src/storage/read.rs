@@ -4,7 +4,7 @@ use crate::model::{MeasurementSchema, Result};
 use crate::storage::{
     block::{RowFilter, block_of, select},
     chunk::Chunk,
-    manifest::{FileMeta, Tombstone},
+    manifest::{FileMeta, LostFile, Tombstone},
     merge::{Layout, Merge, OneBlock, Output, Source},
     parquet::file::{FileReader, FileSource},
 };
@@ -19,6 +19,8 @@ pub struct MeasurementSnapshot {
     pub chunks: Vec<Chunk>,
     pub files: Vec<Arc<FileMeta>>,
     pub tombstones: Vec<Arc<Tombstone>>,
+    /// Files that may hold rows of the measurement and cannot be read.
+    pub lost: Vec<LostFile>,
     /// Rows before this instant have expired.
     pub time_floor: i64,
     pub reader: Arc<FileReader>,
@@ -33,7 +35,7 @@ impl std::fmt::Debug for MeasurementSnapshot {
 
 impl MeasurementSnapshot {
     /// The rows that meet the filter, sorted by (tags, time), each once. `projection`: indices into
-    /// `schema.arrow_schema()`, all columns when absent.
+    /// `schema.arrow_schema()`, all columns when absent. Fails when a lost file may hold rows of the time that is asked for.
     pub fn read(&self, projection: Option<&[usize]>, mut filter: RowFilter, batch_rows: usize) -> Result<Merge> {
         filter.time_min = filter.time_min.max(self.time_floor);
         let stored = self.schema.arrow_schema();
@@ -54,6 +56,9 @@ impl MeasurementSnapshot {
         }
         let names: Vec<Arc<str>> = fields.iter().map(|f| f.0.clone()).collect();
         let wants = |min: i64, max: i64| min <= filter.time_max && max >= filter.time_min;
+        if let Some(lost) = self.lost.iter().find(|l| wants(l.time_min, l.time_max)) {
+            return Err(lost.failure());
+        }
         let mut sources: Vec<(u64, u64, Box<dyn Source>)> = vec![];
         for file in self.files.iter().filter(|f| wants(f.time_min, f.time_max)) {
             let source = FileSource {

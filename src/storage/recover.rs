@@ -1,25 +1,85 @@
 //! Finding files again when the manifest version that named them is damaged or gone: each file says what it is.
 //!
 //! What no file says is lost with the manifest: deletes that no compaction has folded in, and that a bucket was dropped.
+//! Therefore those are acknowledged when two versions say them. A file that may have been named and cannot be read is kept in
+//! the manifest as lost, so that no answer leaves out its rows in silence.
 
 use crate::model::{BucketId, MeasurementSchema, Result};
 use crate::storage::{
-    manifest::{Edit, FileMeta, Stamp, Version, edit::widen},
-    object::Store,
+    manifest::{Committed, Edit, FileMeta, Loaded, LostFile, ManifestStore, Stamp, Version, edit::widen},
+    object::{Listed, Store},
     parquet::file::inspect,
 };
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
-/// What is in the store and not in the manifest.
+/// Paths of damaged objects, and why.
+pub type Damage = Vec<(String, String)>;
+
+/// Brings the state of a bucket into line with the files that are there, as a new version where that differs, and tells what
+/// is damaged. An error of the store does not stop it: what could not be looked at counts as lost until the next opening.
+pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, partition_ns: i64, writer: u64, now: i64) -> Damage {
+    for (path, _) in &loaded.damaged {
+        if let Err(error) = keep_aside(store, path).await {
+            tracing::warn!(path, %error, "a damaged manifest version could not be kept aside");
+        }
+    }
+    let folder = format!("buckets/{}/data", loaded.version.bucket);
+    let found = match store.list(&folder).await {
+        Ok(listed) => find(store, &loaded.version, &listed, partition_ns).await,
+        Err(e) => {
+            let what = format!("it could not be listed: {e}");
+            let lost = LostFile { path: folder.clone(), what: what.clone(), time_min: i64::MIN, time_max: i64::MAX };
+            // Without a sign of damage the newest version says all.
+            let lost = if loaded.damaged.is_empty() { vec![] } else { vec![lost] };
+            Found { edit: Edit { lost, ..Edit::default() }, damaged: vec![(folder, what)], ..Found::default() }
+        }
+    };
+    // A version that is gone altogether took this number.
+    loaded.next = loaded.next.max(found.created_max + 1);
+    if !loaded.damaged.is_empty() || found.changes_something() {
+        let bucket = loaded.version.bucket;
+        tracing::warn!(%bucket, found = found.edit.add.len(), lost = found.edit.lost.len(), "manifest repaired from what the files say");
+        let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
+        match manifest.commit(&loaded.version, &found.edit, stamp).await {
+            Ok(Committed::Now(version) | Committed::Earlier(version)) => {
+                loaded.version = version;
+                loaded.next += 1;
+            }
+            Err(failure) => {
+                tracing::error!(%bucket, %failure, "the repaired manifest could not be stored; the next commit will have it");
+                match found.edit.apply(&loaded.version, Stamp { number: loaded.version.number, ..stamp }) {
+                    Ok(version) => loaded.version = version,
+                    Err(failure) => tracing::error!(%bucket, %failure, "the manifest could not be repaired"),
+                }
+            }
+        }
+    }
+    found.damaged
+}
+
+async fn keep_aside(store: &Store, path: &str) -> Result<()> {
+    Ok(store.create(&format!("quarantine/{path}"), store.get(path).await?).await?)
+}
+
+/// How the store differs from the manifest.
 #[derive(Debug, Default)]
-pub struct Found {
+struct Found {
     /// Brings the found files into the manifest.
-    pub edit: Edit,
+    edit: Edit,
     /// Files that cannot be read, and why.
-    pub damaged: Vec<(String, String)>,
+    damaged: Damage,
+    /// Greatest version that a found file was written for.
+    created_max: u64,
+}
+
+impl Found {
+    fn changes_something(&self) -> bool {
+        let Edit { add, lost, no_longer_lost, .. } = &self.edit;
+        !(add.is_empty() && lost.is_empty() && no_longer_lost.is_empty())
+    }
 }
 
 /// The files of the bucket that were written for versions after `version`. Inputs of a compaction leave when its output
@@ -27,32 +87,45 @@ pub struct Found {
 ///
 /// A file whose commit never happened is found as well. That adds nothing wrong: its rows are acknowledged and in the log,
 /// or in the files that it was compacted from, and equal rows become one.
-pub async fn find(store: &Store, version: &Version) -> Result<Found> {
+async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns: i64) -> Found {
+    let mut found = Found { damaged: misfits(version, listed), ..Found::default() };
     let known: HashSet<&str> =
         version.files.iter().map(|f| f.path.as_str()).chain(version.removed.iter().map(|r| r.path.as_str())).collect();
-    let mut found = Found::default();
+    let lost_before: HashSet<&str> = version.lost.iter().map(|l| l.path.as_str()).collect();
+    // What was lost and is no longer there was given up; what is there again is judged anew.
+    found.edit.no_longer_lost = version.lost.iter().map(|l| l.path.clone()).collect();
     let mut schemas: BTreeMap<Arc<str>, MeasurementSchema> =
         version.schemas.iter().map(|(name, schema)| (name.clone(), schema.as_ref().clone())).collect();
     let mut files: Vec<Arc<FileMeta>> = vec![];
-    for object in store.list(&format!("buckets/{}/data", version.bucket)).await? {
-        if known.contains(object.path.as_str()) || !object.path.ends_with(".parquet") {
+    for object in listed {
+        let path = object.path.as_str();
+        if known.contains(path) || !path.ends_with(".parquet") {
             continue;
         }
-        let footer = match inspect(&store.get(&object.path).await?) {
-            Ok(footer) if footer.bucket != version.bucket || footer.file.path != object.path => {
-                found.damaged.push((object.path, format!("it says that it is `{}`", footer.file.path)));
-                continue;
+        let inspected = match store.get(path).await {
+            Ok(bytes) => inspect(&bytes),
+            Err(e) => Err(format!("it could not be read: {e}")),
+        };
+        let footer = match inspected {
+            Ok((footer, _)) if footer.bucket != version.bucket || footer.file.path != path => {
+                Err(format!("it says that it is `{}`", footer.file.path))
             }
+            other => other,
+        };
+        let (footer, damage) = match footer {
             Ok(footer) => footer,
             Err(what) => {
-                found.damaged.push((object.path, what));
+                let (time_min, time_max) = partition_of(path, partition_ns);
+                found.damaged.push((path.to_string(), what.clone()));
+                found.edit.lost.push(LostFile { path: path.to_string(), what, time_min, time_max });
                 continue;
             }
         };
         // Older ones left the manifest, or never came into it.
-        if footer.file.created_in <= version.number {
+        if footer.file.created_in <= version.number && !lost_before.contains(path) {
             continue;
         }
+        found.created_max = found.created_max.max(footer.file.created_in);
         let measurement = footer.file.measurement.clone();
         let schema = MeasurementSchema { measurement: measurement.clone(), tags: footer.tags, fields: footer.fields };
         let widened = match schemas.get(&measurement) {
@@ -62,23 +135,54 @@ pub async fn find(store: &Store, version: &Version) -> Result<Found> {
         match widened {
             Ok(widened) => schemas.insert(measurement, widened),
             Err(conflict) => {
-                found.damaged.push((object.path, conflict.to_string()));
+                let (time_min, time_max) = (footer.file.time_min, footer.file.time_max);
+                found.damaged.push((path.to_string(), conflict.to_string()));
+                found.edit.lost.push(LostFile { path: path.to_string(), what: conflict.to_string(), time_min, time_max });
                 continue;
             }
         };
+        // It comes into the manifest all the same: whoever needs its rows gets an error that names it.
+        found.damaged.extend(damage.map(|what| (path.to_string(), what)));
         found.edit.schemas.push(Arc::new(schema));
         files.push(Arc::new(footer.file));
     }
-    let superseded = |f: &FileMeta| files.iter().any(|by| holds_rows_of(by, f));
-    found.edit.remove = version.files.iter().filter(|f| superseded(f)).map(|f| f.id).collect();
-    found.edit.add = files.iter().filter(|f| !superseded(f)).cloned().collect();
-    Ok(found)
+    let good = |f: &FileMeta| !found.damaged.iter().any(|d| d.0 == f.path);
+    let superseded = |f: &FileMeta| files.iter().any(|by| good(by) && holds_rows_of(by, f));
+    let remove = version.files.iter().filter(|f| superseded(f)).map(|f| f.id).collect();
+    let add = files.iter().filter(|f| !superseded(f)).cloned().collect();
+    (found.edit.remove, found.edit.add) = (remove, add);
+    // Lost as before: nothing new.
+    if found.edit.lost == version.lost {
+        found.edit.lost.clear();
+        found.edit.no_longer_lost.clear();
+    }
+    found
 }
 
-/// A bucket's manifest made from its Parquet files alone, as version `number`, with the files that cannot be read.
-pub async fn rebuild(store: &Store, bucket: BucketId, stamp: Stamp) -> Result<(Version, Vec<(String, String)>)> {
+/// Files of the version that are not in the store as they were written, as far as a listing tells.
+fn misfits(version: &Version, listed: &[Listed]) -> Damage {
+    let sizes: HashMap<&str, u64> = listed.iter().map(|l| (l.path.as_str(), l.bytes)).collect();
+    let judge = |f: &Arc<FileMeta>| match sizes.get(f.path.as_str()) {
+        None => Some((f.path.clone(), "it is gone".to_string())),
+        Some(&bytes) if bytes != f.bytes => Some((f.path.clone(), format!("it has {bytes} bytes and was written with {}", f.bytes))),
+        Some(_) => None,
+    };
+    version.files.iter().filter_map(judge).collect()
+}
+
+/// The times that rows of a file may have, by the folder that it lies in.
+fn partition_of(path: &str, partition_ns: i64) -> (i64, i64) {
+    match path.rsplit('/').nth(1).and_then(|p| p.parse::<i64>().ok()) {
+        Some(start) => (start, start.saturating_add(partition_ns - 1)),
+        None => (i64::MIN, i64::MAX),
+    }
+}
+
+/// A bucket's manifest made from its Parquet files alone, with the files that cannot be read.
+pub async fn rebuild(store: &Store, bucket: BucketId, partition_ns: i64, stamp: Stamp) -> Result<(Version, Damage)> {
     let empty = Version::empty(bucket);
-    let found = find(store, &empty).await?;
+    let listed = store.list(&format!("buckets/{bucket}/data")).await?;
+    let found = find(store, &empty, &listed, partition_ns).await;
     Ok((found.edit.apply(&empty, stamp)?, found.damaged))
 }
 
@@ -88,3 +192,6 @@ fn holds_rows_of(by: &FileMeta, f: &FileMeta) -> bool {
     let same = by.measurement == f.measurement && by.partition == f.partition;
     same && by.level > f.level && by.sequence_min <= f.sequence_min && f.sequence_max <= by.sequence_max
 }
+
+#[cfg(test)]
+mod tests;

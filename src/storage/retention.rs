@@ -4,6 +4,7 @@
 //! Hiding can be undone, erasing cannot, so the two go by different clocks: see [`SafeTime`].
 
 use super::{
+    failpoint::Failpoint,
     files::FileStore,
     manifest::{Edit, FileMeta, Version},
 };
@@ -94,6 +95,7 @@ impl FileStore {
             let remove: Vec<u64> = old(now).iter().map(|f| f.id).collect();
             Ok((!remove.is_empty()).then(|| Edit { remove, ..Edit::default() }))
         };
+        self.pass(Failpoint::RetentionDrop)?;
         self.commit(bucket, vec![], make).await?;
         let (rows, bytes) = (leaving.iter().map(|f| f.rows).sum(), leaving.iter().map(|f| f.bytes).sum());
         Ok(Expired { files: leaving.len() as u64, rows, bytes })

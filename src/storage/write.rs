@@ -4,6 +4,7 @@
 use super::{
     Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
+    failpoint::Failpoint,
 };
 use crate::{
     line_protocol::write_point,
@@ -155,7 +156,8 @@ impl Storage {
         if let Some(&sequence) = begun.get() {
             self.inner.in_flight.lock().end(sequence);
         }
-        logged.map(drop)
+        logged?;
+        self.options().failpoints.pass(Failpoint::Acknowledge)
     }
 
     /// Moves what is buffered into files and shortens the log. Rows stay visible all the while. On an error the rows
@@ -188,6 +190,7 @@ impl Storage {
         if tables.is_empty() {
             return Ok(());
         }
+        self.options().failpoints.pass(Failpoint::Freeze)?;
         let build = move || tables.into_iter().filter_map(|(schema, view)| view.into_chunk(&schema?)).collect::<Vec<_>>();
         let chunks = tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
         match self.inner.files.flush(id, chunks, through).await {

@@ -8,6 +8,7 @@ use super::CompactionSpec;
 use crate::model::{ErrorKind, Failure, Result};
 use crate::storage::{
     block::RowFilter,
+    failpoint::Failpoint,
     files::{Draft, FileStore},
     manifest::{Edit, FileMeta, Version},
     object::Space,
@@ -74,6 +75,7 @@ impl FileStore {
             chunks: vec![],
             files: spec.inputs.clone(),
             tombstones: base.tombstones.clone(),
+            lost: vec![],
             time_floor,
             reader: self.inner.bulk_reader.clone(),
         };
@@ -111,7 +113,9 @@ impl FileStore {
             upload.abort().await;
             return Err(failure.into());
         }
+        self.pass(Failpoint::ParquetWrite)?;
         upload.finish().await?;
+        self.pass(Failpoint::Compacted)?;
         draft.meta = meta;
         Ok(draft)
     }

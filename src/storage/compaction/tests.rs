@@ -1,30 +1,17 @@
 use super::*;
 use crate::{
-    clock::{ManualClock, Randomness},
-    model::{ErrorKind, Precision, TimeRange},
+    clock::ManualClock,
+    model::ErrorKind,
     storage::{
-        BadLines, Storage, StorageOptions, WriteRequest,
-        block::RowFilter,
-        delete::{DeleteSpec, TagPredicate},
-        files::FileOptions,
         fs::faulty::FaultyDisk,
         object::Store,
+        testing::{MINUTE, Rows, bucket, open, random_delete, random_lines, random_spec, read, whole_partitions, write},
     },
 };
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::{Float64Type, Int32Type, TimestampNanosecondType},
-};
-use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
-use std::collections::BTreeMap;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use tokio_util::sync::CancellationToken;
 
-const MINUTE: i64 = 60_000_000_000;
 const DAY: i64 = 1_440 * MINUTE;
-
-fn bucket() -> BucketId {
-    BucketId::new(1).expect("not zero")
-}
 
 fn flushed(sequence: u64, bytes: u64, at: i64) -> Arc<FileMeta> {
     let draft = FileMeta::draft(bucket(), "m".into(), 0, sequence);
@@ -86,94 +73,6 @@ fn nothing_is_merged_across_a_damaged_file_and_too_many_are_merged_whatever_thei
     assert_eq!(chosen[0].sequences(), (13, 20), "the cheapest");
 }
 
-type Rows = BTreeMap<(String, i64), BTreeMap<String, f64>>;
-
-async fn open(store: &Store, disk: &FaultyDisk, clock: Arc<ManualClock>) -> Storage {
-    let randomness = Randomness::from_os();
-    let files = FileOptions { partition_ns: 100, ..FileOptions::default() };
-    let options = StorageOptions { files, ..StorageOptions::default() };
-    Storage::open(store.clone(), Arc::new(disk.clone()), options, clock, randomness).await.expect("the store opens")
-}
-
-async fn write(storage: &Storage, text: String) {
-    let request = WriteRequest {
-        bucket: bucket(),
-        body: text.into(),
-        precision: Precision::Nanosecond,
-        now: 0,
-        bad_lines: BadLines::Skip,
-        retention_floor: None,
-    };
-    assert_eq!(storage.write(request).await.expect("stored").rejected, vec![]);
-}
-
-async fn read(storage: &Storage, batch_rows: usize) -> Rows {
-    let mut rows = Rows::new();
-    let Some(snapshot) = storage.snapshot(bucket(), "m", None) else { return rows };
-    let mut merge = snapshot.read(None, RowFilter::all(), batch_rows).expect("a merge");
-    let mut before: Option<(String, i64)> = None;
-    while let Some(batch) = merge.next().await.expect("the rows can be read") {
-        let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
-        let host =
-            batch.column_by_name("h").map(|c| c.as_dictionary::<Int32Type>().downcast_dict::<arrow::array::StringArray>().expect("text"));
-        for row in 0..batch.num_rows() {
-            let name = host.filter(|h| h.is_valid(row)).map_or(String::new(), |h| arrow::array::ArrayAccessor::value(&h, row).to_string());
-            let mut values = BTreeMap::new();
-            for field in ["f", "g"] {
-                let Some(column) = batch.column_by_name(field) else { continue };
-                if column.is_valid(row) {
-                    values.insert(field.to_string(), column.as_primitive::<Float64Type>().value(row));
-                }
-            }
-            let key = (name, times.value(row));
-            assert!(before.as_ref().is_none_or(|b| *b < key), "sorted, each row once: {before:?} then {key:?}");
-            before = Some(key.clone());
-            rows.insert(key, values);
-        }
-    }
-    rows
-}
-
-fn random_lines(random: &mut StdRng, model: &mut Rows) -> String {
-    let mut text = String::new();
-    for _ in 0..random.random_range(1..30) {
-        let (host, time) = (["", "a", "b", "c d"].choose(random).expect("some"), random.random_range(0..250));
-        let value = f64::from(random.random_range(0..1000));
-        let field = ["f", "g"].choose(random).expect("some");
-        let tag = if host.is_empty() { String::new() } else { format!(",h={}", host.replace(' ', "\\ ")) };
-        text += &format!("m{tag} {field}={value} {time}\n");
-        model.entry((host.to_string(), time)).or_default().insert(field.to_string(), value);
-    }
-    text
-}
-
-fn random_delete(random: &mut StdRng, model: &mut Rows) -> DeleteSpec {
-    let start = random.random_range(-10..250);
-    let stop = if random.random_bool(0.1) { i64::MAX } else { start + random.random_range(1..60) };
-    let tags = match random.random_bool(0.5) {
-        true => vec![TagPredicate {
-            tag: "h".into(),
-            equal: random.random_bool(0.7),
-            value: (*["", "a", "b"].choose(random).expect("some")).into(),
-        }],
-        false => vec![],
-    };
-    let measurement = random.random_bool(0.5).then(|| "m".into());
-    model.retain(|(host, time), _| !((start..stop).contains(time) && tags.iter().all(|t| t.matches(Some(host)))));
-    DeleteSpec { range: TimeRange::new(start, stop), measurement, tags }
-}
-
-/// Any run of neighbours of any partition.
-fn random_spec(random: &mut StdRng, storage: &Storage) -> Option<CompactionSpec> {
-    let version = storage.files().version(bucket())?;
-    let partition = version.files.choose(random)?.partition;
-    let mut files: Vec<_> = version.files.iter().filter(|f| f.partition == partition).cloned().collect();
-    files.sort_by_key(|f| f.sequence_max);
-    let from = random.random_range(0..files.len());
-    let to = random.random_range(from..files.len());
-    Some(CompactionSpec { bucket: bucket(), inputs: files[from..=to].to_vec() })
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn any_mix_of_writes_flushes_deletes_compactions_and_restarts_reads_as_an_ordered_map() {
     for seed in 0..25u64 {
@@ -224,14 +123,8 @@ async fn any_mix_of_writes_flushes_deletes_compactions_and_restarts_reads_as_an_
         assert_eq!(lost, 0, "seed {seed}: a delete or a flush gives no compaction away");
         // Compact everything: every tombstone is folded in.
         storage.flush().await.expect("flushed");
-        let version = storage.files().version(bucket()).expect("flushed");
-        for partition in [0, 100, 200] {
-            let mut inputs: Vec<_> = version.files.iter().filter(|f| f.partition == partition).cloned().collect();
-            inputs.sort_by_key(|f| f.sequence_max);
-            if !inputs.is_empty() {
-                let spec = CompactionSpec { bucket: bucket(), inputs };
-                storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
-            }
+        for spec in whole_partitions(&storage) {
+            storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
         }
         let version = storage.files().version(bucket()).expect("flushed");
         assert!(version.files.len() <= 3, "seed {seed}");

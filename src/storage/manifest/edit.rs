@@ -1,6 +1,6 @@
 //! Changes to a bucket's manifest, as pure functions from one version to the next.
 
-use super::version::{FileMeta, Removed, Stamp, Tombstone, Version};
+use super::version::{FileMeta, LostFile, Removed, Stamp, Tombstone, Version};
 use crate::model::{Failure, MeasurementSchema, Result};
 use std::{collections::HashSet, sync::Arc};
 
@@ -17,6 +17,9 @@ pub struct Edit {
     pub drop_bucket: bool,
     /// Removed files that are deleted from the store by now.
     pub collected: Vec<String>,
+    pub lost: Vec<LostFile>,
+    /// Paths of lost files that were restored or given up.
+    pub no_longer_lost: Vec<String>,
 }
 
 impl Edit {
@@ -43,6 +46,8 @@ impl Edit {
         after.removed.retain(|r| !self.collected.contains(&r.path));
         after.removed.extend(gone.iter().map(|f| Removed { path: f.path.clone(), at: now, version: number }));
         after.files.extend(self.add.iter().cloned());
+        after.lost.retain(|l| !self.no_longer_lost.contains(&l.path));
+        after.lost.extend(self.lost.iter().cloned());
         for schema in &self.schemas {
             let widened = match after.schemas.get(&schema.measurement) {
                 Some(stored) if stored == schema => continue,
@@ -65,6 +70,7 @@ impl Edit {
             after.dropped = true;
             after.schemas.clear();
             after.tombstones.clear();
+            after.lost.clear();
         }
         Ok(after)
     }

@@ -1,6 +1,6 @@
 //! One version of a bucket's manifest, and its bytes. Knows nothing of stores.
 
-use crate::model::{BucketId, FieldType, MeasurementSchema};
+use crate::model::{BucketId, Failure, FieldType, MeasurementSchema};
 use crate::storage::delete::DeleteSpec;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
@@ -115,6 +115,27 @@ pub struct Removed {
     pub version: u64,
 }
 
+/// A file that belongs to the bucket, as far as we know, and of which we do not know what rows it holds: it was named by a
+/// damaged version only, and cannot be read itself. An answer that might need its rows is refused.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LostFile {
+    pub path: String,
+    pub what: String,
+    /// Smallest and greatest time that its rows may have.
+    pub time_min: i64,
+    pub time_max: i64,
+}
+
+impl LostFile {
+    pub fn failure(&self) -> Failure {
+        let (path, what) = (&self.path, &self.what);
+        Failure::internal(format!(
+            "rows of this time may be missing: file `{path}` cannot be read ({what}); restore it from a backup, or delete it to give up \
+             its rows, and restart"
+        ))
+    }
+}
+
 /// The state of one bucket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Version {
@@ -133,6 +154,7 @@ pub struct Version {
     pub files: Vec<Arc<FileMeta>>,
     pub tombstones: Vec<Arc<Tombstone>>,
     pub removed: Vec<Removed>,
+    pub lost: Vec<LostFile>,
 }
 
 /// What a commit puts on a version besides its edit.
@@ -168,6 +190,8 @@ struct Body {
     files: Vec<Arc<FileMeta>>,
     tombstones: Vec<Arc<Tombstone>>,
     removed: Vec<Removed>,
+    #[serde(default)]
+    lost: Vec<LostFile>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -191,6 +215,7 @@ impl Version {
             files: vec![],
             tombstones: vec![],
             removed: vec![],
+            lost: vec![],
         }
     }
 
@@ -211,6 +236,7 @@ impl Version {
             files: self.files.clone(),
             tombstones: self.tombstones.clone(),
             removed: self.removed.clone(),
+            lost: self.lost.clone(),
         };
         let body = serde_json::to_vec(&body).expect("plain data with string keys is always JSON");
         let mut out = Vec::with_capacity(HEADER + body.len());
@@ -259,6 +285,7 @@ impl Version {
             files: body.files,
             tombstones: body.tombstones,
             removed: body.removed,
+            lost: body.lost,
         })
     }
 

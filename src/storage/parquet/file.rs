@@ -282,21 +282,22 @@ impl Source for FileSource {
     }
 }
 
-/// What a whole file says of itself, once all its checksums hold; else the damage.
-pub fn inspect(bytes: &Bytes) -> Result<Footer, String> {
+/// What a whole file says of itself, and what of its columns is damaged; or why it says nothing.
+pub fn inspect(bytes: &Bytes) -> Result<(Footer, Option<String>), String> {
     let metadata = ParquetMetaDataReader::new().parse_and_finish(bytes).map_err(|e| e.to_string())?;
     let mut footer = own_footer(&metadata)?;
+    let mut damage = None;
     for (group, checksums) in metadata.row_groups().iter().zip(&footer.columns) {
         for (column, checksum) in group.columns().iter().zip(checksums) {
             let (at, length) = column.byte_range();
             let part = at.checked_add(length).and_then(|end| bytes.get(at as usize..end as usize));
             if part.map(crc32c::crc32c) != Some(*checksum) {
-                return Err(format!("the checksum of column `{}` does not match", column.column_path().string()));
+                damage = Some(format!("the checksum of column `{}` does not match", column.column_path().string()));
             }
         }
     }
     footer.file = seal(footer.file, bytes).ok_or("it does not end as a Parquet file")?;
-    Ok(footer)
+    Ok((footer, damage))
 }
 
 fn own_footer(metadata: &ParquetMetaData) -> Result<Footer, String> {

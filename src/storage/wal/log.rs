@@ -3,7 +3,10 @@
 use super::{frame, replay::Replayed};
 use crate::{
     model::{BucketId, ErrorKind, Failure, Result},
-    storage::fs::{FileSystem, LogFile},
+    storage::{
+        failpoint::{Failpoint, Failpoints},
+        fs::{FileSystem, LogFile},
+    },
 };
 use parking_lot::Mutex;
 use std::{
@@ -17,11 +20,12 @@ use tokio::sync::oneshot;
 pub struct LogOptions {
     /// A segment that has grown past this is followed by a new one.
     pub segment_bytes: usize,
+    pub failpoints: Failpoints,
 }
 
 impl Default for LogOptions {
     fn default() -> LogOptions {
-        LogOptions { segment_bytes: 32 << 20 }
+        LogOptions { segment_bytes: 32 << 20, failpoints: Failpoints::default() }
     }
 }
 
@@ -44,12 +48,14 @@ struct Segments {
     files: Arc<dyn FileSystem>,
     /// Finished segments and the highest sequence in each, oldest first.
     finished: Mutex<Vec<(String, u64)>>,
+    failpoints: Failpoints,
 }
 
 impl Log {
     /// Goes on behind what was replayed.
     pub fn open(files: Arc<dyn FileSystem>, replayed: &Replayed, options: LogOptions) -> io::Result<Log> {
-        let segments = Arc::new(Segments { files, finished: Mutex::new(replayed.segments.clone()) });
+        let failpoints = options.failpoints.clone();
+        let segments = Arc::new(Segments { files, finished: Mutex::new(replayed.segments.clone()), failpoints });
         let (queue, appends) = mpsc::channel();
         let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence };
         let thread = thread::Builder::new().name("log".into()).spawn(move || writer.run(&appends))?;
@@ -79,7 +85,9 @@ impl Log {
 
     /// Forgets segments whose records are all of `sequence` or below. A segment that cannot be removed is tried again next time.
     pub fn trim(&self, sequence: u64) {
-        self.segments.finished.lock().retain(|(name, last)| *last > sequence || self.segments.files.remove(name).is_err());
+        let Segments { files, finished, failpoints } = &*self.segments;
+        let stays = |name: &str| failpoints.pass(Failpoint::WalTrim).is_err() || files.remove(name).is_err();
+        finished.lock().retain(|(name, last)| *last > sequence || stays(name));
     }
 
     /// Segments that a restart would replay, the one being written not counted.
@@ -151,6 +159,8 @@ impl Writer {
     }
 
     fn try_write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
+        let pass = |point| self.options.failpoints.pass(point).map_err(io::Error::other);
+        pass(Failpoint::WalWrite)?;
         let open = match &mut self.open {
             Some(open) => open,
             none => {
@@ -164,7 +174,9 @@ impl Writer {
             open.file.append(frame)?;
             open.bytes += frame.len();
         }
-        open.file.sync()
+        pass(Failpoint::WalSync)?;
+        open.file.sync()?;
+        pass(Failpoint::WalSynced)
     }
 
     /// The segment in hand takes no more records.
@@ -199,7 +211,7 @@ mod tests {
     fn open(disk: &FaultyDisk, segment_bytes: usize) -> (Log, Vec<Record>, Replayed) {
         let mut records = vec![];
         let replayed = replay(disk, |r| records.push(r)).expect("the disk can be read");
-        (Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes }).expect("a thread"), records, replayed)
+        (Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes, ..LogOptions::default() }).expect("a thread"), records, replayed)
     }
 
     async fn append(log: &Log, text: &str) -> Result<u64> {

@@ -1,0 +1,107 @@
+//! Named places where a test can have the process die. In other builds they are nothing.
+//!
+//! Death is what a test sees of it: from the chosen moment on, nothing that would leave a trace outside the process happens
+//! any more, and nobody gets an answer. Every step that leaves a trace asks here first.
+
+use crate::model::Result;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Failpoint {
+    WalWrite,
+    WalSync,
+    /// Durable, not yet visible.
+    WalSynced,
+    /// Visible, not yet answered.
+    Acknowledge,
+    /// Rows are set apart for a flush.
+    Freeze,
+    ParquetWrite,
+    /// A file is in the store, and in no manifest.
+    StorePut,
+    ManifestCommit,
+    /// Committed, and the process does not know it yet.
+    ManifestCommitted,
+    WalTrim,
+    Tombstone,
+    /// A compaction's file is written.
+    Compacted,
+    RetentionDrop,
+    LocalDelete,
+    /// Files are deleted, and the manifest still lists them as leaving.
+    Collected,
+}
+
+impl Failpoint {
+    #[cfg(test)]
+    pub const ALL: [Failpoint; 15] = {
+        use Failpoint::*;
+        [
+            WalWrite,
+            WalSync,
+            WalSynced,
+            Acknowledge,
+            Freeze,
+            ParquetWrite,
+            StorePut,
+            ManifestCommit,
+            ManifestCommitted,
+            WalTrim,
+            Tombstone,
+            Compacted,
+            RetentionDrop,
+            LocalDelete,
+            Collected,
+        ]
+    };
+}
+
+/// The failpoints of one store; clones share them.
+#[derive(Debug, Clone, Default)]
+pub struct Failpoints {
+    #[cfg(test)]
+    armed: std::sync::Arc<parking_lot::Mutex<Armed>>,
+}
+
+#[cfg(test)]
+#[derive(Debug, Default)]
+struct Armed {
+    at: Option<(Failpoint, u32)>,
+    dead: bool,
+}
+
+impl Failpoints {
+    /// Fails when the process is dead, or dies here.
+    #[cfg(not(test))]
+    #[inline(always)]
+    pub fn pass(&self, _: Failpoint) -> Result<()> {
+        Ok(())
+    }
+
+    #[cfg(test)]
+    pub fn pass(&self, point: Failpoint) -> Result<()> {
+        let mut armed = self.armed.lock();
+        if let Some((at, left)) = &mut armed.at
+            && *at == point
+        {
+            *left = left.saturating_sub(1);
+            if *left == 0 {
+                armed.dead = true;
+            }
+        }
+        match armed.dead {
+            true => Err(crate::model::Failure::new(crate::model::ErrorKind::Unavailable, format!("killed at {point:?}"))),
+            false => Ok(()),
+        }
+    }
+
+    /// Dies when `point` is passed for the `nth` time, counted from 1.
+    #[cfg(test)]
+    pub fn kill_at(&self, point: Failpoint, nth: u32) {
+        *self.armed.lock() = Armed { at: Some((point, nth)), dead: false };
+    }
+
+    #[cfg(test)]
+    pub fn is_dead(&self) -> bool {
+        self.armed.lock().dead
+    }
+}
