@@ -211,7 +211,11 @@ mod tests {
     fn open(disk: &FaultyDisk, segment_bytes: usize) -> (Log, Vec<Record>, Replayed) {
         let mut records = vec![];
         let replayed = replay(disk, |r| records.push(r)).expect("the disk can be read");
-        (Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes, ..LogOptions::default() }).expect("a thread"), records, replayed)
+        (
+            Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes, ..LogOptions::default() }).expect("a thread"),
+            records,
+            replayed,
+        )
     }
 
     async fn append(log: &Log, text: &str) -> Result<u64> {
