@@ -9,6 +9,7 @@ pub mod eval;
 pub mod external;
 pub mod lower;
 pub mod parse;
+pub mod pattern;
 pub mod program;
 pub mod stdlib;
 pub mod testcase;

@@ -6,6 +6,7 @@
 use super::{
     diagnostic::{FluxError, FluxResult},
     eval::{Value, value::Record},
+    pattern,
 };
 use crate::model::{Duration, duration, time::parse_rfc3339};
 use serde_json::Value as Json;
@@ -78,7 +79,7 @@ fn value(node: &Json) -> FluxResult<Value> {
         "FloatLiteral" => number().and_then(|n| n.parse().ok()).map(Value::Float),
         "DateTimeLiteral" => text().and_then(parse_rfc3339).map(Value::Time),
         "DurationLiteral" => duration_of(node).map(Value::Duration),
-        "RegexpLiteral" => text().and_then(|t| regex::Regex::new(t).ok()).map(|r| Value::Regex(Arc::new(r))),
+        "RegexpLiteral" => text().and_then(|t| pattern::compile(t).ok()).map(|r| Value::Regex(Arc::new(r))),
         "ParenExpression" => return value(&node["expression"]),
         "UnaryExpression" => return unary(node),
         "ArrayExpression" => {

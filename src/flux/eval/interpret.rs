@@ -13,6 +13,7 @@ use crate::{
             Expr, ExprKind, File, FunctionBody, FunctionLiteral, LogicalOp, Property, Span, Statement, StatementKind, StringPart, UnaryOp,
         },
         diagnostic::{FluxError, FluxResult, Stage},
+        pattern,
         program::Program,
         stdlib::{self, Call, Function},
     },
@@ -242,9 +243,7 @@ impl<'a> Interpreter<'a> {
             ExprKind::Interpolation(parts) => self.interpolation(parts, scope)?,
             ExprKind::Duration(v) => Value::Duration(*v),
             ExprKind::Time(v) => Value::Time(*v),
-            ExprKind::Regex(pattern) => {
-                Value::Regex(Arc::new(regex::Regex::new(pattern).map_err(|error| FluxError::invalid(error.to_string()))?))
-            }
+            ExprKind::Regex(text) => Value::Regex(Arc::new(pattern::compile(text).map_err(FluxError::invalid)?)),
             ExprKind::PipeValue => return Err(FluxError::invalid("pipe receiver not allowed here")),
             ExprKind::Array(items) => {
                 Value::Array(Arc::new(items.iter().map(|item| self.expression(item, scope)).collect::<FluxResult<_>>()?))

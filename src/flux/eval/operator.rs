@@ -112,21 +112,5 @@ pub fn compare(left: &Value, right: &Value) -> Option<Option<Ordering>> {
 }
 
 fn unsupported(op: BinaryOp, left: &Value, right: &Value) -> FluxError {
-    let symbol = match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Pow => "^",
-        BinaryOp::Equal => "==",
-        BinaryOp::NotEqual => "!=",
-        BinaryOp::Less => "<",
-        BinaryOp::LessEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterEqual => ">=",
-        BinaryOp::Match => "=~",
-        BinaryOp::NotMatch => "!~",
-    };
-    FluxError::invalid(format!("unsupported binary expression {} {symbol} {}", type_of(left), type_of(right)))
+    FluxError::invalid(format!("unsupported binary expression {} {op} {}", type_of(left), type_of(right)))
 }

@@ -132,23 +132,7 @@ fn by_value(name: &str, op: BinaryOp, left: Expr, right: Expr, returns: DataType
 }
 
 fn unsupported(op: BinaryOp, left: &Typed, right: &Typed) -> FluxError {
-    let symbol = match op {
-        BinaryOp::Add => "+",
-        BinaryOp::Sub => "-",
-        BinaryOp::Mul => "*",
-        BinaryOp::Div => "/",
-        BinaryOp::Mod => "%",
-        BinaryOp::Pow => "^",
-        BinaryOp::Equal => "==",
-        BinaryOp::NotEqual => "!=",
-        BinaryOp::Less => "<",
-        BinaryOp::LessEqual => "<=",
-        BinaryOp::Greater => ">",
-        BinaryOp::GreaterEqual => ">=",
-        BinaryOp::Match => "=~",
-        BinaryOp::NotMatch => "!~",
-    };
-    FluxError::run(format!("unsupported binary expression {} {symbol} {}", type_name(&left.data_type), type_name(&right.data_type)))
+    FluxError::run(format!("unsupported binary expression {} {op} {}", type_name(&left.data_type), type_name(&right.data_type)))
 }
 
 /// `-x`; null stays null.

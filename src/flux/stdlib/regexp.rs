@@ -1,7 +1,7 @@
 //! Package `regexp`. Patterns are RE2's syntax, which Go and Rust share.
 
 use super::function::functions;
-use crate::flux::{diagnostic::FluxError, eval::Value};
+use crate::flux::{diagnostic::FluxError, eval::Value, pattern};
 use std::sync::Arc;
 
 type Regex = Arc<regex::Regex>;
@@ -10,7 +10,7 @@ type Text = Arc<str>;
 functions! {
     "compile" "(v: string) => regexp" "A regular expression from its text." |c| {
         let text = c.required::<Text>("v")?;
-        Ok(Value::Regex(Arc::new(regex::Regex::new(&text).map_err(|e| FluxError::invalid(e.to_string()).at(c.span))?)))
+        Ok(Value::Regex(Arc::new(pattern::compile(&text).map_err(|e| FluxError::invalid(e).at(c.span))?)))
     };
     "quoteMeta" "(v: string) => string" "The text with special characters escaped." |c| Ok(Value::string(quote_meta(&c.required::<Text>("v")?)));
     "findString" "(r: regexp, v: string) => string" "The leftmost match, or an empty string."
