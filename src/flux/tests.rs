@@ -159,10 +159,7 @@ fn expressions() {
         "int(v: \"1.5\")",
         expect![[r#"error: error calling function "int" @7:5-7:18: cannot convert string "1.5" to int due to invalid syntax"#]],
     );
-    value(
-        "string(v: 1e3)",
-        expect!["error: error @7:15-7:18: expected an expression, found 1e3"],
-    );
+    value("string(v: 1e3)", expect!["error: error @7:15-7:18: expected an expression, found 1e3"]);
     value("duration(v: \"1h30m\")", expect!["1h30m"]);
     value("strings.title(v: \"hello big world\")", expect!["Hello Big World"]);
     value("math.floor(x: 2.7)", expect!["2"]);

@@ -106,10 +106,7 @@ fn statements() {
 fn errors_say_what_was_found_and_expected() {
     check("a = ", expect!["error @1:5-1:5: expected an expression, found the end of the script"]);
     check("from(bucket: \"b\"", expect!["error @1:17-1:17: expected `,` or `)`, found the end of the script"]);
-    check(
-        "f(1)",
-        expect!["error @1:3-1:4: expected `name: value` or `)`, found 1; arguments and properties are named"],
-    );
+    check("f(1)", expect!["error @1:3-1:4: expected `name: value` or `)`, found 1; arguments and properties are named"]);
     check("f(a 1)", expect!["error @1:5-1:6: expected `:`, `,` or `)`, found 1"]);
     check("[1 2]", expect!["error @1:4-1:5: expected `:`, `,` or `]`, found 2"]);
     check("a = (1 + 2", expect!["error @1:11-1:11: expected `)`, found the end of the script"]);
