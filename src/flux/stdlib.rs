@@ -16,6 +16,7 @@ pub mod interpolate;
 pub mod join;
 pub mod json;
 pub mod math;
+pub mod network;
 pub mod pagerduty;
 pub mod promql;
 pub mod regexp;
@@ -214,19 +215,10 @@ static PACKAGES: &[Package] = &[
     },
     Package { path: "json", name: "json", functions: || json::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "math", name: "math", functions: || math::FUNCTIONS.to_vec(), values: math::values, ..NONE },
-    Package {
-        path: "pagerduty",
-        name: "pagerduty",
-        functions: || pagerduty::FUNCTIONS.to_vec(),
-        prelude: include_str!("stdlib/prelude/pagerduty.flux"),
-        ..NONE
-    },
     Package { path: "planner", name: "planner", prelude: include_str!("stdlib/prelude/planner.flux"), ..NONE },
     Package { path: "profiler", name: "profiler", prelude: "option enabledProfilers = []", ..NONE },
-    Package { path: "pushbullet", name: "pushbullet", prelude: include_str!("stdlib/prelude/pushbullet.flux"), ..NONE },
     Package { path: "regexp", name: "regexp", functions: || regexp::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "runtime", name: "runtime", functions: || runtime::FUNCTIONS.to_vec(), ..NONE },
-    Package { path: "slack", name: "slack", prelude: include_str!("stdlib/prelude/slack.flux"), ..NONE },
     Package { path: "strings", name: "strings", functions: || strings::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "system", name: "system", functions: || system::FUNCTIONS.to_vec(), ..NONE },
     Package {
@@ -251,6 +243,60 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/types.flux"),
         ..NONE
     },
+    // Notifications.
+    Package { path: "contrib/bonitoo-io/alerta", name: "alerta", prelude: include_str!("stdlib/prelude/notify/alerta.flux"), ..NONE },
+    Package {
+        path: "contrib/bonitoo-io/servicenow",
+        name: "servicenow",
+        prelude: include_str!("stdlib/prelude/notify/servicenow.flux"),
+        ..NONE
+    },
+    Package {
+        path: "contrib/bonitoo-io/victorops",
+        name: "victorops",
+        prelude: include_str!("stdlib/prelude/notify/victorops.flux"),
+        ..NONE
+    },
+    Package { path: "contrib/bonitoo-io/zenoss", name: "zenoss", prelude: include_str!("stdlib/prelude/notify/zenoss.flux"), ..NONE },
+    Package { path: "contrib/chobbs/discord", name: "discord", prelude: include_str!("stdlib/prelude/notify/discord.flux"), ..NONE },
+    Package { path: "contrib/rhajek/bigpanda", name: "bigpanda", prelude: include_str!("stdlib/prelude/notify/bigpanda.flux"), ..NONE },
+    Package { path: "contrib/sranka/opsgenie", name: "opsgenie", prelude: include_str!("stdlib/prelude/notify/opsgenie.flux"), ..NONE },
+    Package { path: "contrib/sranka/sensu", name: "sensu", prelude: include_str!("stdlib/prelude/notify/sensu.flux"), ..NONE },
+    Package { path: "contrib/sranka/teams", name: "teams", prelude: include_str!("stdlib/prelude/notify/teams.flux"), ..NONE },
+    Package { path: "contrib/sranka/telegram", name: "telegram", prelude: include_str!("stdlib/prelude/notify/telegram.flux"), ..NONE },
+    Package {
+        path: "contrib/sranka/webexteams",
+        name: "webexteams",
+        prelude: include_str!("stdlib/prelude/notify/webexteams.flux"),
+        ..NONE
+    },
+    Package { path: "internal/notify", name: "notify", prelude: include_str!("stdlib/prelude/notify/notify.flux"), ..NONE },
+    Package {
+        path: "pagerduty",
+        name: "pagerduty",
+        functions: || pagerduty::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/notify/pagerduty.flux"),
+        ..NONE
+    },
+    Package { path: "pushbullet", name: "pushbullet", prelude: include_str!("stdlib/prelude/notify/pushbullet.flux"), ..NONE },
+    Package { path: "slack", name: "slack", prelude: include_str!("stdlib/prelude/notify/slack.flux"), ..NONE },
+    // Other servers.
+    Package { path: "contrib/qxip/clickhouse", name: "clickhouse", functions: || network::clickhouse::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental/bigtable", name: "bigtable", functions: || network::bigtable::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental/csv", name: "csv", functions: || network::csv::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental/http", name: "http", functions: || network::http::FUNCTIONS.to_vec(), ..NONE },
+    Package {
+        path: "experimental/http/requests",
+        name: "requests",
+        functions: || http::requests::FUNCTIONS.to_vec(),
+        prelude: include_str!("stdlib/prelude/requests.flux"),
+        ..NONE
+    },
+    Package { path: "experimental/influxdb", name: "influxdb", functions: || network::influxdb::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "experimental/mqtt", name: "mqtt", functions: || network::mqtt::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "kafka", name: "kafka", functions: || network::kafka::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "socket", name: "socket", functions: || network::socket::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "sql", name: "sql", functions: || network::sql::FUNCTIONS.to_vec(), ..NONE },
 ];
 
 /// The package at an import path.

@@ -519,3 +519,31 @@ fn pivoted_rows_are_written_and_read() {
         +---------------------+--------------+------+---+----+"#]]
     .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
 }
+
+#[test]
+fn notification_endpoints_send_each_row() {
+    check(
+        r#"
+        import "array"
+        import "internal/notify"
+        endpoint = notify.endpoint(send: (given) => if given.text == "a" then 204 else 500)
+        array.from(rows: [{k: "a"}, {k: "b"}]) |> endpoint(mapFn: (r) => ({text: r.k}))()
+        "#,
+        expect![[r#"
+            _result
+            +---+---------+-------+
+            | k | _status | _sent |
+            +---+---------+-------+
+            | a | 204     | true  |
+            | b | 500     | false |
+            +---+---------+-------+
+        "#]],
+    );
+    let script = r#"
+        import "array"
+        import "slack"
+        array.from(rows: [{k: "a"}]) |> slack.endpoint()(mapFn: (r) => ({channel: "c", text: r.k, color: "good"}))()
+    "#;
+    let error = compile(script, &context(), vec![]).expect_err("nothing is sent yet").message;
+    assert!(error.contains("post: scripts cannot reach other servers yet"), "{error}");
+}

@@ -1,13 +1,11 @@
 //! Package `http`. Scripts cannot reach the network yet: what sends says so.
 
-use super::function::functions;
-use crate::flux::stdlib::Call;
-use crate::flux::{
-    diagnostic::{FluxError, FluxResult},
-    eval::Value,
-};
+use super::{function::functions, network::refuse};
+use crate::flux::eval::Value;
 use base64::{Engine, prelude::BASE64_STANDARD};
 use std::sync::Arc;
+
+const SEND: &str = "query with /api/v2/query or `tidegauge query` and send the result with another program";
 
 functions! {
     "basicAuth" "(u: string, p: string) => string" "The value of an `Authorization` header for a user and a password." |c| {
@@ -16,7 +14,7 @@ functions! {
     };
     "pathEscape" "(inputString: string) => string" "Text as one segment of a URL's path."
         |c| Ok(Value::string(path_escape(&c.required::<Arc<str>>("inputString")?)));
-    "post" "(url: string, ?headers: A, ?data: bytes) => int" "Sends data to a URL; not available yet." refuse;
+    "post" "(url: string, ?headers: A, ?data: bytes) => int" "Sends data to a URL; not available yet." |c| refuse(c, SEND);
 }
 
 /// `http/requests`.
@@ -25,14 +23,8 @@ pub mod requests {
 
     functions! {
         "_do" "(method: string, url: string, ?params: [string: [string]], ?headers: [string: string], ?body: bytes, config: A) => B"
-            "Sends a request; not available yet." refuse;
+            "Sends a request; not available yet." |c| refuse(c, SEND);
     }
-}
-
-/// What every function that would send a request answers.
-pub fn refuse(call: &mut Call<'_>) -> FluxResult<Value> {
-    let text = "scripts cannot send HTTP requests yet: this server has no outgoing HTTP for Flux; take the result from /api/v2/query and send it yourself";
-    Err(FluxError::invalid(format!("{}: {text}", call.function.name.trim_start_matches('_'))).at(call.span))
 }
 
 /// As Go's `url.PathEscape`: letters, digits and `-_.~$&+:=@` stay.

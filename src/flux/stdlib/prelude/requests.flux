@@ -1,3 +1,6 @@
+import "array"
+import "json"
+
 option defaultConfig = {insecureSkipVerify: false, timeout: 30s}
 
 do = (method, url, params=[:], headers=[:], body=bytes(v: ""), config=defaultConfig) => _do(
@@ -25,4 +28,16 @@ post = (url, params=[:], headers=[:], body=bytes(v: ""), config=defaultConfig) =
     headers: headers,
     body: body,
     config: config,
+)
+
+// The response as one row: status, headers as JSON, body as text.
+peek = (response) => array.from(
+    rows: [
+        {
+            statusCode: response.statusCode,
+            body: string(v: response.body),
+            headers: string(v: json.encode(v: response.headers)),
+            duration: int(v: response.duration),
+        },
+    ],
 )

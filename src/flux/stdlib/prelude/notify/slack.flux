@@ -1,4 +1,5 @@
 import "http"
+import "internal/notify"
 import "json"
 
 option defaultURL = "https://slack.com/api/chat.postMessage"
@@ -21,12 +22,6 @@ message = (url=defaultURL, token="", channel, text, color) => {
     )
 }
 
-endpoint = (url=defaultURL, token="") => (mapFn) => (tables=<-) => tables
-    |> map(
-        fn: (r) => {
-            given = mapFn(r: r)
-            status = message(url: url, token: token, channel: given.channel, text: given.text, color: given.color)
-
-            return {r with _status: string(v: status), _sent: string(v: status / 100 == 2)}
-        },
-    )
+endpoint = (url=defaultURL, token="") => notify.endpoint(
+    send: (given) => message(url: url, token: token, channel: given.channel, text: given.text, color: given.color),
+)

@@ -1,4 +1,5 @@
 import "http"
+import "internal/notify"
 import "json"
 
 option defaultURL = "https://api.pushbullet.com/v2/pushes"
@@ -11,12 +12,6 @@ pushData = (url=defaultURL, token="", data) => http.post(
 
 pushNote = (url=defaultURL, token="", title, text) => pushData(url: url, token: token, data: {type: "note", title: title, body: text})
 
-endpoint = (url=defaultURL, token="") => (mapFn) => (tables=<-) => tables
-    |> map(
-        fn: (r) => {
-            note = mapFn(r: r)
-            status = pushNote(url: url, token: token, title: note.title, text: note.text)
-
-            return {r with _status: string(v: status), _sent: string(v: status / 100 == 2)}
-        },
-    )
+endpoint = (url=defaultURL, token="") => notify.endpoint(
+    send: (given) => pushNote(url: url, token: token, title: given.title, text: given.text),
+)
