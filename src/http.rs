@@ -18,6 +18,7 @@ mod problem;
 mod pulse;
 mod query;
 mod query_v1;
+mod query_v3;
 mod resources;
 mod write;
 
@@ -53,7 +54,9 @@ pub fn router(app: App) -> Router {
         .route("/api/v2/delete", post(delete::v2))
         .route("/write", post(write::v1))
         .route("/query", get(query_v1::query).post(query_v1::query))
-        .route("/api/v3/write_lp", post(write::v3));
+        .route("/api/v3/write_lp", post(write::v3))
+        .route("/api/v3/query_sql", get(query_v3::sql).post(query_v3::sql))
+        .route("/api/v3/query_influxql", get(query_v3::influxql).post(query_v3::influxql));
     let people = Router::new()
         .route("/api/v2/setup", get(setup::allowed).post(setup::run))
         .route("/api/v2/signin", post(setup::sign_in))

@@ -91,6 +91,7 @@ pub fn text(app: &App) -> String {
         env!("CARGO_PKG_VERSION")
     ));
     let state = engine.catalog().state();
+    let kept = engine.maintenance();
     let gauges = [
         ("influxdb_uptime_seconds", "influxdb process uptime in seconds", up),
         ("influxdb_organizations_total", "Number of total organizations on the server", state.organizations.len() as f64),
@@ -100,6 +101,8 @@ pub fn text(app: &App) -> String {
         ("qc_executing_active", "Number of queries in each state", engine.admission().running() as f64),
         ("qc_queueing_active", "Number of queries in each state", engine.admission().waiting() as f64),
         ("tidegauge_buffered_bytes", "Bytes of rows that are in no file yet", engine.storage().buffered_bytes() as f64),
+        ("tidegauge_files", "Parquet files of all buckets", kept.files as f64),
+        ("tidegauge_files_bytes", "Bytes of the Parquet files of all buckets", kept.bytes as f64),
         ("tidegauge_damaged_files", "Things on disk that could not be read back", damages(app).len() as f64),
     ];
     for (name, help, value) in gauges {
@@ -107,6 +110,12 @@ pub fn text(app: &App) -> String {
         out.line(format_args!("{name} {value}"));
     }
     let counters = [
+        ("tidegauge_maintenance_failures_total", "Passes of maintenance, or parts of them, that failed", kept.failures as f64),
+        ("tidegauge_compactions_total", "Compactions done", kept.compactions as f64),
+        ("tidegauge_compaction_read_bytes_total", "Bytes of the files that compactions replaced", kept.compaction_bytes_in as f64),
+        ("tidegauge_compaction_written_bytes_total", "Bytes of the files that compactions made", kept.compaction_bytes_out as f64),
+        ("tidegauge_expired_files_total", "Files dropped whole by retention", kept.expired_files as f64),
+        ("tidegauge_garbage_files_total", "Files deleted that nothing referred to", kept.garbage_files as f64),
         ("http_write_request_bytes", "Count of bytes received by write endpoints", of(write_bytes)),
         ("tidegauge_written_rows_total", "Rows stored through write endpoints", of(written_rows)),
         ("tidegauge_rejected_lines_total", "Lines refused by write endpoints", of(rejected_lines)),

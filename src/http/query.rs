@@ -9,7 +9,10 @@ use super::{
 use crate::{
     engine::FluxRequest,
     flux,
-    format::annotated_csv::{self, Annotation, Dialect},
+    format::{
+        annotated_csv::{self, Annotation, Dialect},
+        relation::{self, RelationFormat},
+    },
     model::{ErrorKind, Failure, Result, Timestamp, time::parse_rfc3339},
 };
 use axum::{
@@ -93,16 +96,27 @@ pub async fn v2(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answe
     let answer = async {
         let (request, dialect) = read(&call)?;
         let results = app.engine.flux(&caller, call.org(), request).await.map_err(starting)?;
-        let pieces = Box::pin(annotated_csv::encode(results, dialect));
-        first_piece(pieces).await
+        match columnar(&call) {
+            Some(format) => {
+                let pieces = relation::encode(relation::of_tables(results)?, format);
+                Ok::<_, Failure>((format.content_type(), first_piece(pieces).await?))
+            }
+            None => Ok(("text/csv; charset=utf-8", first_piece(Box::pin(annotated_csv::encode(results, dialect))).await?)),
+        }
     };
     match answer.await {
-        Ok(body) => Ok(prefer_no_content(&call, body).await),
+        Ok((kind, body)) => Ok(prefer_no_content(&call, kind, body).await),
         Err(failure) => {
             app.figures.failed_queries.fetch_add(1, Ordering::Relaxed);
             Err(failure.into())
         }
     }
+}
+
+/// An Arrow stream or a Parquet file instead of annotated CSV: an extension, asked for by `Accept`.
+fn columnar(call: &Call) -> Option<RelationFormat> {
+    let accepted = call.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).and_then(RelationFormat::accepted);
+    accepted.filter(|format| matches!(format, RelationFormat::ArrowStream | RelationFormat::Parquet))
 }
 
 /// Failures that 2.7 reports while a query starts carry its prefix.
@@ -124,7 +138,7 @@ pub(super) async fn first_piece(mut pieces: impl Stream<Item = Result<Bytes>> + 
 }
 
 /// `Prefer: return-no-content` runs the query and answers with nothing.
-async fn prefer_no_content(call: &Call, body: Body) -> Response {
+async fn prefer_no_content(call: &Call, kind: &'static str, body: Body) -> Response {
     let prefer = call.headers.get("prefer").map(|v| v.as_bytes()).unwrap_or_default();
     if prefer.starts_with(b"return-no-content") {
         let ran = body.into_data_stream().try_for_each(|_| std::future::ready(Ok(()))).await;
@@ -134,7 +148,7 @@ async fn prefer_no_content(call: &Call, body: Body) -> Response {
         }
         return axum::http::StatusCode::NO_CONTENT.into_response();
     }
-    ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], body).into_response()
+    ([(header::CONTENT_TYPE, kind)], body).into_response()
 }
 
 /// `/api/v2/query/analyze`: the errors of the text, without running it.

@@ -347,6 +347,29 @@ async fn clients_of_1x_find_what_they_know() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn clients_of_3_write_and_ask_in_two_languages() {
+    let server = Server::new().await;
+    server.send("POST /api/v3/write_lp?db=new&precision=second", &[], "m,host=a v=1 1\nm,host=b v=2 2").await.says(204, "");
+    let partial = server.send("POST /api/v3/write_lp?db=new", &[], "m v=1 1\nm v=x 2").await;
+    partial.says(400, "\"error\":\"partial write of line protocol occurred\"");
+    assert_eq!(partial.json()["data"][0]["line_number"], 2);
+    let sql = json!({ "db": "new", "q": "SELECT host, v FROM m WHERE v > $least ORDER BY v", "params": { "least": 1.5 } });
+    let asked = server.post("/api/v3/query_sql", sql).await;
+    assert_eq!((asked.text.as_str(), asked.header("content-type")), ("[{\"host\":\"b\",\"v\":2.0}]", "application/json; charset=utf-8"));
+    let csv = server.get("/api/v3/query_influxql?db=new&q=SELECT+v+FROM+m+WHERE+host='a'&format=csv").await;
+    csv.says(200, "m,1970-01-01T00:00:01,1.0");
+    server.get("/api/v3/query_influxql?db=new&q=SELECT+v+FROM+m;+SELECT+v+FROM+m").await.says(400, "one statement is answered at a time");
+    server.get("/api/v3/query_sql?q=SELECT+1").await.says(400, "{\"error\":\"missing parameter `db`: name the database\"}");
+    server.get("/api/v3/query_sql?db=new&q=SELECT+1&format=xml").await.says(400, "unknown format");
+    let stranger = server.send("GET /api/v3/query_sql?db=new&q=SELECT+1", &[("authorization", "")], "").await;
+    assert_eq!((stranger.status.as_u16(), stranger.text.as_str()), (401, ""));
+    let arrow = [("content-type", "application/vnd.flux"), ("accept", "application/vnd.apache.arrow.stream")];
+    let flux = "from(bucket: \"new\") |> range(start: 0)";
+    let got = server.send("POST /api/v2/query?org=lab", &arrow, flux).await;
+    assert_eq!((got.status.as_u16(), got.header("content-type")), (200, "application/vnd.apache.arrow.stream"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_of_other_origins_may_ask() {
     let server = Server::new().await;
     let asked = [("origin", "http://board"), ("authorization", ""), ("access-control-request-headers", "authorization")];

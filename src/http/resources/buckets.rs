@@ -145,7 +145,10 @@ pub async fn update(State(app): State<App>, Auth(caller): Auth, Path(of): Path<S
         retention_ns: rule.as_ref().map(RetentionRule::retention_ns).transpose()?,
         shard_group_ns: rule.as_ref().map(RetentionRule::shard_group_ns).transpose()?.flatten(),
     };
-    found(one_json(&app, &change(&app, move |catalog| catalog.update_bucket(&caller, of, changes)).await?))
+    let changed = change(&app, move |catalog| catalog.update_bucket(&caller, of, changes)).await?;
+    // Rows that a shorter retention gives up are hidden at once; their files go now, and not with the next pass.
+    app.engine.maintain_soon();
+    found(one_json(&app, &changed))
 }
 
 pub async fn remove(State(app): State<App>, Auth(caller): Auth, Path(of): Path<String>) -> Answer {
