@@ -12,6 +12,6 @@ pub mod parse;
 pub mod series;
 pub mod write;
 
-pub use parse::{BadLine, Field, Line, Parser};
+pub use parse::{BadLine, Field, Line, Parser, whole_lines};
 pub use series::{SeriesKey, parse_series};
 pub use write::write_point;

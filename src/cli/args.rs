@@ -1,6 +1,6 @@
 //! The command line: one sub-command each, `Error: ...` on stderr and exit status 1 when it fails.
 
-use super::{demo, test_flux};
+use super::{auth, bucket, config, console, delete, demo, invocation, org, ping, query, serve, setup, test_flux, user, v1, version, write};
 use crate::model::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -9,7 +9,7 @@ use std::process::ExitCode;
 #[command(
     name = "tidegauge",
     version,
-    about = "A time-series database that speaks InfluxDB's languages over Arrow, DataFusion and Parquet"
+    about = "A time-series database that speaks InfluxDB's protocols and languages over Arrow, DataFusion and Parquet"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -18,40 +18,151 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Load the sample data into an embedded database and ask it questions in Flux, InfluxQL and SQL.
+    /// Run the server.
+    Serve(serve::ServeArguments),
+    /// Run a server with sample data, ask it questions in Flux, InfluxQL and SQL, and leave it running.
     Demo(demo::DemoArguments),
+    /// Ask questions interactively, in Flux, InfluxQL and SQL.
+    #[command(visible_alias = "shell")]
+    Console(console::ConsoleArguments),
+    /// Set a new server up: the first user, organisation, bucket and token.
+    Setup(setup::SetupArguments),
+    /// Check that a server answers.
+    Ping(ping::PingArguments),
+    /// Write line protocol or CSV.
+    Write(write::WriteArguments),
+    /// Run a query given as an argument, in a file, or on stdin.
+    Query(query::QueryArguments),
+    /// Delete the rows of a time range that meet a predicate.
+    Delete(delete::DeleteArguments),
+    /// Manage buckets.
+    #[command(subcommand)]
+    Bucket(bucket::BucketCommand),
+    /// Manage organisations.
+    #[command(subcommand, visible_alias = "organization")]
+    Org(org::OrgCommand),
+    /// Manage API tokens.
+    #[command(subcommand, visible_alias = "authorization")]
+    Auth(auth::AuthCommand),
+    /// Manage users.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Manage what the InfluxDB 1.x API sees.
+    #[command(subcommand)]
+    V1(v1::V1Command),
+    /// Show, switch and manage the servers this command line knows.
+    Config(config::ConfigArguments),
     /// Run test files of a language.
     #[command(subcommand)]
-    Test(Test),
+    Test(TestCommand),
     /// Print the version.
-    Version,
+    Version(version::VersionArguments),
 }
 
 #[derive(Subcommand)]
-enum Test {
+enum TestCommand {
     /// Run the testcases of `*_test.flux` files, each in a database in memory.
     Flux(test_flux::TestFluxArguments),
 }
 
-/// Runs the command that the process was started with.
-pub fn run() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Demo(arguments) => on_runtime(demo::run(arguments)),
-        Command::Test(Test::Flux(arguments)) => test_flux::run(arguments),
-        Command::Version => {
-            println!("Tidegauge {}", env!("CARGO_PKG_VERSION"));
-            Ok(())
-        }
-    };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => {
-            eprintln!("Error: {failure}");
-            ExitCode::FAILURE
+impl Command {
+    fn run(self) -> Result<()> {
+        match self {
+            Command::Serve(arguments) => arguments.run(),
+            Command::Demo(arguments) => arguments.run(),
+            Command::Console(arguments) => arguments.run(),
+            Command::Setup(arguments) => arguments.run(),
+            Command::Ping(arguments) => arguments.run(),
+            Command::Write(arguments) => arguments.run(),
+            Command::Query(arguments) => arguments.run(),
+            Command::Delete(arguments) => arguments.run(),
+            Command::Bucket(command) => command.run(),
+            Command::Org(command) => command.run(),
+            Command::Auth(command) => command.run(),
+            Command::User(command) => command.run(),
+            Command::V1(command) => command.run(),
+            Command::Config(arguments) => arguments.run(),
+            Command::Test(TestCommand::Flux(arguments)) => test_flux::run(arguments),
+            Command::Version(arguments) => arguments.run(),
         }
     }
 }
 
-fn on_runtime(work: impl Future<Output = Result<()>>) -> Result<()> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+/// Runs the command that the process was started with.
+pub fn run() -> ExitCode {
+    let arguments = match invocation::arguments(std::env::args_os().collect()) {
+        Ok(arguments) => Arguments::try_parse_from(arguments),
+        Err(failure) => return failed(&failure),
+    };
+    match arguments.map(|arguments| arguments.command.run()) {
+        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Err(failure)) => failed(&failure),
+        // Help and version are no failures; what is wrong with the arguments is, with the status of the `influx` CLI.
+        Err(unread) => {
+            let _ = unread.print();
+            if unread.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+        }
+    }
+}
+
+fn failed(failure: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("Error: {failure}");
+    ExitCode::FAILURE
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_tree_of_commands_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    /// Lines of InfluxDB's documentation and of scripts in the wild.
+    #[test]
+    fn lines_written_for_the_influx_cli_are_understood() {
+        let lines = "influx version
+influx ping --host http://localhost:8086
+influx setup -u admin -p password -o mlops -b mlops -r 30d -t secret -f --name local
+influx bucket create --name mlops --retention 30d
+influx bucket create -n archives -r 0 -d text -o mlops --shard-group-duration 1d
+influx bucket list --token your_token
+influx bucket ls --org-id 0000000000000001 --json --hide-headers --limit 5 --offset 1 --page-size 50
+influx bucket find -n mlops
+influx bucket set -i 0000000000000001 -n other -r 1w
+influx bucket delete -n mlops -o mlops
+influx query --file query.flux
+influx query -r -
+influx query --raw -o mlops --host http://localhost:8086 -t secret buckets()
+influx write -b mlops -o mlops -p s m,a=b v=1 1700000000
+influx write --bucket mlops --format csv -f rows.csv --file more.csv.gz --skipHeader 1 --header #datatype --errors-file bad
+influx write dryrun -f rows.csv --format csv -b mlops
+influx delete --bucket mlops --start 2020-01-01T00:00:00Z --stop 2021-01-01T00:00:00Z -p _measurement=\"m\"
+influx auth create --all-access -o mlops
+influx auth create --read-bucket 0000000000000001 --write-bucket 0000000000000001 --read-buckets --write-orgs -u admin -d text
+influx auth ls --user admin
+influx auth inactive -i 0000000000000001
+influx org create -n other -d text
+influx organization list
+influx user create -n me -p longenough -o mlops
+influx user password -n me -p longenough
+influx v1 dbrp create --bucket-id 0000000000000001 --db telegraf --rp autogen --default
+influx v1 dbrp ls --db telegraf
+influx config create -a -n local -u http://localhost:8086 -t secret -o mlops
+influx config ls
+influx config -
+influx config local --json
+influxd
+influxd run --http-bind-address :9999
+influxd --data-dir=data --log-level debug --query-concurrency 10";
+        for line in lines.lines() {
+            let words = line.split(' ').map(Into::into).collect();
+            let words = invocation::arguments(words).expect(line);
+            if let Err(error) = Arguments::try_parse_from(words) {
+                panic!("{line}: {error}");
+            }
+        }
+    }
 }

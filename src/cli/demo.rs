@@ -1,125 +1,122 @@
-//! `tidegauge demo`: the sample data of `data/` in an embedded database, and a question in each language.
+//! `demo`: a server with the sample data of `data/`, a question in each language, and an invitation to ask more.
 
-use super::render::sparkline;
+mod load;
+mod questions;
+mod token;
+
+use super::{
+    output::say,
+    serve::run as server,
+    server::{Identity, Server},
+    stop,
+};
 use crate::{
-    clock::{Clock, Randomness, SystemClock},
-    format::{annotated_csv, json_v1, v1::AnswerOptions},
-    influxql::Defaults,
-    model::{ErrorKind, Failure, Precision, Result},
-    query::{
-        run,
-        session::{SessionSettings, Sessions},
-        tables::{QueryContext, SingleBucket},
-    },
-    storage::{BadLines, Storage, StorageOptions, WriteRequest, fs::LocalFolder, object::Store},
+    engine::EngineSettings,
+    http::{self, HttpSettings},
+    model::{ErrorKind, Result},
 };
-use arrow::{
-    array::{Array, AsArray},
-    datatypes::Float64Type,
-    record_batch::RecordBatch,
-    util::pretty::pretty_format_batches,
-};
-use bytes::Bytes;
-use futures::TryStreamExt;
-use indicatif::{ProgressBar, ProgressStyle};
-use std::{io::Read, path::PathBuf, sync::Arc};
+use std::path::PathBuf;
+use tokio::net::TcpListener;
 
-/// 75 minutes of a real machine; see `data/README.md`.
-const SAMPLE: &[u8] = include_bytes!("../../data/machine.lp.gz");
-const DATABASE: &str = "demo";
-const LINES_PER_REQUEST: usize = 500;
+/// Organisation, bucket and user of the demo.
+pub const NAME: &str = "demo";
+const ADDRESS_DEFAULT: &str = "127.0.0.1:8086";
 
 #[derive(clap::Args)]
 pub struct DemoArguments {
-    /// Where the database lives; a second run finds its data there.
-    #[arg(long, default_value = "tidegauge-data")]
+    /// Where the database lives; a second run finds its data there
+    #[arg(long, default_value = "tidegauge-data", value_name = "DIR")]
     data_dir: PathBuf,
+    /// Where to listen [default: 127.0.0.1:8086, or a free port when that is taken]
+    #[arg(long, value_name = "ADDRESS")]
+    http_bind_address: Option<String>,
+    /// End after the questions
+    #[arg(long)]
+    once: bool,
 }
 
-pub async fn run(arguments: DemoArguments) -> Result<()> {
-    let clock = Arc::new(SystemClock);
-    let place = &arguments.data_dir;
-    let unusable = |e: std::io::Error| Failure::new(ErrorKind::Unavailable, format!("{} cannot be used: {e}", place.display()));
-    let log = Arc::new(LocalFolder::open(place.join("wal")).map_err(unusable)?);
-    let store = Store::open(&place.join("store").to_string_lossy()).map_err(|e| Failure::internal(e.to_string()))?;
-    let storage = Storage::open(store, log, StorageOptions::default(), clock.clone(), Randomness::from_os()).await?;
-    let bucket = SingleBucket::new(DATABASE);
-
-    if storage.schemas(bucket.0.id).is_empty() {
-        load(&storage, &bucket, clock.as_ref()).await?;
-    } else {
-        println!("{} has the sample data already", place.display());
+impl DemoArguments {
+    pub fn run(self) -> Result<()> {
+        server::start_logging("warn")?;
+        server::on_runtime(self.serve())
     }
 
-    let sessions = Sessions::new(&SessionSettings::default(), vec![])?;
-    let now = clock.now();
-    let context = || QueryContext::new(Arc::new(bucket.clone()), storage.clone(), sessions.session(now), now);
-
-    let question = "SELECT host, cpu, max(usage_user) AS user_max, avg(usage_idle) AS idle_mean, count(*) AS samples FROM cpu GROUP BY host, cpu ORDER BY cpu";
-    println!("\nSQL> {question}");
-    println!("{}", pretty_format_batches(&sql(context(), question).await?)?);
-
-    let question = "SELECT mean(usage_idle) FROM cpu WHERE cpu = 'cpu-total' AND time >= '2026-11-24T11:13:00Z' AND time < '2026-11-24T12:28:00Z' GROUP BY time(15m)";
-    println!("\nInfluxQL> {question}");
-    let defaults = Defaults { database: Some(DATABASE.into()), ..Defaults::default() };
-    let answers = run::influxql(context(), question.into(), None, defaults).await?;
-    let pieces: Vec<Bytes> = json_v1::encode(answers, AnswerOptions { pretty: true, ..AnswerOptions::default() }).try_collect().await?;
-    println!("{}", String::from_utf8_lossy(&pieces.concat()));
-
-    let question = r#"from(bucket: "demo") |> range(start: 2026-11-24T11:13:00Z, stop: 2026-11-24T12:28:00Z)
-  |> filter(fn: (r) => r._measurement == "cpu" and r._field == "usage_user" and r.cpu != "cpu-total")
-  |> mean()"#;
-    println!("Flux> {question}");
-    let results = run::flux(context(), question.into(), vec![]).await?;
-    let pieces: Vec<Bytes> = annotated_csv::encode(results, annotated_csv::Dialect::default()).try_collect().await?;
-    println!("{}", String::from_utf8_lossy(&pieces.concat()).replace('\r', ""));
-
-    let question = "SELECT date_bin(INTERVAL '1 minute', time) AS minute, 100 - avg(usage_idle) AS busy FROM cpu WHERE cpu = 'cpu-total' GROUP BY 1 ORDER BY 1";
-    println!("SQL> {question}");
-    println!("  busy, one character per minute: {}\n", sparkline(&column(&sql(context(), question).await?, "busy")));
-
-    storage.close().await?;
-    println!("The data is plain Parquet below {}: open it with DuckDB, Polars or Spark.", place.join("store").display());
-    Ok(())
-}
-
-/// Writes the sample data; every request is durable before the next one begins.
-async fn load(storage: &Storage, bucket: &SingleBucket, clock: &dyn Clock) -> Result<()> {
-    let mut text = String::new();
-    flate2::read::GzDecoder::new(SAMPLE).read_to_string(&mut text)?;
-    let lines: Vec<&str> = text.lines().collect();
-    let style =
-        ProgressStyle::with_template("loading sample data {bar:40} {pos}/{len} lines, {per_sec}").expect("the template is well formed");
-    let bar = ProgressBar::new(lines.len() as u64).with_style(style);
-    for lines in lines.chunks(LINES_PER_REQUEST) {
-        let request = WriteRequest {
-            bucket: bucket.0.id,
-            body: Bytes::from(lines.join("\n")),
-            precision: Precision::Nanosecond,
-            now: clock.now(),
-            bad_lines: BadLines::RefuseAll,
-            retention_floor: None,
+    async fn serve(self) -> Result<()> {
+        let stopping = stop::requested()?;
+        let engine = server::open(EngineSettings::at(&self.data_dir)).await?;
+        let listener = self.listen().await?;
+        let url = server::url(listener.local_addr()?);
+        let token = token::of_demo(&engine, &self.data_dir)?;
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let until = {
+            let stopping = stopping.clone();
+            async move {
+                tokio::select! {
+                    () = stopping => {}
+                    _ = ended => {}
+                }
+            }
         };
-        let report = storage.write(request).await?;
-        if let Some(line) = report.rejected.first() {
-            return Err(Failure::internal(format!("the sample data has a bad line: {}: {}", line.text, line.reason)));
+        let served = tokio::spawn(http::serve(engine.clone(), listener, HttpSettings::default(), until));
+        let shown = {
+            let (url, token, once) = (url.clone(), token.clone(), self.once);
+            tokio::task::spawn_blocking(move || show(&url, &token, once))
+        };
+        // Ctrl-C while the data is loaded or a question is asked ends the demo too.
+        let outcome = tokio::select! {
+            shown = shown => shown.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic())),
+            () = stopping.clone() => Ok(()),
+        };
+        if !self.once && outcome.is_ok() {
+            stopping.await;
+            say("\nstopping\n")?;
         }
-        bar.inc(lines.len() as u64);
+        // Nobody waits for it any more only when the server has ended already.
+        let _ = end.send(());
+        let served = served.await.unwrap_or_else(|e| std::panic::resume_unwind(e.into_panic()));
+        outcome.and(served).and(engine.close().await)
     }
-    bar.finish();
-    storage.flush().await
+
+    async fn listen(&self) -> Result<TcpListener> {
+        if let Some(address) = &self.http_bind_address {
+            return server::listen(address).await;
+        }
+        match server::listen(ADDRESS_DEFAULT).await {
+            Err(failure) if failure.kind == ErrorKind::Unavailable => {
+                say(&format!("{failure}\nTaking a free port instead.\n"))?;
+                server::listen("127.0.0.1:0").await
+            }
+            listening => listening,
+        }
+    }
 }
 
-async fn sql(context: QueryContext, text: &str) -> Result<Vec<RecordBatch>> {
-    Ok(run::sql(context, text.into(), vec![], DATABASE.into()).await?.try_collect().await?)
-}
-
-fn column(batches: &[RecordBatch], name: &str) -> Vec<Option<f64>> {
-    let mut out = vec![];
-    for column in batches.iter().filter_map(|b| b.column_by_name(name)) {
-        if let Some(values) = column.as_primitive_opt::<Float64Type>() {
-            out.extend((0..values.len()).map(|i| values.is_valid(i).then(|| values.value(i))));
-        }
+/// What the demo shows: everything through HTTP, as any client would.
+fn show(url: &str, token: &str, once: bool) -> Result<()> {
+    let server = Server::at(url, Identity::Token(token.into()), false, false)?;
+    say(&format!("Tidegauge {} is listening on {url}\n", env!("CARGO_PKG_VERSION")))?;
+    load::unless_there(&server)?;
+    questions::ask_all(&server)?;
+    if once {
+        return Ok(());
     }
-    out
+    let program = std::env::args().next().unwrap_or_else(|| "tidegauge".into());
+    let flags = format!("--host {url} --token {token}");
+    say(&format!(
+        "The server stays up.
+
+  url    {url}
+  org    {NAME}
+  bucket {NAME}
+  token  {token}
+
+Try in another terminal:
+
+  {program} console {flags} --bucket {NAME}
+  {program} query {flags} --org {NAME} 'from(bucket: \"{NAME}\") |> range(start: 0) |> filter(fn: (r) => r._measurement == \"mem\") |> last()'
+  {program} write {flags} --bucket {NAME} 'training,run=first loss=0.25,step=1i'
+
+Ctrl-C ends it; the data stays.
+"
+    ))
 }

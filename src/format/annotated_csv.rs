@@ -19,6 +19,7 @@ mod layout;
 
 pub use decode::{CsvTable, decode, decode_raw, records};
 pub use encode::{encode, encode_tables, error_table};
+pub use layout::parse as parse_layout;
 
 use arrow::datatypes::{DataType, TimeUnit};
 

@@ -136,6 +136,22 @@ fn line_end(rest: &[u8]) -> (usize, bool) {
     (rest.len(), true)
 }
 
+/// How many bytes of a text that may go on are whole lines. A quote that is open at its end may be closed by what
+/// follows, so its line is not whole.
+pub fn whole_lines(text: &[u8]) -> usize {
+    let mut at = 0;
+    while at < text.len() {
+        let rest = &text[at..];
+        let (end, careful) = line_end(rest);
+        let open = !careful && memchr::memchr2(b'"', b'\\', &rest[..end]).is_some() && trim_start(rest).first() != Some(&b'#');
+        if end == rest.len() || open {
+            break;
+        }
+        at += end + 1;
+    }
+    at
+}
+
 fn trim_start(bytes: &[u8]) -> &[u8] {
     let skip = bytes.iter().position(|b| !matches!(b, b' ' | b'\t' | 0)).unwrap_or(bytes.len());
     &bytes[skip..]

@@ -1,0 +1,73 @@
+//! `bucket`: what rows are written to, and how long they are kept.
+
+mod create;
+mod delete;
+mod list;
+mod update;
+
+use super::{
+    connection::{Connection, ConnectionArguments, OrgArguments, given},
+    output::{Table, text},
+};
+use crate::model::{Failure, Result, duration::go_duration};
+use clap::Subcommand;
+use serde_json::Value;
+
+#[derive(Subcommand)]
+pub enum BucketCommand {
+    /// Create a bucket.
+    Create(create::CreateArguments),
+    /// List buckets.
+    #[command(visible_aliases = ["find", "ls"])]
+    List(list::ListArguments),
+    /// Rename a bucket, or change its description or retention.
+    #[command(visible_alias = "set")]
+    Update(update::UpdateArguments),
+    /// Delete a bucket with its rows.
+    Delete(delete::DeleteArguments),
+}
+
+impl BucketCommand {
+    pub fn run(self) -> Result<()> {
+        match self {
+            BucketCommand::Create(arguments) => arguments.run(),
+            BucketCommand::List(arguments) => arguments.run(),
+            BucketCommand::Update(arguments) => arguments.run(),
+            BucketCommand::Delete(arguments) => arguments.run(),
+        }
+    }
+}
+
+fn table<'a>(buckets: impl IntoIterator<Item = &'a Value>) -> Table {
+    let duration = |seconds: &Value, zero: &str| match seconds.as_i64().unwrap_or(0) {
+        0 => zero.to_string(),
+        seconds => go_duration(seconds.saturating_mul(1_000_000_000)),
+    };
+    let row = |bucket: &Value| {
+        let rule = &bucket["retentionRules"][0];
+        let (kept, group) = (duration(&rule["everySeconds"], "infinite"), duration(&rule["shardGroupDurationSeconds"], "n/a"));
+        vec![text(bucket, "id"), text(bucket, "name"), kept, group, text(bucket, "orgID"), "implicit".into()]
+    };
+    Table::new(&["ID", "Name", "Retention", "Shard group duration", "Organization ID", "Schema Type"]).rows(buckets.into_iter().map(row))
+}
+
+/// The one bucket of an id or a name.
+fn find(connection: &Connection, org: &OrgArguments, id: &Option<String>, name: &Option<String>) -> Result<Value> {
+    let mut params = vec![];
+    let shown = match (given(id), given(name)) {
+        (Some(id), _) => {
+            params.push(("id", id.to_string()));
+            id
+        }
+        (None, Some(name)) => {
+            params = connection.org_params(org)?;
+            params.push(("name", name.to_string()));
+            name
+        }
+        (None, None) => return Err(Failure::invalid("must specify bucket ID or bucket name (--id, --name)")),
+    };
+    let found = connection.server.get("/api/v2/buckets", &Connection::params(&params));
+    let mut found = found.map_err(|f| f.context(format!("failed to find bucket \"{shown}\"")))?;
+    let bucket = found["buckets"].get_mut(0).map(Value::take);
+    bucket.ok_or_else(|| Failure::not_found(format!("bucket \"{shown}\" not found")))
+}

@@ -1,0 +1,218 @@
+//! Settings of the server: a flag wins over the environment, the environment over the file.
+//!
+//! A setting has one name everywhere: `query-concurrency` is `--query-concurrency`, `TIDEGAUGE_QUERY_CONCURRENCY`
+//! (or `INFLUXD_QUERY_CONCURRENCY`), and `query-concurrency = 8` in the file, where `[query]` with `concurrency = 8` is
+//! the same. Names and meanings are those of influxd 2.7 where it has the setting.
+
+mod file;
+
+use super::quantity;
+use crate::{
+    engine::EngineSettings,
+    http::HttpSettings,
+    model::{Failure, Result},
+};
+use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
+
+/// One setting.
+pub struct Key {
+    pub name: &'static str,
+    pub value_name: &'static str,
+    pub help: &'static str,
+}
+
+const fn key(name: &'static str, value_name: &'static str, help: &'static str) -> Key {
+    Key { name, value_name, help }
+}
+
+/// All settings, in the order of `serve --help`.
+pub const KEYS: &[Key] = &[
+    key("http-bind-address", "ADDRESS", "Where to listen; `:8086` is every address of the machine [default: 127.0.0.1:8086]"),
+    key("data-dir", "DIR", "Where the log, the catalog and (without --store) the rows are kept [default: tidegauge-data]"),
+    key("store", "URL", "Where rows are kept: a path, memory:, or s3://bucket/prefix [default: store/ in the data directory]"),
+    key("log-level", "LEVEL", "error, warn, info, debug or trace, or directives like info,tidegauge::storage=debug [default: info]"),
+    key("query-concurrency", "N", "Queries that run at the same time [default: 64]"),
+    key("query-queue-size", "N", "Queries that wait for a turn; more are answered with 429 [default: 1024]"),
+    key("query-timeout", "DURATION", "A query is stopped after this long; 0 is never [default: 0]"),
+    key("query-max-memory-bytes", "SIZE", "Memory of all running queries together; 0 is without limit [default: 1g]"),
+    key("http-max-body-size", "SIZE", "Largest body of a request, as sent and as unpacked [default: 256m]"),
+    key("storage-cache-max-memory-size", "SIZE", "Rows in memory past which writes are answered with 503 [default: 768m]"),
+    key("storage-cache-snapshot-memory-size", "SIZE", "Rows in memory past which they are written to files [default: 128m]"),
+    key("storage-cache-snapshot-write-cold-duration", "DURATION", "Rows are in files after about this long [default: 1m]"),
+    key("metrics-disabled", "true|false", "Answer /metrics with 403 [default: false]"),
+    key("testing-always-allow-setup", "true|false", "Allow setup again and again, for test suites [default: false]"),
+];
+
+/// Names that mean one of ours, here or in InfluxDB 1.x, and what became of those that have no meaning.
+const HINTS: &[(&str, &str)] = &[
+    ("bolt-path", "everything is kept below `data-dir`"),
+    ("sqlite-path", "everything is kept below `data-dir`"),
+    ("engine-path", "everything is kept below `data-dir`"),
+    ("query-memory-bytes", "set `query-max-memory-bytes`, the memory of all queries together"),
+    ("data-cache-max-memory-bytes", "set `storage-cache-max-memory-size`"),
+    ("data-max-series-db", "there is no limit on series"),
+    ("storage-max-index-log-file-size", "there is no index of series"),
+    ("max-body-size", "set `http-max-body-size`"),
+    ("bind-address", "set `http-bind-address`"),
+    ("tls-cert", "put a TLS proxy in front"),
+    ("tls-key", "put a TLS proxy in front"),
+    ("reporting-disabled", "nothing is reported to anybody"),
+];
+
+/// A value as it was written, and where.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    pub text: String,
+    pub source: String,
+}
+
+/// What was said of settings, by name.
+pub type Layer = BTreeMap<&'static str, Given>;
+
+/// Settings of one server.
+pub struct Settings {
+    pub bind_address: String,
+    pub log_level: String,
+    pub engine: EngineSettings,
+    pub http: HttpSettings,
+}
+
+/// The setting of that name; a failure that names the closest one.
+fn known(name: &str, source: &str) -> Result<&'static Key> {
+    if let Some(key) = KEYS.iter().find(|key| key.name == name) {
+        return Ok(key);
+    }
+    let closest = KEYS.iter().map(|key| (strsim::normalized_levenshtein(key.name, name), key.name)).max_by(|a, b| a.0.total_cmp(&b.0));
+    let hint = match (HINTS.iter().find(|(other, _)| *other == name), closest) {
+        (Some((_, hint)), _) => hint.to_string(),
+        (None, Some((likeness, closest))) if likeness > 0.5 => format!("did you mean `{closest}`?"),
+        _ => "`tidegauge serve --help` lists the settings".into(),
+    };
+    Err(Failure::invalid(format!("{source}: there is no setting `{name}`; {hint}")))
+}
+
+/// Settings in the environment: `TIDEGAUGE_...` before `INFLUXD_...`.
+pub fn from_environment(variable: impl Fn(&str) -> Option<String>) -> Layer {
+    let mut layer = Layer::new();
+    for key in KEYS {
+        for prefix in ["TIDEGAUGE", "INFLUXD"] {
+            let name = format!("{prefix}_{}", key.name.to_uppercase().replace('-', "_"));
+            if let Some(text) = variable(&name).filter(|text| !text.is_empty()) {
+                layer.entry(key.name).or_insert(Given { text, source: name });
+            }
+        }
+    }
+    layer
+}
+
+/// Settings in a TOML file.
+pub fn from_file(path: &std::path::Path) -> Result<Layer> {
+    file::read(path)
+}
+
+impl Settings {
+    /// `layers`: the first that has a setting wins.
+    pub fn of(layers: &[Layer]) -> Result<Settings> {
+        let given = |name: &str| layers.iter().find_map(|layer| layer.get(name));
+        let read = Reader { given: &given };
+        let data_dir = given("data-dir").map_or_else(|| PathBuf::from("tidegauge-data"), |g| PathBuf::from(&g.text));
+        let mut engine = EngineSettings::at(data_dir);
+        engine.store = given("store").map(|g| g.text.clone());
+        read.number("query-concurrency", &mut engine.queries.running_max)?;
+        read.number("query-queue-size", &mut engine.queries.waiting_max)?;
+        let mut timeout = Duration::ZERO;
+        read.duration("query-timeout", &mut timeout)?;
+        engine.queries.duration_max = (!timeout.is_zero()).then_some(timeout);
+        read.size("query-max-memory-bytes", &mut engine.session.memory_bytes_max)?;
+        if engine.session.memory_bytes_max == 0 {
+            engine.session.memory_bytes_max = usize::MAX;
+        }
+        read.size("storage-cache-max-memory-size", &mut engine.storage.buffer_bytes_max)?;
+        read.size("storage-cache-snapshot-memory-size", &mut engine.storage.flush_bytes)?;
+        read.duration("storage-cache-snapshot-write-cold-duration", &mut engine.storage.flush_interval)?;
+        let mut http = HttpSettings::default();
+        read.size("http-max-body-size", &mut http.body_bytes_max)?;
+        read.parsed("metrics-disabled", "true or false", &mut http.metrics_disabled)?;
+        read.parsed("testing-always-allow-setup", "true or false", &mut http.always_allow_setup)?;
+        if engine.queries.running_max == 0 {
+            return Err(Failure::invalid("query-concurrency must be above zero"));
+        }
+        let bind_address = given("http-bind-address").map_or("127.0.0.1:8086", |g| g.text.as_str());
+        // Go listens on every address where none is written.
+        let bind_address = if bind_address.starts_with(':') { format!("0.0.0.0{bind_address}") } else { bind_address.into() };
+        Ok(Settings { bind_address, log_level: given("log-level").map_or_else(|| "info".into(), |g| g.text.clone()), engine, http })
+    }
+}
+
+/// Reads values and says where a wrong one stands.
+struct Reader<'a> {
+    given: &'a dyn Fn(&str) -> Option<&'a Given>,
+}
+
+impl Reader<'_> {
+    fn with<T>(&self, name: &str, out: &mut T, read: impl Fn(&str) -> Result<T>) -> Result<()> {
+        if let Some(given) = (self.given)(name) {
+            *out = read(given.text.trim()).map_err(|f| f.context(format!("{} (`{name}`)", given.source)))?;
+        }
+        Ok(())
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str, expected: &str, out: &mut T) -> Result<()> {
+        self.with(name, out, |text| text.parse().map_err(|_| Failure::invalid(format!("`{text}` is not {expected}"))))
+    }
+
+    fn number(&self, name: &str, out: &mut usize) -> Result<()> {
+        self.parsed(name, "a whole number", out)
+    }
+
+    fn size(&self, name: &str, out: &mut usize) -> Result<()> {
+        self.with(name, out, quantity::bytes)
+    }
+
+    fn duration(&self, name: &str, out: &mut Duration) -> Result<()> {
+        self.with(name, out, |text| Ok(Duration::from_nanos(quantity::duration_ns(text)?.unsigned_abs())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn layer(pairs: &[(&'static str, &str)], source: &str) -> Layer {
+        pairs.iter().map(|(name, text)| (*name, Given { text: text.to_string(), source: source.into() })).collect()
+    }
+
+    #[test]
+    fn a_flag_wins_over_the_environment_and_that_over_the_file() {
+        let variables = |name: &str| match name {
+            "INFLUXD_HTTP_BIND_ADDRESS" => Some(":9999".to_string()),
+            "TIDEGAUGE_QUERY_CONCURRENCY" => Some("7".into()),
+            "INFLUXD_QUERY_CONCURRENCY" => Some("8".into()),
+            _ => None,
+        };
+        let file = layer(&[("query-concurrency", "9"), ("query-queue-size", "3"), ("query-timeout", "90s")], "file");
+        let flags = layer(&[("query-queue-size", "1")], "--query-queue-size");
+        let settings = Settings::of(&[flags, from_environment(variables), file]).expect("fine");
+        assert_eq!(settings.bind_address, "0.0.0.0:9999");
+        assert_eq!((settings.engine.queries.running_max, settings.engine.queries.waiting_max), (7, 1));
+        assert_eq!(settings.engine.queries.duration_max, Some(Duration::from_secs(90)));
+        let defaults = Settings::of(&[]).expect("fine");
+        assert_eq!(defaults.bind_address, "127.0.0.1:8086");
+    }
+
+    #[test]
+    fn a_wrong_value_names_its_place() {
+        let wrong = |name, text| Settings::of(&[layer(&[(name, text)], "config.toml")]).err().expect("refused").message;
+        assert_eq!(wrong("query-concurrency", "many"), "config.toml (`query-concurrency`): `many` is not a whole number");
+        assert!(wrong("http-max-body-size", "big").starts_with("config.toml (`http-max-body-size`): `big` is not a size"));
+        assert!(wrong("query-timeout", "10").contains("is not a duration"));
+    }
+
+    #[test]
+    fn unknown_names_are_refused_with_a_hint() {
+        let hint = |name| known(name, "config.toml").err().expect("unknown").message;
+        assert_eq!(hint("query-concurency"), "config.toml: there is no setting `query-concurency`; did you mean `query-concurrency`?");
+        assert!(hint("bolt-path").ends_with("everything is kept below `data-dir`"));
+        assert!(hint("zzz").ends_with("lists the settings"));
+    }
+}

@@ -1,0 +1,69 @@
+//! Settings in a TOML file. Sections are parts of names: `[http]` with `bind-address` is `http-bind-address`.
+
+use super::{Given, Layer, known};
+use crate::model::{Failure, Result};
+use std::path::Path;
+use toml::{Table, Value};
+
+pub fn read(path: &Path) -> Result<Layer> {
+    // influxd takes the folder of the file too.
+    let path = if path.is_dir() { path.join("config.toml") } else { path.to_path_buf() };
+    let shown = path.display().to_string();
+    let text = std::fs::read_to_string(&path).map_err(|e| Failure::invalid(format!("the settings in {shown} cannot be read: {e}")))?;
+    parse(&text, &shown)
+}
+
+fn parse(text: &str, source: &str) -> Result<Layer> {
+    let table: Table = text.parse().map_err(|e| Failure::invalid(format!("{source}: {e}")))?;
+    let mut layer = Layer::new();
+    section("", &table, source, &mut layer)?;
+    Ok(layer)
+}
+
+fn section(prefix: &str, table: &Table, source: &str, layer: &mut Layer) -> Result<()> {
+    for (name, value) in table {
+        let name = format!("{prefix}{}", name.replace('_', "-"));
+        let text = match value {
+            Value::Table(inner) => {
+                section(&format!("{name}-"), inner, source, layer)?;
+                continue;
+            }
+            Value::String(text) => text.clone(),
+            Value::Integer(number) => number.to_string(),
+            Value::Boolean(flag) => flag.to_string(),
+            other => {
+                let found = other.type_str();
+                return Err(Failure::invalid(format!("{source}: `{name}` is a {found}; text, a whole number or a boolean is expected")));
+            }
+        };
+        layer.insert(known(&name, source)?.name, Given { text, source: source.to_string() });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sections_are_parts_of_names() {
+        let text = "data-dir = \"d\"\nquery_concurrency = 5\n[http]\nbind-address = \":1\"\nmax-body-size = 536870912\n[metrics]\ndisabled = true\n";
+        let layer = parse(text, "f").expect("fine");
+        let found: Vec<(&str, &str)> = layer.iter().map(|(name, given)| (*name, given.text.as_str())).collect();
+        let expected = [
+            ("data-dir", "d"),
+            ("http-bind-address", ":1"),
+            ("http-max-body-size", "536870912"),
+            ("metrics-disabled", "true"),
+            ("query-concurrency", "5"),
+        ];
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named() {
+        assert!(parse("[data]\ncache-max-memory-bytes = 1", "f").expect_err("1.x").message.contains("`storage-cache-max-memory-size`"));
+        assert!(parse("data-dir = 1.5", "f").expect_err("a float").message.contains("`data-dir` is a float"));
+        assert!(parse("data-dir = ", "f").expect_err("no TOML").message.starts_with("f: TOML parse error at line 1"));
+    }
+}
