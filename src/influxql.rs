@@ -14,7 +14,7 @@ pub mod parse;
 
 use crate::format::series::SeriesLayout;
 use crate::model::{ErrorKind, Failure, Result};
-use crate::plan::Context;
+use crate::plan::{BucketInfo, Context, DeleteRows};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 
@@ -70,6 +70,7 @@ pub struct SeriesRows {
 pub enum Effect {
     CreateDatabase { database: String, policy: Option<String>, retention_ns: Option<i64> },
     DropDatabase { database: String },
+    Delete { bucket: BucketInfo, deletes: Vec<DeleteRows> },
 }
 
 impl Effect {
@@ -82,6 +83,10 @@ impl Effect {
             }
             Effect::DropDatabase { database } => {
                 context.drop_database(database)?;
+                Ok(vec![])
+            }
+            Effect::Delete { bucket, deletes } => {
+                deletes.iter().try_for_each(|rows| context.delete(bucket, rows))?;
                 Ok(vec![])
             }
         }
@@ -107,9 +112,10 @@ pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &D
             retention_ns: policy.as_ref().and_then(|p| p.duration_ns).filter(|ns| *ns != 0),
         }),
         Statement::DropDatabase { name } => Output::Effect(Effect::DropDatabase { database: name.clone() }),
-        other => match lower::show(other, context, defaults)? {
-            Some(rows) => Output::Rows(rows),
-            None => return Err(Failure::new(ErrorKind::NotImplemented, format!("{} is not supported yet", other.name()))),
+        other => match (lower::show(other, context, defaults)?, lower::delete(other, context, defaults)?) {
+            (Some(rows), _) => Output::Rows(rows),
+            (None, Some(effect)) => Output::Effect(effect),
+            (None, None) => return Err(Failure::new(ErrorKind::NotImplemented, format!("{} is not supported yet", other.name()))),
         },
     };
     let mut messages = Vec::new();

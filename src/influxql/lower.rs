@@ -3,12 +3,14 @@
 mod calls;
 mod columns;
 mod condition;
+mod delete;
 mod dimensions;
 mod expression;
 mod select;
 mod show;
 mod source;
 
+pub use delete::delete;
 pub use select::select;
 pub use show::show;
 

@@ -3,7 +3,7 @@
 //!
 //! All calls block: a language runs on a thread that may wait, never on the server's async threads.
 
-use crate::model::{BucketId, MeasurementSchema, OrgId, Result, Timestamp};
+use crate::model::{BucketId, MeasurementSchema, OrgId, Result, TimeRange, Timestamp};
 use arrow::record_batch::RecordBatch;
 use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
 use std::sync::Arc;
@@ -37,6 +37,23 @@ pub enum BucketRef<'a> {
 pub struct WriteRows {
     pub measurement: String,
     pub batch: RecordBatch,
+}
+
+/// Rows to delete: those of a measurement within a time range that meet every condition.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeleteRows {
+    pub measurement: String,
+    /// A stop of `i64::MAX` includes the last instant.
+    pub range: TimeRange,
+    pub tags: Vec<TagCondition>,
+}
+
+/// A series without the tag has the empty string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TagCondition {
+    pub tag: String,
+    pub equal: bool,
+    pub value: String,
 }
 
 /// An InfluxDB 1.x database as one caller sees it: a bucket and the names it is reached by.
@@ -82,6 +99,9 @@ pub trait Context: Send + Sync {
 
     /// Durable when it returns. Needs the write permission of the caller. The number of rows stored.
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64>;
+
+    /// Durable when it returns. Needs the write permission of the caller.
+    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()>;
 
     /// CREATE DATABASE and CREATE BUCKET: makes a bucket and its mapping; succeeds when it is there already.
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;

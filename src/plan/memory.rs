@@ -2,11 +2,11 @@
 //!
 //! Tables are given whole; `write` appends rows that later queries of the same context see. It knows no users.
 
-use super::{BucketInfo, BucketRef, Context, DatabaseInfo, WriteRows, node::NodePlanner};
+use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, WriteRows, node::NodePlanner};
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, schema::Role};
 use arrow::{
-    array::{ArrayRef, new_null_array},
-    compute::{SortColumn, SortOptions, cast, concat_batches, lexsort_to_indices, take_record_batch},
+    array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
+    compute::{SortColumn, SortOptions, cast, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch},
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
@@ -188,6 +188,26 @@ impl Context for MemoryContext {
             stored.insert(measurement, (Arc::new(schema), all));
         }
         Ok(count)
+    }
+
+    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()> {
+        let mut tables = self.inner.tables.write();
+        let stored = tables.iter_mut().find(|(b, _)| b.id == bucket.id).and_then(|(_, t)| t.get_mut(&rows.measurement));
+        let Some((_, batch)) = stored else { return Ok(()) };
+        let times = plain(batch.column_by_name(TIME_COLUMN).ok_or_else(|| Failure::internal("rows without a time"))?)?;
+        let times = times.as_primitive::<TimestampNanosecondType>();
+        let columns = rows.tags.iter().map(|t| batch.column_by_name(&t.tag).map(plain).transpose()).collect::<Result<Vec<_>>>()?;
+        let goes = |row: usize| {
+            let within = rows.range.contains(times.value(row)) || rows.range.stop == i64::MAX && rows.range.start <= times.value(row);
+            let meets = columns.iter().zip(&rows.tags).all(|(column, condition)| {
+                let value = column.as_ref().filter(|c| c.is_valid(row)).map_or("", |c| c.as_string::<i32>().value(row));
+                (value == condition.value) == condition.equal
+            });
+            within && meets
+        };
+        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(!goes(row))).collect();
+        *batch = filter_record_batch(batch, &kept)?;
+        Ok(())
     }
 
     fn create_database(&self, database: &str, _policy: Option<&str>, _retention_ns: Option<i64>) -> Result<()> {

@@ -3,8 +3,11 @@
 use super::{provider::SnapshotTable, run};
 use crate::{
     model::{BucketId, Failure, MeasurementSchema, OrgId, Result, Timestamp},
-    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, WriteRows},
-    storage::Storage,
+    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, WriteRows},
+    storage::{
+        Storage,
+        delete::{DeleteSpec, TagPredicate},
+    },
 };
 use arrow::record_batch::RecordBatch;
 use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
@@ -169,6 +172,16 @@ impl Context for QueryContext {
             }
         }
         Ok(count)
+    }
+
+    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()> {
+        self.inner.directory.check_write(bucket)?;
+        let tags = rows.tags.iter().map(|t| TagPredicate { tag: t.tag.as_str().into(), equal: t.equal, value: t.value.as_str().into() });
+        let spec = DeleteSpec { range: rows.range, measurement: Some(rows.measurement.as_str().into()), tags: tags.collect() };
+        self.inner.runtime.block_on(self.inner.storage.delete(bucket.id, spec))?;
+        // Rows that were read before are not the stored ones any more.
+        self.inner.tables.lock().clear();
+        Ok(())
     }
 
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()> {

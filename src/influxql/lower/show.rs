@@ -1,105 +1,326 @@
-//! SHOW statements that the schema alone answers.
+//! SHOW statements: what the schema answers by itself, and what must be looked up in the series.
 
-use super::{bucket, not_supported};
+use super::{
+    condition::{self, Bounds, ConditionScope, Moment},
+    not_supported, pattern,
+    source::{Columns, Relation, stored},
+};
 use crate::format::series::SeriesLayout;
-use crate::influxql::ast::{NameMatch, On, ShowFilter, Source, Statement};
+use crate::influxql::ast::{BinaryOp, CardinalityOf, Expr, KeyMatch, Measurement, NameMatch, On, ShowFilter, Source, Statement};
 use crate::influxql::{Defaults, SeriesRows};
-use crate::model::{Failure, Result};
-use crate::plan::{BucketRef, Context};
+use crate::line_protocol::escape::push_escaped;
+use crate::model::{Failure, Result, TIME_COLUMN};
+use crate::plan::{
+    BucketRef, Context, DatabaseInfo,
+    node::reduce::{Call, Reduce, Reduction, RowTime, reduce},
+    stream::col,
+};
 use arrow::{
-    array::{ArrayRef, BooleanArray, Int64Array, StringArray},
-    datatypes::{DataType, Field, Schema},
+    array::{Array, ArrayRef, AsArray, BooleanArray, Int64Array, StringArray},
+    datatypes::{Field, Schema},
     record_batch::RecordBatch,
 };
-use std::sync::Arc;
+use datafusion::logical_expr::{self as df, LogicalPlanBuilder};
+use std::{collections::BTreeSet, sync::Arc};
 
 /// Answers a SHOW; `None`: the statement is not one of those answered here.
 pub fn show(statement: &Statement, context: &dyn Context, defaults: &Defaults) -> Result<Option<Vec<SeriesRows>>> {
+    let asked = |database: &Option<String>, filter: &ShowFilter| Asked::of(context, defaults, database.as_deref(), filter);
     Ok(Some(match statement {
-        Statement::ShowDatabases => {
-            let mut names: Vec<String> = Vec::new();
-            for database in context.databases()? {
-                if !names.contains(&database.database) {
-                    names.push(database.database);
-                }
-            }
-            vec![texts(Some("databases"), &["name"], vec![names])?]
-        }
+        Statement::ShowDatabases => vec![texts(Some("databases"), &["name"], vec![database_names(context)?])?],
         Statement::ShowRetentionPolicies { database } => vec![policies(context, defaults, database.as_deref())?],
-        Statement::ShowMeasurements { on, with, filter } => {
-            refuse_condition(filter)?;
-            let database = match on {
-                On::Default => defaults.database.clone(),
-                On::Database(database) => Some(database.clone()),
-                _ => return Err(not_supported("SHOW MEASUREMENTS ON a policy")),
-            };
-            let database = database.filter(|d| !d.is_empty()).ok_or_else(|| Failure::invalid("database name required"))?;
-            // An unknown database has no measurements; that is no error here (InfluxDB 1.6.7).
-            let Ok(bucket) = context.bucket(BucketRef::Database { database: &database, policy: None }) else { return Ok(Some(vec![])) };
-            let mut names = Vec::new();
-            for schema in context.measurements(bucket.id)? {
-                if with.as_ref().map_or(Ok(true), |with| matches(with, &schema.measurement))? {
-                    names.push(schema.measurement.to_string());
-                }
-            }
-            series(texts(Some("measurements"), &["name"], vec![page(names, filter)])?)
+        // Scheduled statements are tasks here: no database has continuous queries.
+        Statement::ShowContinuousQueries => {
+            let empty = |name: &String| texts(Some(name), &["name", "query"], vec![vec![], vec![]]);
+            database_names(context)?.iter().map(empty).collect::<Result<_>>()?
         }
-        Statement::ShowTagKeys { database, with: None, filter } => {
-            per_measurement(context, defaults, database.as_deref(), filter, |schema| {
-                texts(Some(&schema.measurement), &["tagKey"], vec![page(schema.tags.iter().map(|t| t.to_string()).collect(), filter)])
-            })?
-        }
-        Statement::ShowFieldKeys { database, filter } => per_measurement(context, defaults, database.as_deref(), filter, |schema| {
-            let names = page(schema.fields.keys().map(|n| n.to_string()).collect(), filter);
-            let types = page(schema.fields.values().map(|t| t.name().to_string()).collect(), filter);
-            texts(Some(&schema.measurement), &["fieldKey", "fieldType"], vec![names, types])
+        Statement::ShowMeasurements { on, with, filter } => match measurements(on, with.as_ref(), filter, context, defaults)? {
+            names if names.is_empty() => vec![],
+            names => vec![texts(Some("measurements"), &["name"], vec![page(names, filter)])?],
+        },
+        Statement::ShowTagKeys { database, with, filter } => asked(database, filter)?.each(|one| {
+            let keys = one.tag_keys()?.into_iter().filter(|k| with.as_ref().is_none_or(|w| matches_key(w, k))).collect();
+            texts(Some(&one.name), &["tagKey"], vec![page(keys, filter)])
         })?,
+        Statement::ShowFieldKeys { database, filter } => asked(database, filter)?.each(|one| {
+            let fields = &one.relation.columns.fields;
+            let names = page(fields.keys().cloned().collect(), filter);
+            let types = page(fields.values().map(|t| t.name().to_string()).collect(), filter);
+            texts(Some(&one.name), &["fieldKey", "fieldType"], vec![names, types])
+        })?,
+        Statement::ShowTagValues { database, key, filter } => asked(database, filter)?.each(|one| {
+            let (keys, values) = one.tag_values(key)?.into_iter().unzip();
+            texts(Some(&one.name), &["key", "value"], vec![page(keys, filter), page(values, filter)])
+        })?,
+        Statement::ShowSeries { database, filter } => {
+            let mut keys = vec![];
+            for one in asked(database, filter)?.measurements {
+                keys.extend(one.series()?);
+            }
+            match page(keys, filter) {
+                keys if keys.is_empty() => vec![],
+                keys => vec![texts(None, &["key"], vec![keys])?],
+            }
+        }
+        Statement::ShowCardinality { of, exact, database, key, filter } => {
+            cardinality(*of, *exact, key.as_ref(), filter, asked(database, filter)?)?
+        }
         _ => return Ok(None),
     }))
 }
 
-fn refuse_condition(filter: &ShowFilter) -> Result<()> {
-    if filter.condition.is_some() { Err(not_supported("WHERE in SHOW")) } else { Ok(()) }
-}
-
-fn matches(with: &NameMatch, name: &str) -> Result<bool> {
-    match with {
-        NameMatch::Name(wanted) => Ok(wanted == name),
-        NameMatch::Regex(pattern) => Ok(regex::Regex::new(pattern).map_err(|e| Failure::invalid(e.to_string()))?.is_match(name)),
+fn cardinality(
+    of: CardinalityOf,
+    exact: bool,
+    key: Option<&KeyMatch>,
+    filter: &ShowFilter,
+    asked: Asked<'_>,
+) -> Result<Vec<SeriesRows>> {
+    if !filter.dimensions.is_empty() {
+        return Err(not_supported("GROUP BY in SHOW CARDINALITY"));
+    }
+    let number = |name: Option<&str>, header: &str, n: usize| rows(name, &[header], vec![Arc::new(Int64Array::from(vec![n as i64]))]);
+    let is_whole = filter.sources.is_empty() && filter.condition.is_none();
+    match of {
+        // Ours are counted, whatever the header says.
+        CardinalityOf::Series if !exact && is_whole => {
+            let counts = asked.measurements.iter().map(|one| Ok(one.series()?.len())).collect::<Result<Vec<_>>>()?;
+            Ok(vec![number(None, "cardinality estimation", counts.iter().sum())?])
+        }
+        CardinalityOf::Measurement => {
+            let mut count = 0;
+            for one in &asked.measurements {
+                count += usize::from(is_whole || !one.series()?.is_empty());
+            }
+            let header = if !exact && is_whole { "cardinality estimation" } else { "count" };
+            Ok(vec![number(None, header, count)?])
+        }
+        _ => asked.each(|one| {
+            let count = match of {
+                CardinalityOf::Series => one.series()?.len(),
+                CardinalityOf::TagKey => one.tag_keys()?.len(),
+                CardinalityOf::TagValues => one.tag_values(key.unwrap_or(&KeyMatch::Like(String::new())))?.len(),
+                CardinalityOf::FieldKey | CardinalityOf::Measurement => one.relation.columns.fields.len(),
+            };
+            let counts: ArrayRef = Arc::new(Int64Array::from(if count == 0 { vec![] } else { vec![count as i64] }));
+            rows(Some(&one.name), &["count"], vec![counts])
+        }),
     }
 }
 
-/// A series without rows is no series.
-fn series(rows: SeriesRows) -> Vec<SeriesRows> {
-    if rows.batch.num_rows() == 0 { vec![] } else { vec![rows] }
+/// The measurements that a SHOW is about.
+struct Asked<'a> {
+    measurements: Vec<One<'a>>,
+}
+
+/// One measurement and the series asked for.
+pub struct One<'a> {
+    pub name: Arc<str>,
+    relation: Relation,
+    context: &'a dyn Context,
+    bounds: Bounds,
+    condition: Option<Expr>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(context: &'a dyn Context, defaults: &Defaults, database: Option<&str>, filter: &ShowFilter) -> Result<Asked<'a>> {
+        let everything = [Source::Measurement(Measurement { database: None, policy: None, name: NameMatch::Regex(String::new()) })];
+        let sources: &[Source] = if filter.sources.is_empty() { &everything } else { &filter.sources };
+        let (_, condition) = condition::split(filter.condition.as_ref(), Moment { now: context.now(), zone: None })?;
+        check_tags_only(condition.as_ref())?;
+        let mut measurements = of_sources(sources, database, filter.condition.as_ref(), context, defaults)?;
+        measurements.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(Asked { measurements })
+    }
+
+    /// One answer per measurement; one without rows is none.
+    fn each(&self, answer: impl Fn(&One<'_>) -> Result<SeriesRows>) -> Result<Vec<SeriesRows>> {
+        let answers = self.measurements.iter().map(answer).collect::<Result<Vec<_>>>()?;
+        Ok(answers.into_iter().filter(|a| a.batch.num_rows() > 0).collect())
+    }
+}
+
+/// The measurements of sources, with the series that a condition on tags and time keeps.
+pub fn of_sources<'a>(
+    sources: &[Source],
+    database: Option<&str>,
+    condition: Option<&Expr>,
+    context: &'a dyn Context,
+    defaults: &Defaults,
+) -> Result<Vec<One<'a>>> {
+    let (bounds, condition) = condition::split(condition, Moment { now: context.now(), zone: None })?;
+    let mut found: Vec<One<'a>> = vec![];
+    for source in sources {
+        let Source::Measurement(measurement) = source else { return Err(not_supported("a sub-query in SHOW")) };
+        let mut measurement = measurement.clone();
+        measurement.database = measurement.database.or(database.map(str::to_string));
+        for (name, relation) in stored(&measurement, context, defaults)? {
+            if found.iter().all(|one| one.name != name) {
+                found.push(One { name, relation, context, bounds, condition: condition.clone() });
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Tags are compared with strings and patterns only.
+pub fn check_tags_only(condition: Option<&Expr>) -> Result<()> {
+    let Some(condition) = condition else { return Ok(()) };
+    match condition.inner() {
+        Expr::Binary { op, left, right } if op.is_logical() => {
+            check_tags_only(Some(left))?;
+            check_tags_only(Some(right))
+        }
+        Expr::Binary { op: BinaryOp::Eq | BinaryOp::NotEq | BinaryOp::Match | BinaryOp::NotMatch, left, right } => {
+            let side = |e: &Expr| matches!(e.inner(), Expr::Variable { .. } | Expr::String(_) | Expr::Regex(_));
+            if side(left) && side(right) { Ok(()) } else { Err(Failure::invalid("invalid tag comparison operator")) }
+        }
+        Expr::Boolean(_) => Ok(()),
+        _ => Err(Failure::invalid("invalid tag comparison operator")),
+    }
+}
+
+impl One<'_> {
+    fn is_whole(&self) -> bool {
+        self.condition.is_none() && self.bounds == Bounds::default()
+    }
+
+    pub fn is_field(&self, name: &str) -> bool {
+        self.relation.columns.fields.contains_key(name)
+    }
+
+    pub fn tags(&self) -> impl Iterator<Item = &String> {
+        self.relation.columns.tags.iter()
+    }
+
+    /// The sets of values that the given tags have together in the series asked for.
+    pub fn tag_sets(&self, tags: &[String]) -> Result<Vec<RecordBatch>> {
+        let columns = Columns { fields: Default::default(), ..self.relation.columns.clone() };
+        let mut predicates = self.bounds.predicate();
+        if let Some(condition) = &self.condition {
+            predicates.push(condition::predicate(condition, &ConditionScope(&columns))?);
+        }
+        let mut rows = LogicalPlanBuilder::from(self.relation.plan.clone());
+        if let Some(all) = predicates.into_iter().reduce(df::Expr::and) {
+            rows = rows.filter(all)?;
+        }
+        let exprs: Vec<df::Expr> = tags.iter().map(|t| col(t)).chain([col(TIME_COLUMN)]).collect();
+        let count = Call { reduction: Reduction::Count, input: TIME_COLUMN.into(), output: "\u{0}rows".into(), beyond_bounds: false };
+        let spec = Reduce {
+            key: tags.to_vec(),
+            time: TIME_COLUMN.into(),
+            windows: None,
+            calls: vec![count],
+            carried: vec![],
+            bounds: (i64::MIN, i64::MAX),
+            row_time: RowTime::Constant(0),
+            descending: false,
+            with_presence: false,
+        };
+        self.context.collect(reduce(rows.project(exprs)?.build()?, spec)?)
+    }
+
+    fn tag_keys(&self) -> Result<Vec<String>> {
+        let all: Vec<String> = self.tags().cloned().collect();
+        if self.is_whole() {
+            return Ok(all);
+        }
+        let sets = self.tag_sets(&all)?;
+        let is_used = |at: usize| sets.iter().any(|set| set.column(at).null_count() < set.num_rows());
+        Ok(all.iter().enumerate().filter(|(at, _)| is_used(*at)).map(|(_, tag)| tag.clone()).collect())
+    }
+
+    fn tag_values(&self, key: &KeyMatch) -> Result<Vec<(String, String)>> {
+        let keys: Vec<String> = self.tags().filter(|t| matches_key(key, t)).cloned().collect();
+        if let KeyMatch::Like(text) | KeyMatch::NotLike(text) = key {
+            pattern(text)?;
+        }
+        if keys.is_empty() {
+            return Ok(vec![]);
+        }
+        let mut found = BTreeSet::new();
+        for set in self.tag_sets(&keys)? {
+            for (at, key) in keys.iter().enumerate() {
+                found.extend(set.column(at).as_string::<i32>().iter().flatten().map(|v| (key.clone(), v.to_string())));
+            }
+        }
+        Ok(found.into_iter().collect())
+    }
+
+    /// Series keys as line protocol writes them, sorted.
+    fn series(&self) -> Result<Vec<String>> {
+        let tags: Vec<String> = self.tags().cloned().collect();
+        let mut keys = vec![];
+        for set in self.tag_sets(&tags)? {
+            for row in 0..set.num_rows() {
+                let mut key = String::new();
+                push_escaped(&mut key, &self.name, &[',', ' ']);
+                for (at, tag) in tags.iter().enumerate() {
+                    let values = set.column(at).as_string::<i32>();
+                    if values.is_valid(row) {
+                        key.push(',');
+                        push_escaped(&mut key, tag, &[',', ' ', '=']);
+                        key.push('=');
+                        push_escaped(&mut key, values.value(row), &[',', ' ', '=']);
+                    }
+                }
+                keys.push(key);
+            }
+        }
+        keys.sort();
+        Ok(keys)
+    }
+}
+
+fn matches_key(with: &KeyMatch, key: &str) -> bool {
+    let like = |text: &str| pattern(text).is_ok_and(|p| p.is_match(key));
+    match with {
+        KeyMatch::Is(name) => name == key,
+        KeyMatch::IsNot(name) => name != key,
+        KeyMatch::In(names) => names.iter().any(|n| n == key),
+        KeyMatch::Like(text) => like(text),
+        KeyMatch::NotLike(text) => !like(text),
+    }
+}
+
+fn database_names(context: &dyn Context) -> Result<Vec<String>> {
+    let mut names: Vec<String> = Vec::new();
+    for database in context.databases()? {
+        if !names.contains(&database.database) {
+            names.push(database.database);
+        }
+    }
+    Ok(names)
+}
+
+fn measurements(on: &On, with: Option<&NameMatch>, filter: &ShowFilter, context: &dyn Context, defaults: &Defaults) -> Result<Vec<String>> {
+    let (database, policy) = match on {
+        On::Default => (defaults.database.clone(), None),
+        On::Database(database) => (Some(database.clone()), None),
+        On::Policy(database, policy) => (Some(database.clone()), Some(policy.clone())),
+        On::Everything => return Err(not_supported("SHOW MEASUREMENTS ON *.*")),
+    };
+    let database = database.filter(|d| !d.is_empty()).ok_or_else(|| Failure::invalid("database name required"))?;
+    // An unknown database has no measurements; that is no error here (InfluxDB 1.6.7).
+    if context.bucket(BucketRef::Database { database: &database, policy: policy.as_deref() }).is_err() {
+        return Ok(vec![]);
+    }
+    let (_, condition) = condition::split(filter.condition.as_ref(), Moment { now: context.now(), zone: None })?;
+    check_tags_only(condition.as_ref())?;
+    let name = with.cloned().unwrap_or(NameMatch::Regex(String::new()));
+    let source = Source::Measurement(Measurement { database: Some(database), policy, name });
+    let mut names = vec![];
+    for one in of_sources(&[source], None, filter.condition.as_ref(), context, defaults)? {
+        if one.is_whole() || one.tag_sets(&[])?.iter().any(|set| set.num_rows() > 0) {
+            names.push(one.name.to_string());
+        }
+    }
+    Ok(names)
 }
 
 fn page(items: Vec<String>, filter: &ShowFilter) -> Vec<String> {
     let count = if filter.limits.limit == 0 { usize::MAX } else { filter.limits.limit };
     items.into_iter().skip(filter.limits.offset).take(count).collect()
-}
-
-fn per_measurement(
-    context: &dyn Context,
-    defaults: &Defaults,
-    database: Option<&str>,
-    filter: &ShowFilter,
-    rows: impl Fn(&crate::model::MeasurementSchema) -> Result<SeriesRows>,
-) -> Result<Vec<SeriesRows>> {
-    refuse_condition(filter)?;
-    let bucket = bucket(context, defaults, database, None)?;
-    let mut out = Vec::new();
-    for schema in context.measurements(bucket.id)? {
-        let mut wanted = filter.sources.is_empty();
-        for source in &filter.sources {
-            let Source::Measurement(m) = source else { return Err(not_supported("a sub-query in SHOW")) };
-            wanted |= matches(&m.name, &schema.measurement)?;
-        }
-        if wanted {
-            out.extend(series(rows(&schema)?));
-        }
-    }
-    Ok(out)
 }
 
 fn texts(name: Option<&str>, headers: &[&str], columns: Vec<Vec<String>>) -> Result<SeriesRows> {
@@ -122,7 +343,7 @@ fn policies(context: &dyn Context, defaults: &Defaults, database: Option<&str>) 
     if found.is_empty() {
         return Err(Failure::not_found(format!("database not found: {database}")));
     }
-    let text = |f: &dyn Fn(&crate::plan::DatabaseInfo) -> String| Arc::new(StringArray::from_iter_values(found.iter().map(f))) as ArrayRef;
+    let text = |f: &dyn Fn(&DatabaseInfo) -> String| Arc::new(StringArray::from_iter_values(found.iter().map(f))) as ArrayRef;
     let go = |ns: i64| {
         let s = ns / 1_000_000_000;
         if s == 0 { "0s".to_string() } else { format!("{}h{}m{}s", s / 3600, s / 60 % 60, s % 60) }
@@ -140,6 +361,5 @@ fn policies(context: &dyn Context, defaults: &Defaults, database: Option<&str>) 
         Arc::new(Int64Array::from(vec![1; found.len()])),
         Arc::new(BooleanArray::from(found.iter().map(|d| d.default).collect::<Vec<_>>())),
     ];
-    debug_assert_eq!(columns[3].data_type(), &DataType::Int64);
     rows(None, &["name", "duration", "shardGroupDuration", "replicaN", "default"], columns)
 }

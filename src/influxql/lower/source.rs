@@ -75,7 +75,7 @@ pub fn relations(select: &Select, outer: &Outer, context: &dyn Context, defaults
 }
 
 /// The measurements that a source names.
-fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defaults) -> Result<Vec<(Arc<str>, Relation)>> {
+pub fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defaults) -> Result<Vec<(Arc<str>, Relation)>> {
     let bucket = bucket(context, defaults, measurement.database.as_deref(), measurement.policy.as_deref())?;
     let pattern = match &measurement.name {
         NameMatch::Regex(text) => Some(pattern(text)?),
