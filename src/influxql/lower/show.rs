@@ -69,13 +69,7 @@ pub fn show(statement: &Statement, context: &dyn Context, defaults: &Defaults) -
     }))
 }
 
-fn cardinality(
-    of: CardinalityOf,
-    exact: bool,
-    key: Option<&KeyMatch>,
-    filter: &ShowFilter,
-    asked: Asked<'_>,
-) -> Result<Vec<SeriesRows>> {
+fn cardinality(of: CardinalityOf, exact: bool, key: Option<&KeyMatch>, filter: &ShowFilter, asked: Asked<'_>) -> Result<Vec<SeriesRows>> {
     if !filter.dimensions.is_empty() {
         return Err(not_supported("GROUP BY in SHOW CARDINALITY"));
     }
