@@ -547,3 +547,127 @@ fn notification_endpoints_send_each_row() {
     let error = compile(script, &context(), vec![]).expect_err("nothing is sent yet").message;
     assert!(error.contains("post: scripts cannot reach other servers yet"), "{error}");
 }
+
+#[test]
+fn library_functions_on_stored_rows() {
+    check(
+        r#"
+        import "experimental"
+        import "influxdata/influxdb/schema"
+        from(bucket: "b") |> range(start: 0, stop: 10) |> schema.fieldsAsCols() |> drop(columns: ["_start", "_stop"]) |> experimental.unpivot() |> sum()
+        "#,
+        expect![[r#"
+            _result
+            +--------------+------+--------+--------+
+            | _measurement | host | _field | _value |
+            +--------------+------+--------+--------+
+            | cpu          | a    | idle   | 30.0   |
+            | cpu          | b    | idle   | 9.0    |
+            +--------------+------+--------+--------+
+        "#]],
+    );
+    check(
+        r#"
+        import "join"
+        data = from(bucket: "b") |> range(start: 0, stop: 10) |> keep(columns: ["_time", "_value", "host"])
+        join.time(
+            left: data |> filter(fn: (r) => r.host == "a") |> group(),
+            right: data |> filter(fn: (r) => r.host == "b") |> group(),
+            as: (l, r) => ({_time: r._time, a: l._value, b: r._value}),
+            method: "right",
+        )
+        "#,
+        expect![[r#"
+            _result
+            +---------------------+------+-----+
+            | _time               | a    | b   |
+            +---------------------+------+-----+
+            | 1970-01-01T00:00:01 | 10.0 | 1.0 |
+            | 1970-01-01T00:00:02 | 20.0 | 2.0 |
+            | 1970-01-01T00:00:03 |      | 6.0 |
+            +---------------------+------+-----+
+        "#]],
+    );
+    check(
+        r#"
+        import "interpolate"
+        import "experimental"
+        from(bucket: "b") |> range(start: 0, stop: 10) |> filter(fn: (r) => r.host == "a")
+            |> experimental.alignTime(alignTo: 1970-01-02T00:00:00Z)
+            |> interpolate.linear(every: 500ms)
+            |> keep(columns: ["_time", "_value"])
+        "#,
+        expect![[r#"
+            _result
+            +-------------------------+--------+
+            | _time                   | _value |
+            +-------------------------+--------+
+            | 1970-01-02T00:00:00     | 10.0   |
+            | 1970-01-02T00:00:00.500 | 15.0   |
+            | 1970-01-02T00:00:01     | 20.0   |
+            +-------------------------+--------+
+        "#]],
+    );
+    check(
+        r#"
+        import "influxdata/influxdb/monitor"
+        import "influxdata/influxdb/schema"
+        option monitor.write = (tables=<-) => tables
+        from(bucket: "b")
+            |> range(start: 0, stop: 10)
+            |> schema.fieldsAsCols()
+            |> monitor.check(
+                data: {_check_id: "1", _check_name: "idle", _type: "threshold", tags: {team: "x"}},
+                crit: (r) => r.idle < 2.0,
+                messageFn: (r) => "${r._check_name} is ${r.idle}",
+            )
+            |> keep(columns: ["host", "_level", "_message", "team", "_source_measurement"])
+        "#,
+        expect![[r#"
+            _result
+            +------+------+---------------------+--------+------------+
+            | host | team | _source_measurement | _level | _message   |
+            +------+------+---------------------+--------+------------+
+            | a    | x    | cpu                 | ok     | idle is 10 |
+            | a    | x    | cpu                 | ok     | idle is 20 |
+            | b    | x    | cpu                 | crit   | idle is 1  |
+            | b    | x    | cpu                 | ok     | idle is 2  |
+            | b    | x    | cpu                 | ok     | idle is 6  |
+            +------+------+---------------------+--------+------------+
+        "#]],
+    );
+    check(
+        r#"
+        import "internal/promql"
+        from(bucket: "b") |> range(start: 0, stop: 4) |> promql.extrapolatedRate(isCounter: true, isRate: true) |> keep(columns: ["host", "_value"])
+        "#,
+        expect![[r#"
+            _result
+            +------+--------+
+            | host | _value |
+            +------+--------+
+            | a    | 6.25   |
+            | b    | 2.125  |
+            +------+--------+
+        "#]],
+    );
+    check(
+        r#"
+        import "pagerduty"
+        import "date"
+        from(bucket: "b") |> range(start: 0, stop: 4)
+            |> pagerduty.dedupKey()
+            |> map(fn: (r) => ({host: r.host, key: r._pagerdutyDedupKey, second: date.second(t: r._time)}))
+            |> first(column: "second")
+        "#,
+        expect![[r#"
+            _result
+            +------+------------------------------------------------------------------+--------+
+            | host | key                                                              | second |
+            +------+------------------------------------------------------------------+--------+
+            | a    | ec384c084b4ea7dab6e456b092620c060cb5db591a737d47445f12b953fb3722 | 1      |
+            | b    | 5ec6c390596e008811fbb5ac54c2231ab5a1b31ecbf2974cd8f0e5d4ecada4c8 | 1      |
+            +------+------------------------------------------------------------------+--------+
+        "#]],
+    );
+}
