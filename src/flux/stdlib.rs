@@ -22,6 +22,7 @@ pub mod promql;
 pub mod regexp;
 pub mod run;
 pub mod runtime;
+pub mod secrets;
 pub mod strings;
 pub mod system;
 pub mod tables;
@@ -182,6 +183,8 @@ static PACKAGES: &[Package] = &[
     Package { path: "influxdata/influxdb/monitor", name: "monitor", prelude: include_str!("stdlib/prelude/monitor.flux"), ..NONE },
     Package { path: "influxdata/influxdb/sample", name: "sample", prelude: include_str!("stdlib/prelude/sample.flux"), ..NONE },
     Package { path: "influxdata/influxdb/schema", name: "schema", prelude: include_str!("stdlib/prelude/schema.flux"), ..NONE },
+    Package { path: "influxdata/influxdb/secrets", name: "secrets", functions: || secrets::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "influxdata/influxdb/tasks", name: "tasks", prelude: include_str!("stdlib/prelude/tasks.flux"), ..NONE },
     Package {
         path: "influxdata/influxdb/v1",
         name: "v1",
@@ -197,6 +200,7 @@ static PACKAGES: &[Package] = &[
         ..NONE
     },
     Package { path: "internal/gen", name: "gen", functions: || gen_tables::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "internal/influxql", name: "influxql", prelude: include_str!("stdlib/prelude/influxql.flux"), ..NONE },
     Package {
         path: "internal/promql",
         name: "promql",
@@ -219,6 +223,7 @@ static PACKAGES: &[Package] = &[
     Package { path: "profiler", name: "profiler", prelude: "option enabledProfilers = []", ..NONE },
     Package { path: "regexp", name: "regexp", functions: || regexp::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "runtime", name: "runtime", functions: || runtime::FUNCTIONS.to_vec(), ..NONE },
+    Package { path: "sampledata", name: "sampledata", prelude: include_str!("stdlib/prelude/sampledata.flux"), ..NONE },
     Package { path: "strings", name: "strings", functions: || strings::FUNCTIONS.to_vec(), ..NONE },
     Package { path: "system", name: "system", functions: || system::FUNCTIONS.to_vec(), ..NONE },
     Package {

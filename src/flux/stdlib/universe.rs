@@ -6,7 +6,11 @@ mod filter;
 mod find;
 mod from;
 mod group;
+mod histogram;
+mod holt_winters;
+mod hour_selection;
 mod join;
+mod key_values;
 mod keys;
 mod map;
 mod pivot;
@@ -14,12 +18,14 @@ mod range;
 mod reduce;
 mod reductions;
 mod rows;
+mod sample;
 mod scalar;
 mod selectors;
 pub(super) mod sort;
 mod state_tracking;
 mod time_shift;
 mod to;
+mod truncate_time_column;
 mod union;
 mod wide_to;
 pub(super) mod window;
@@ -42,14 +48,21 @@ pub fn functions() -> Vec<&'static Function> {
             &from::FROM,
             &from::BUCKETS,
             &group::FUNCTION,
+            &histogram::HISTOGRAM,
+            &histogram::HISTOGRAM_QUANTILE,
+            &holt_winters::FUNCTION,
+            &hour_selection::FUNCTION,
             &join::FUNCTION,
+            &key_values::FUNCTION,
             &map::FUNCTION,
             &pivot::FUNCTION,
             &range::FUNCTION,
             &reduce::FUNCTION,
+            &sample::FUNCTION,
             &state_tracking::FUNCTION,
             &time_shift::FUNCTION,
             &to::FUNCTION,
+            &truncate_time_column::FUNCTION,
             &union::UNION,
             &wide_to::FUNCTION,
         ],

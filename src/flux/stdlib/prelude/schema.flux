@@ -2,9 +2,11 @@
 
 _start = -30d
 
+option _from = (bucket) => from(bucket: bucket)
+
 fieldsAsCols = (tables=<-) => tables |> pivot(rowKey: ["_time"], columnKey: ["_field"], valueColumn: "_value")
 
-tagValues = (bucket, tag, predicate=(r) => true, start=_start, stop=now()) => from(bucket: bucket)
+tagValues = (bucket, tag, predicate=(r) => true, start=_start, stop=now()) => _from(bucket: bucket)
     |> range(start: start, stop: stop)
     |> filter(fn: predicate)
     |> keep(columns: [tag])
@@ -36,7 +38,7 @@ measurementFieldKeys = (bucket, measurement, start=_start, stop=now()) => fieldK
 
 measurements = (bucket, start=_start, stop=now()) => tagValues(bucket: bucket, tag: "_measurement", start: start, stop: stop)
 
-tagKeys = (bucket, predicate=(r) => true, start=_start, stop=now()) => from(bucket: bucket)
+tagKeys = (bucket, predicate=(r) => true, start=_start, stop=now()) => _from(bucket: bucket)
     |> range(start: start, stop: stop)
     |> filter(fn: predicate)
     |> keys()

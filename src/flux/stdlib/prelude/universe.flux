@@ -4,8 +4,8 @@ increase = (tables=<-, columns=["_value"]) => tables
     |> difference(nonNegative: true, columns: columns, keepFirst: true, initialZero: true)
     |> cumulativeSum(columns: columns)
 
-median = (tables=<-, column="_value", method="estimate_tdigest", compression=1000.0) => tables
-    |> quantile(q: 0.5, column: column, method: method)
+median = (tables=<-, column="_value", method="estimate_tdigest", compression=0.0) => tables
+    |> quantile(q: 0.5, column: column, method: method, compression: compression)
 
 _sortLimit = (tables=<-, n, desc, columns=["_value"]) => tables
     |> sort(columns: columns, desc: desc)
@@ -76,3 +76,15 @@ stateCount = (tables=<-, fn, column="stateCount") => tables |> stateTracking(fn:
 
 stateDuration = (tables=<-, fn, column="stateDuration", timeColumn="_time", unit=1s) => tables
     |> stateTracking(fn: fn, durationColumn: column, timeColumn: timeColumn, durationUnit: unit)
+
+hourSelection = (tables=<-, start, stop, location=location, timeColumn="_time") => tables
+    |> _hourSelection(start: start, stop: stop, location: location, timeColumn: timeColumn)
+
+cov = (x, y, on, pearsonr=false) => join(tables: {x: x, y: y}, on: on)
+    |> covariance(pearsonr: pearsonr, columns: ["_value_x", "_value_y"])
+
+pearsonr = (x, y, on) => cov(x: x, y: y, on: on, pearsonr: true)
+
+timeWeightedAvg = (tables=<-, unit) => tables
+    |> integral(unit: unit, interpolate: "linear")
+    |> map(fn: (r) => ({r with _value: r._value * float(v: int(v: unit)) / float(v: int(v: r._stop) - int(v: r._start))}))

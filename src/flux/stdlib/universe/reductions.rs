@@ -33,28 +33,36 @@ use std::sync::Arc;
 
 pub const FUNCTIONS: &[&Function] = &[&QUANTILE, &SKEW, &MODE, &INTEGRAL, &COVARIANCE];
 
-/// Key columns repeated for as many rows as `column` has, and the column. The input's table may be empty: `first`
-/// holds the key.
-fn reduce<F>(frame: &Frame, name: &'static str, column: &str, output: DataType, run: F) -> crate::model::Result<Frame>
+/// Key columns repeated for as many rows as `run` gives, and the columns it gives, which `added` describes; one named like
+/// a key column takes its place. The input's table may be empty: `first` holds the key.
+pub(super) fn reduce_rows<F>(frame: &Frame, name: &'static str, added: Vec<Field>, run: F) -> crate::model::Result<Frame>
 where
-    F: Fn(&RecordBatch, &RecordBatch) -> Result<ArrayRef> + Send + Sync + 'static,
+    F: Fn(&RecordBatch, &RecordBatch) -> Result<Vec<ArrayRef>> + Send + Sync + 'static,
 {
     let schema = frame.schema();
-    let keys: Vec<String> = frame.key.iter().filter(|k| *k != column).cloned().collect();
+    let keys: Vec<String> = frame.key.iter().filter(|k| !added.iter().any(|f| f.name() == *k)).cloned().collect();
     let mut fields: Vec<Field> = keys.iter().filter_map(|k| schema.field_with_name(k).ok().cloned()).collect();
-    fields.push(Field::new(column, output, true));
+    fields.extend(added);
     let out = Arc::new(Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>()));
     let (names, shape) = (keys.clone(), out.clone());
     frame.whole_tables(name, out.as_ref().clone(), keys, false, move |first, rows| {
-        let result = run(first, rows)?;
-        let same = UInt64Array::from(vec![0; result.len()]);
+        let results = run(first, rows)?;
+        let same = UInt64Array::from(vec![0; results.first().map_or(0, |r| r.len())]);
         let mut columns: Vec<ArrayRef> = vec![];
         for name in &names {
             columns.push(take(first.column_by_name(name).expect("a key column"), &same, None)?);
         }
-        columns.push(result);
+        columns.extend(results);
         Ok(RecordBatch::try_new(shape.clone(), columns)?)
     })
+}
+
+/// [`reduce_rows`] to one column of type `output`.
+fn reduce<F>(frame: &Frame, name: &'static str, column: &str, output: DataType, run: F) -> crate::model::Result<Frame>
+where
+    F: Fn(&RecordBatch, &RecordBatch) -> Result<ArrayRef> + Send + Sync + 'static,
+{
+    reduce_rows(frame, name, vec![Field::new(column, output, true)], move |first, rows| Ok(vec![run(first, rows)?]))
 }
 
 /// The frame failing for the usual reasons; `None` when the column can be reduced.
@@ -92,7 +100,8 @@ fn quantile_call(call: &mut Call<'_>) -> FluxResult<Value> {
     if !(0.0..=1.0).contains(&q) {
         return Err(FluxError::invalid("quantile must be between 0 and 1").at(call.span));
     }
-    let compression = call.optional::<f64>("compression")?;
+    // 0 is no compression given (Flux v0.200 `quantile.go`).
+    let compression = call.optional::<f64>("compression")?.filter(|c| *c != 0.0);
     let method = call.or::<Arc<str>>("method", "estimate_tdigest".into())?;
     if compression.is_some() && method.as_ref() != "estimate_tdigest" {
         return Err(FluxError::invalid("compression parameter is only valid for method estimate_tdigest").at(call.span));

@@ -1,0 +1,44 @@
+//! Flux's own testcases, from a checkout beside the project or where `TIDEGAUGE_FLUX_SUITE` says: none of them is
+//! copied here. The score may only rise. `tidegauge test flux DIR` runs the same and tells what fails and why.
+
+use std::{path::PathBuf, time::Duration};
+use tidegauge::{
+    clock::{Clock, SystemClock},
+    flux::testcase::{Selection, testcases},
+    query::{
+        session::{SessionSettings, Sessions},
+        testcases::{RunOptions, read_suite, run},
+    },
+};
+
+/// Testcases that pass, of the 902 that run without tags.
+const FLOOR: usize = 560;
+
+fn folder() -> PathBuf {
+    let beside = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/conformance/flux/stdlib");
+    std::env::var_os("TIDEGAUGE_FLUX_SUITE").map_or_else(beside, PathBuf::from)
+}
+
+#[test]
+fn upstream_testcases_pass() {
+    let folder = folder();
+    if !folder.is_dir() {
+        println!("skipped: no Flux testcases in {}; TIDEGAUGE_FLUX_SUITE names their folder", folder.display());
+        return;
+    }
+    let (files, module) = read_suite(&folder).expect("the suite can be read");
+    let selection = Selection::default();
+    let chosen: Vec<_> = testcases(&files, &module).expect("the suite parses").into_iter().filter(|t| selection.takes(t)).collect();
+    let sessions = Sessions::new(&SessionSettings::default(), vec![]).expect("a session");
+    let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
+    let options = RunOptions { threads, time_limit: Duration::from_secs(60), now: SystemClock.now() };
+    let outcomes = run(&chosen, &sessions, options, |_, _| {});
+    let passed = outcomes.iter().filter(|o| o.failure.is_none()).count();
+    println!("{passed} of {} testcases passed", chosen.len());
+    let failures: Vec<String> = chosen
+        .iter()
+        .zip(&outcomes)
+        .filter_map(|(t, o)| Some(format!("{}: {}", t.full_name(), o.failure.as_ref()?.lines().next().unwrap_or_default())))
+        .collect();
+    assert!(passed >= FLOOR, "{passed} testcases passed, {FLOOR} did before:\n{}", failures.join("\n"));
+}
