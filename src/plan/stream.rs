@@ -114,8 +114,10 @@ impl Frame {
         self.has(EMPTY)
     }
 
-    /// New columns; the key names those of them that are the key.
+    /// New columns; the key names those of them that are the key. A table without columns has no rows.
     pub fn project(&self, columns: Vec<(String, Expr)>, key: Vec<String>) -> Result<Frame> {
+        let filtered = if columns.is_empty() { Some(self.filter(lit(false))?) } else { None };
+        let input = filtered.as_ref().map_or(&self.plan, |f| &f.plan);
         let mut expressions: Vec<Expr> = columns
             .into_iter()
             .map(|(name, e)| if matches!(&e, Expr::Column(c) if c.name == name && c.relation.is_none()) { e } else { e.alias(name) })
@@ -123,7 +125,7 @@ impl Frame {
         if self.has_empty_tables() {
             expressions.push(col(EMPTY));
         }
-        let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(self.plan.clone()))?);
+        let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.clone()))?);
         Ok(Frame { plan, key, ..self.clone() })
     }
 

@@ -9,7 +9,7 @@ use crate::{
     flux::{
         ast::BinaryOp,
         ast::{Expr as Syntax, ExprKind, FunctionBody, FunctionLiteral, LogicalOp, Property, Span, StatementKind, StringPart, UnaryOp},
-        diagnostic::{FluxError, FluxResult},
+        diagnostic::{FluxError, FluxResult, Stage},
         eval::{FunctionValue, Interpreter, Scope, Value},
         stdlib::function::{Call, Function},
     },
@@ -245,13 +245,18 @@ impl Lowering<'_> {
             }
             ExprKind::If { test, then, otherwise } => {
                 let test = self.expression(test, names)?;
-                let then = self.expression(then, names)?;
-                let otherwise = self.expression(otherwise, names)?;
                 match test {
-                    Term::Constant(Value::Bool(true)) => return Ok(then),
-                    Term::Constant(Value::Bool(false) | Value::Null | Value::NullOf(_)) => return Ok(otherwise),
+                    Term::Constant(Value::Bool(true)) => return self.expression(then, names),
+                    Term::Constant(Value::Bool(false) | Value::Null | Value::NullOf(_)) => return self.expression(otherwise, names),
                     _ => {}
                 }
+                // An error in a branch is one only for rows that take it.
+                let lazily = |stop| match stop {
+                    Stop::Error(e) if e.stage != Stage::Compile => Stop::Interpret,
+                    stop => stop,
+                };
+                let then = self.expression(then, names).map_err(lazily)?;
+                let otherwise = self.expression(otherwise, names).map_err(lazily)?;
                 let test = operators::truth(self.cell(test)?)?;
                 let (then, otherwise) = (self.cell(then)?, self.cell(otherwise)?);
                 let data_type = operators::common_type(&then.data_type, &otherwise.data_type)?;
@@ -410,6 +415,13 @@ impl Lowering<'_> {
         let unknown = given.iter().any(|(n, _)| !parameters.iter().any(|p| p.name == n.as_ref()));
         if pipe.is_some() || missing || unknown {
             return Err(Stop::Interpret);
+        }
+        // Columns that the frame lacks leave nothing that depends on the row.
+        let fixed: Option<Vec<(Arc<str>, Value)>> =
+            given.iter().map(|(n, t)| if let Term::Constant(value) = t { Some((n.clone(), value.clone())) } else { None }).collect();
+        if let Some(arguments) = fixed {
+            let function = Value::Function(Arc::new(FunctionValue::Builtin(function)));
+            return Ok(Term::Constant(self.interpreter.call(&function, arguments, None, span)?));
         }
         let find = |name: &str| given.iter().find(|(n, _)| n.as_ref() == name).map(|(_, t)| t.clone());
         if let ("contains", Some(Term::Cell(value)), Some(Term::Constant(Value::Array(set)))) = (function.name, find("value"), find("set"))

@@ -99,7 +99,9 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
         arrays.push(column_of(&values, &data_type)?);
         fields.push(Field::new(name.as_ref(), data_type, true));
     }
-    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    // A table without columns has no rows.
+    let count = if fields.is_empty() { 0 } else { rows.len() };
+    let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(count));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
     Ok(Value::Stream(Arc::new(TableStream::new(vec![Frame::of(batch, vec![])?], None))))
 }

@@ -10,16 +10,16 @@ use crate::{
     plan::{
         Frame, TableStream,
         node::{per_table::EMPTY, values::values},
-        stream::regroup_frames,
+        stream::{key_text, regroup_frames},
     },
 };
 use arrow::{
     array::{ArrayRef, BooleanArray, StringArray, new_null_array},
-    compute::cast,
+    compute::{cast, partition},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 pub const FUNCTIONS: &[&Function] = &[&FROM];
 
@@ -45,10 +45,13 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
     if tables.windows(2).any(|pair| pair[0].result != pair[1].result) {
         return Err(FluxError::invalid("csv.from: the CSV holds more than one result").at(call.span));
     }
-    // Tables of one schema and key go into one frame; the marker says which of them have no rows.
+    // Tables of one schema and key go into one frame, in the order of the text; the marker says which have no rows.
     let mut frames: Vec<(SchemaRef, Vec<String>, Vec<RecordBatch>)> = vec![];
+    let mut keys = HashSet::new();
+    let mut distinct = true;
     for table in tables {
         let batch = marked(&table)?;
+        distinct &= keys_of(&batch, &table.key)?.into_iter().all(|key| keys.insert(key));
         match frames.iter_mut().find(|(schema, key, _)| *schema == batch.schema() && *key == table.key) {
             Some((_, _, batches)) => batches.push(batch),
             None => frames.push((batch.schema(), table.key, vec![batch])),
@@ -56,7 +59,17 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
     }
     let frames = frames.into_iter().map(|(schema, key, batches)| Ok(Frame::long(values(schema, batches)?, key)));
     let frames = frames.collect::<crate::model::Result<Vec<_>>>()?;
-    Ok(Value::Stream(Arc::new(TableStream::new(regroup_frames(frames, call.context())?, None))))
+    let frames = if distinct { frames } else { regroup_frames(frames, call.context())? };
+    Ok(Value::Stream(Arc::new(TableStream::new(frames, None))))
+}
+
+/// The keys of a table's rows: one, unless the text contradicts itself.
+fn keys_of(rows: &RecordBatch, key: &[String]) -> FluxResult<Vec<String>> {
+    let mut names = key.to_vec();
+    names.sort();
+    let columns: Vec<ArrayRef> = names.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
+    let starts = if columns.is_empty() { vec![0] } else { partition(&columns)?.ranges().iter().map(|r| r.start).collect() };
+    starts.into_iter().map(|row| Ok(key_text(rows, &names, row)?)).collect()
 }
 
 /// The table's rows with the marker column; an empty table becomes one marked row that holds its key.
@@ -105,9 +118,9 @@ mod tests {
             +---+---+--------+
             | k | v | empty |
             +---+---+--------+
-            | a | 3 | false  |
             | b | 2 | false  |
             | b | 1 | false  |
+            | a | 3 | false  |
             | c |   | true   |
             +---+---+--------+"#]]
         .assert_eq(&text);

@@ -1,7 +1,10 @@
 //! Rows that are already in memory, in the order they are given.
 
 use super::operator::{Batches, Operator, OperatorNode};
-use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{
+    datatypes::SchemaRef,
+    record_batch::{RecordBatch, RecordBatchOptions},
+};
 use datafusion::{
     common::Result,
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
@@ -33,7 +36,12 @@ impl Operator for Values {
     }
 
     fn run(&self, _inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {
-        let batches: Vec<_> = self.0.iter().map(|b| Ok(RecordBatch::try_new(schema.clone(), b.columns().to_vec())?)).collect();
+        let conform = |b: &RecordBatch| {
+            // The count matters where there are no columns.
+            let options = RecordBatchOptions::new().with_row_count(Some(b.num_rows()));
+            Ok(RecordBatch::try_new_with_options(schema.clone(), b.columns().to_vec(), &options)?)
+        };
+        let batches: Vec<_> = self.0.iter().map(conform).collect();
         Ok(futures::stream::iter(batches).boxed())
     }
 }

@@ -50,24 +50,26 @@ fn filter(call: &mut Call<'_>) -> FluxResult<Value> {
                 Some(frame) => frames.extend(frame),
                 None => {
                     for long in frame.to_long()? {
-                        frames.push(filter_long(call.interpreter, &long, &function, false, call.span)?);
+                        frames.extend(filter_long(call.interpreter, &long, &function, false, call.span)?);
                     }
                 }
             }
             continue;
         }
         for long in frame.to_long()? {
-            frames.push(filter_long(call.interpreter, &long, &function, keep_empty, call.span)?);
+            frames.extend(filter_long(call.interpreter, &long, &function, keep_empty, call.span)?);
         }
     }
     Ok(stream(frames, &tables))
 }
 
-fn filter_long(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, keep_empty: bool, span: Span) -> FluxResult<Frame> {
+/// `None`: the predicate holds for no row of the frame, so it has no table left, and no columns to give to others.
+fn filter_long(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, keep_empty: bool, span: Span) -> FluxResult<Option<Frame>> {
     let columns = |name: &str| frame.data_type(name).filter(|_| name != EMPTY).map(|t| Typed::column(col(name), t));
     match lower_filter(interpreter, function, &columns, span)? {
-        Lowered::Columns((predicate, _)) if !keep_empty => Ok(frame.filter(predicate)?),
-        Lowered::Columns((predicate, _)) => keep(frame, predicate),
+        Lowered::Columns((predicate, _)) if !keep_empty && is_false(&predicate) => Ok(None),
+        Lowered::Columns((predicate, _)) if !keep_empty => Ok(Some(frame.filter(predicate)?)),
+        Lowered::Columns((predicate, _)) => Ok(Some(keep(frame, predicate)?)),
         Lowered::Interpret => {
             let frame = frame.without_empty_tables()?;
             let batches = interpreter.context.collect(frame.plan.clone())?;
@@ -84,7 +86,7 @@ fn filter_long(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, k
                 }
                 kept.push(filter_record_batch(&batch, &BooleanArray::from(mask))?);
             }
-            Ok(Frame { plan: values(Arc::new(frame.schema()), kept)?, ..frame })
+            Ok(Some(Frame { plan: values(Arc::new(frame.schema()), kept)?, ..frame }))
         }
     }
 }

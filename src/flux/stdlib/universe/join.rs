@@ -28,7 +28,9 @@ pub static FUNCTION: Function = Function {
 
 fn join(call: &mut Call<'_>) -> FluxResult<Value> {
     let tables = call.required::<Arc<Record>>("tables")?;
-    let on = call.column_names("on", &[])?;
+    let mut on = call.column_names("on", &[])?;
+    // Rows come sorted by these columns, which are taken in order of their names (Flux v0.200 `join.go`).
+    on.sort();
     // The method is read and ignored (Flux v0.200): every join is inner.
     let method = call.or::<Arc<str>>("method", "inner".into())?;
     match method.as_ref() {

@@ -100,6 +100,9 @@ fn interpret(call: &Call<'_>, frame: &Frame, function: &Value) -> FluxResult<Opt
             fields.push(Field::new(name.as_ref(), data_type, true));
         }
     }
+    if fields.is_empty() {
+        return Ok(None);
+    }
     let schema = Arc::new(Schema::new(fields));
     let options = arrow::record_batch::RecordBatchOptions::new().with_row_count(Some(count));
     let batch = RecordBatch::try_new_with_options(schema.clone(), columns, &options)?;

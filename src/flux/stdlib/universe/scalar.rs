@@ -261,7 +261,7 @@ pub static CONTAINS: Function = Function {
 
 pub static LENGTH: Function = Function {
     name: "length",
-    signature: "(arr: [A]) => int",
+    signature: "(<-arr: [A]) => int",
     summary: "The number of elements.",
     examples: &[],
     call: |call| Ok(Value::Int(call.required::<Arc<Vec<Value>>>("arr")?.len() as i64)),
