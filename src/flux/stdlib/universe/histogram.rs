@@ -85,7 +85,8 @@ fn quantile(call: &mut Call<'_>) -> FluxResult<Value> {
         "force" => OnNonmonotonic::Force,
         "drop" => OnNonmonotonic::Drop,
         other => {
-            let text = format!("value provided to histogramQuantile parameter onNonmonotonic is invalid: {other}; it is error, force or drop");
+            let text =
+                format!("value provided to histogramQuantile parameter onNonmonotonic is invalid: {other}; it is error, force or drop");
             return Err(FluxError::invalid(text).at(call.span));
         }
     };
@@ -94,7 +95,9 @@ fn quantile(call: &mut Call<'_>) -> FluxResult<Value> {
             match frame.data_type(column) {
                 None => return frame.fail("histogramQuantile", format!("histogramQuantile: table is missing {what} column \"{column}\"")),
                 Some(DataType::Float64) => {}
-                Some(_) => return frame.fail("histogramQuantile", format!("histogramQuantile: {what} column \"{column}\" must be of type float")),
+                Some(_) => {
+                    return frame.fail("histogramQuantile", format!("histogramQuantile: {what} column \"{column}\" must be of type float"));
+                }
             }
         }
         let (count_column, bound_column) = (count_column.clone(), bound_column.clone());

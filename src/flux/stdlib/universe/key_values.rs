@@ -38,7 +38,8 @@ fn key_values(call: &mut Call<'_>) -> FluxResult<Value> {
         };
         if let Some(at) = types.iter().position(|t| t != data_type) {
             let (one, two) = (type_name(data_type), type_name(&types[at]));
-            let text = format!("keyValues: keyColumns must all be the same type, but \"{}\" is {one} and \"{}\" is {two}", names[0], names[at]);
+            let text =
+                format!("keyValues: keyColumns must all be the same type, but \"{}\" is {one} and \"{}\" is {two}", names[0], names[at]);
             return frame.fail("keyValues", text);
         }
         let added = vec![Field::new("_key", DataType::Utf8, true), Field::new("_value", data_type.clone(), true)];
