@@ -32,7 +32,6 @@ fn hour_selection(call: &mut Call<'_>) -> FluxResult<Value> {
         if !matches!(frame.data_type(&time), Some(DataType::Timestamp(..))) {
             return frame.fail("hourSelection", format!("hourSelection: invalid time column \"{time}\""));
         }
-        let location = location.clone();
         let code = move |values: Vec<Value>| {
             let Some(Value::Time(time)) = values.first() else { return Ok(Value::Null) };
             let hour = location.offset.add_to(location.to_clock(*time)).div_euclid(HOUR).rem_euclid(24);

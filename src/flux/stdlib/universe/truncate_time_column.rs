@@ -36,7 +36,6 @@ fn truncate(call: &mut Call<'_>) -> FluxResult<Value> {
         if !matches!(frame.data_type(&column), Some(DataType::Timestamp(..))) {
             return frame.fail("truncateTimeColumn", format!("truncateTimeColumn: no time column \"{column}\" exists"));
         }
-        let window = window.clone();
         let code = move |values: Vec<Value>| match values.into_iter().next() {
             Some(Value::Time(t)) => Ok(Value::Time(window.latest(t).start)),
             _ => Ok(Value::Null),
