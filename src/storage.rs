@@ -19,6 +19,7 @@ pub mod merge;
 pub mod object;
 pub mod open;
 pub mod parquet;
+pub mod prune;
 pub mod read;
 pub mod recover;
 pub mod retention;
@@ -245,6 +246,8 @@ impl Bucket {
     }
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

@@ -71,7 +71,7 @@ impl TableProvider for SnapshotTable {
                 let schema = Arc::new(Schema::new(vec![field]));
                 let unqualified = strip_relation(expr.clone())?;
                 let test = state.create_physical_expr(unqualified, &DFSchema::try_from(schema.clone())?)?;
-                filter.series.push(Arc::new(TagFilter { tag: tag.into(), schema, test }));
+                filter.series.push(Arc::new(TagFilter::new(tag.into(), schema, test)));
             }
         }
         Ok(Arc::new(ScanExec::new(self.snapshot.clone(), projection.cloned(), filter, limit)?))

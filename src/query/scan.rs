@@ -2,44 +2,94 @@
 
 use crate::model::{Failure, Result as StorageResult};
 use crate::storage::{
-    block::{RowFilter, SeriesFilter, SeriesRuns},
+    block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
     read::MeasurementSnapshot,
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array},
+    array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, StringArray, UInt64Array},
     compute::SortOptions,
     datatypes::{Int32Type, SchemaRef},
     record_batch::RecordBatch,
 };
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
+    common::{ScalarValue, pruning::PruningStatistics, tree_node::TreeNodeRecursion},
     error::Result,
     execution::TaskContext,
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
+    physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
         stream::RecordBatchStreamAdapter,
     },
 };
-use std::{fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc};
 
 const BATCH_ROWS: usize = 8_192;
 
 /// A condition on one tag, evaluated on the tag's dictionary.
 #[derive(Debug)]
 pub struct TagFilter {
-    pub tag: Arc<str>,
+    tag: Arc<str>,
     /// One column: the tag.
-    pub schema: SchemaRef,
-    pub test: Arc<dyn PhysicalExpr>,
+    schema: SchemaRef,
+    test: Arc<dyn PhysicalExpr>,
+    /// What the test says of bounds; `None` when it says nothing.
+    pruning: Option<PruningPredicate>,
+}
+
+impl TagFilter {
+    /// `schema` has one column, the tag, and `test` is about it.
+    pub fn new(tag: Arc<str>, schema: SchemaRef, test: Arc<dyn PhysicalExpr>) -> TagFilter {
+        let builder = PruningPredicateBuilder::new().with_file_schema(schema.clone());
+        let pruning = builder.try_build(test.clone()).ok().filter(|p| !p.always_true());
+        TagFilter { tag, schema, test, pruning }
+    }
+}
+
+/// Bounds of a tag as the library's pruning asks for them.
+struct Bounds<'a>(&'a [TagBounds]);
+
+impl PruningStatistics for Bounds<'_> {
+    fn min_values(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
+        Some(Arc::new(self.0.iter().map(|b| b.min.as_deref()).collect::<StringArray>()))
+    }
+
+    fn max_values(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
+        Some(Arc::new(self.0.iter().map(|b| b.max.as_deref()).collect::<StringArray>()))
+    }
+
+    fn num_containers(&self) -> usize {
+        self.0.len()
+    }
+
+    fn null_counts(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
+        Some(Arc::new(self.0.iter().map(|b| b.absent).collect::<UInt64Array>()))
+    }
+
+    fn row_counts(&self) -> Option<ArrayRef> {
+        Some(Arc::new(self.0.iter().map(|b| Some(b.rows)).collect::<UInt64Array>()))
+    }
+
+    fn contained(&self, _: &datafusion::common::Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
+        None
+    }
 }
 
 impl SeriesFilter for TagFilter {
+    fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    fn may_keep(&self, stretches: &[TagBounds]) -> Vec<bool> {
+        let answer = self.pruning.as_ref().and_then(|pruning| pruning.prune(&Bounds(stretches)).ok());
+        answer.unwrap_or_else(|| vec![true; stretches.len()])
+    }
+
     fn keep(&self, runs: &SeriesRuns) -> StorageResult<Vec<bool>> {
         // One row per dictionary value, and a last one for series without the tag.
         let tag = runs.tag(&self.tag);
-        let empty: ArrayRef = Arc::new(arrow::array::StringArray::from(Vec::<&str>::new()));
+        let empty: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
         let dictionary = tag.map_or(empty, |t| t.dictionary.clone());
         let count = dictionary.len() as i32;
         let keys: Int32Array = (0..count).map(Some).chain([None]).collect();

@@ -139,10 +139,33 @@ impl RowFilter {
     }
 }
 
-/// A condition on tags. All of them must hold.
+/// A condition on a tag. All of them must hold.
 pub trait SeriesFilter: Send + Sync + std::fmt::Debug {
     /// Whether each run is wanted; absent tags are null.
     fn keep(&self, runs: &SeriesRuns) -> Result<Vec<bool>>;
+
+    fn tag(&self) -> &str;
+
+    /// For stretches of rows of which only this is known of the tag: whether any row may be wanted.
+    fn may_keep(&self, stretches: &[TagBounds]) -> Vec<bool>;
+}
+
+/// What is known of one tag in a stretch of rows without reading them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TagBounds {
+    /// No value is smaller or greater; `None`: not known.
+    pub min: Option<String>,
+    pub max: Option<String>,
+    pub rows: u64,
+    /// Rows without the tag; `None`: not known.
+    pub absent: Option<u64>,
+}
+
+impl TagBounds {
+    /// No row has the tag.
+    pub fn absent(rows: u64) -> TagBounds {
+        TagBounds { min: None, max: None, rows, absent: Some(rows) }
+    }
 }
 
 /// The wanted rows, in order, without those that `tombstones` hide.
@@ -172,10 +195,8 @@ fn hides(delete: &DeleteSpec, runs: &SeriesRuns, run: usize) -> bool {
     !delete.range.is_empty() && delete.tags.iter().all(|p| p.matches(runs.tag(&p.tag).and_then(|t| t.value(run))))
 }
 
-/// A batch in the layout of `arrow_schema()` as a block with the named fields.
-pub fn block_of(batch: &RecordBatch, tags: &[Arc<str>], fields: &[Arc<str>]) -> Block {
-    let columns: Vec<ArrayRef> = batch.columns()[1..=tags.len()].to_vec();
-    let runs = Arc::new(SeriesRuns::of(tags, &columns, batch.num_rows()));
+/// A batch in the layout of `arrow_schema()`, whose runs are known, as a block with the named fields.
+pub fn block_of(batch: &RecordBatch, runs: Arc<SeriesRuns>, fields: &[Arc<str>]) -> Block {
     let time = batch.column(0).as_primitive().clone();
     Block { runs, time, fields: fields.iter().map(|f| batch.column_by_name(f).cloned()).collect() }
 }

@@ -140,6 +140,7 @@ impl FileStore {
         let mut buckets: HashMap<BucketId, Arc<Bucket>> = HashMap::new();
         let writer = randomness.next_u64();
         let reader = Arc::new(FileReader::new(store.clone(), options.cache_bytes));
+        store.check_create(writer).await?;
         // What a crash left half written; nothing refers to it.
         for left in store.list(STAGED_FOLDER).await? {
             store.delete(&left.path).await?;

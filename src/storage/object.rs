@@ -11,6 +11,8 @@
 mod durable;
 #[cfg(test)]
 pub mod faulty;
+#[cfg(all(test, feature = "s3"))]
+pub mod s3_server;
 mod upload;
 
 pub use durable::STAGED_FOLDER;
@@ -29,6 +31,8 @@ pub struct Store {
     prefix: Path,
     url: Arc<str>,
     retry: Retry,
+    /// The server must show that it honours create-if-absent before anything is written.
+    checks_creates: bool,
     /// Where the objects are, when that is this machine.
     folder: Option<Arc<std::path::Path>>,
 }
@@ -93,13 +97,21 @@ pub struct Listed {
 impl Store {
     /// Opens a store by its URL:
     /// `memory:` (gone with the process), `file:///folder` or a plain path (created when absent), or
-    /// `s3://bucket/prefix?endpoint=http://host:9000&region=eu-west-1` with credentials from `AWS_*` variables.
+    /// `s3://bucket/prefix?endpoint=http://host:9000&region=eu-west-1` with credentials from `AWS_*` variables
+    /// (`AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY`, `AWS_SESSION_TOKEN`, ...; on Amazon's machines also the instance's
+    /// role). `virtual_hosted_style=true` puts the bucket's name into the host's.
     pub fn open(url: &str) -> Result<Store, StoreError> {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| Some((name.into_string().ok()?, value.into_string().ok()?));
+        Store::open_with(url, std::env::vars_os().filter_map(text))
+    }
+
+    /// As [`open`](Self::open), with these variables in place of the environment's.
+    pub fn open_with(url: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Store, StoreError> {
         if url == "memory:" || url == "memory://" || url == "memory:///" {
             return Ok(Store::memory());
         }
         if url.starts_with("s3://") {
-            return open_s3(url);
+            return open_s3(url, variables);
         }
         let folder: std::path::PathBuf = match url.split_once("://") {
             Some(("file", _)) => url::Url::parse(url)
@@ -123,7 +135,7 @@ impl Store {
 
     /// A store over any implementation; objects live under `prefix`.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str) -> Store {
-        Store { objects, prefix, url: url.into(), retry: Retry::default(), folder: None }
+        Store { objects, prefix, url: url.into(), retry: Retry::default(), checks_creates: false, folder: None }
     }
 
     pub fn with_retry(mut self, retry: Retry) -> Store {
@@ -170,6 +182,26 @@ impl Store {
             pause *= 2;
         }
         unreachable!("the loop ends by returning")
+    }
+
+    /// Fails when the server lets one object replace another although asked not to: manifests would be overwritten. `random`
+    /// names the object that is tried.
+    pub async fn check_create(&self, random: u64) -> Result<(), StoreError> {
+        if !self.checks_creates {
+            return Ok(());
+        }
+        let path = format!("probe/{random:016x}");
+        self.create(&path, Bytes::from(format!("first {random}"))).await?;
+        let second = self.create(&path, Bytes::from(format!("second {random}"))).await;
+        self.delete(&path).await?;
+        match second {
+            Err(StoreError::Exists { .. }) => Ok(()),
+            Err(other) => Err(other),
+            Ok(()) => {
+                let message = "the server ignores `If-None-Match: *`, so that two writers could overwrite each other; use one that honours it, as Amazon S3 does";
+                Err(StoreError::Url(format!("`{}` cannot be written to: {message}", self.url)))
+            }
+        }
     }
 
     pub async fn get(&self, path: &str) -> Result<Bytes, StoreError> {
@@ -268,25 +300,59 @@ fn is_transient(e: &object_store::Error) -> bool {
     true
 }
 
+/// Opens `s3://bucket/prefix?setting=value`. `variables` are the environment's.
 #[cfg(feature = "s3")]
-fn open_s3(url: &str) -> Result<Store, StoreError> {
-    use object_store::aws::{AmazonS3Builder, S3ConditionalPut};
-    let parsed = url::Url::parse(url).map_err(|e| StoreError::Url(format!("`{url}` is no URL: {e}")))?;
-    let bucket = parsed.host_str().ok_or_else(|| StoreError::Url(format!("`{url}` names no S3 bucket; write s3://bucket/prefix")))?;
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
+fn open_s3(url: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Store, StoreError> {
+    use object_store::{
+        ClientOptions, RetryConfig,
+        aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
+    };
+    let wrong = |what: String| StoreError::Url(what);
+    let parsed = url::Url::parse(url).map_err(|e| wrong(format!("`{url}` is no URL: {e}")))?;
+    let bucket = parsed.host_str().ok_or_else(|| wrong(format!("`{url}` names no S3 bucket; write s3://bucket/prefix")))?;
+    let variables: Vec<(String, String)> = variables.filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty()).collect();
+    let setting = |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
+    let endpoint = setting("endpoint").or_else(|| {
+        let named = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
+        named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL")).or_else(|| named("AWS_ENDPOINT"))
+    });
+    // Patience is ours (`Retry`): the client's own would add minutes to it.
+    let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
+    let client = ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(Duration::from_secs(120));
+    let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
+    for (name, value) in &variables {
+        if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder = builder.with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
     for (key, value) in parsed.query_pairs() {
         builder = match key.as_ref() {
-            "endpoint" => builder.with_allow_http(value.starts_with("http://")).with_endpoint(value),
+            "endpoint" => builder,
             "region" => builder.with_region(value),
-            other => return Err(StoreError::Url(format!("unknown setting `{other}` in `{url}`; known are endpoint and region"))),
+            "virtual_hosted_style" => builder.with_virtual_hosted_style_request(value == "true"),
+            other => {
+                let known = "endpoint, region and virtual_hosted_style; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
+                return Err(wrong(format!("unknown setting `{other}` in `{url}`; known are {known}")));
+            }
         };
     }
-    let s3 = builder.build().map_err(|e| StoreError::Url(format!("cannot open `{url}`: {e}")))?;
-    let prefix = Path::from_url_path(parsed.path()).map_err(|e| StoreError::Url(format!("bad prefix in `{url}`: {e}")))?;
-    Ok(Store::over(Arc::new(s3), prefix, url))
+    if let Some(endpoint) = endpoint {
+        // A server that is not Amazon's has no instance to ask for credentials, and the client would ask for minutes.
+        let has = |wanted: &str| variables.iter().any(|(name, _)| name == wanted);
+        let unsigned = has("AWS_SKIP_SIGNATURE") || has("AWS_WEB_IDENTITY_TOKEN_FILE") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+        if !(unsigned || has("AWS_ACCESS_KEY_ID") && has("AWS_SECRET_ACCESS_KEY")) {
+            let what = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_SKIP_SIGNATURE=true for a store without keys)";
+            return Err(wrong(format!("no credentials for `{url}`: {what}")));
+        }
+        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
+    }
+    let s3 = builder.build().map_err(|e| wrong(format!("cannot open `{url}`: {e}")))?;
+    let prefix = Path::from_url_path(parsed.path()).map_err(|e| wrong(format!("bad prefix in `{url}`: {e}")))?;
+    Ok(Store { checks_creates: true, ..Store::over(Arc::new(s3), prefix, url) })
 }
 
 #[cfg(not(feature = "s3"))]
-fn open_s3(url: &str) -> Result<Store, StoreError> {
+fn open_s3(url: &str, _: impl Iterator<Item = (String, String)>) -> Result<Store, StoreError> {
     Err(StoreError::Url(format!("`{url}`: this build has no S3 support (crate feature `s3`)")))
 }

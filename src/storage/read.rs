@@ -2,11 +2,12 @@
 
 use crate::model::{MeasurementSchema, Result};
 use crate::storage::{
-    block::{RowFilter, block_of, select},
+    block::{RowFilter, select},
     chunk::Chunk,
     manifest::{FileMeta, LostFile, Tombstone},
     merge::{Layout, Merge, OneBlock, Output, Source},
     parquet::file::{FileReader, FileSource},
+    prune,
 };
 use std::sync::Arc;
 
@@ -60,7 +61,7 @@ impl MeasurementSnapshot {
             return Err(lost.failure());
         }
         let mut sources: Vec<(u64, u64, Box<dyn Source>)> = vec![];
-        for file in self.files.iter().filter(|f| wants(f.time_min, f.time_max)) {
+        for file in self.files.iter().filter(|f| wants(f.time_min, f.time_max) && prune::may_keep_file(f, &self.schema.tags, &filter)) {
             let source = FileSource {
                 reader: self.reader.clone(),
                 file: file.clone(),
@@ -68,12 +69,12 @@ impl MeasurementSnapshot {
                 fields: names.clone(),
                 filter: filter.clone(),
                 tombstones: self.tombstones.iter().filter(|t| t.hides_in(file)).cloned().collect(),
-                next_group: 0,
+                wanted_groups: None,
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }
         for chunk in self.chunks.iter().filter(|c| c.batch.num_rows() > 0 && wants(c.time_min, c.time_max)) {
-            let block = block_of(&chunk.batch, &chunk.schema.tags, &names);
+            let block = chunk.block(&names);
             let hiding: Vec<_> = self.tombstones.iter().filter(|t| chunk.sequence <= t.sequence).cloned().collect();
             let spans = select(&block.runs, block.time.values(), &filter, &hiding)?;
             sources.push((chunk.sequence, chunk.sequence, Box::new(OneBlock(Some((Arc::new(block), spans))))));

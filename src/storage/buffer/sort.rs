@@ -52,13 +52,9 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
         columns.push(take(&flat, &rows, None).expect("row numbers are within the array"));
     }
     let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("the columns were made to the schema");
-    Chunk {
-        schema: schema.clone(),
-        batch,
-        sequence: parts.iter().map(|p| p.sequence).max().unwrap_or(0),
-        time_min: times.iter().copied().min().unwrap_or(0),
-        time_max: times.iter().copied().max().unwrap_or(0),
-    }
+    let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
+    let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
+    Chunk::new(schema.clone(), batch, sequence, time_min, time_max)
 }
 
 /// Per group of equal rows, the last row that has a value here (or the last row, when none has).

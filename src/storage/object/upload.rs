@@ -16,19 +16,28 @@ pub struct Upload {
     store: Store,
     path: String,
     location: Path,
+    length: u64,
     first: BytesMut,
     parts: Option<WriteMultipart>,
 }
 
 impl Store {
     pub fn upload(&self, path: &str) -> Upload {
-        Upload { store: self.clone(), path: path.to_string(), location: self.location(path), first: BytesMut::new(), parts: None }
+        Upload {
+            store: self.clone(),
+            path: path.to_string(),
+            location: self.location(path),
+            length: 0,
+            first: BytesMut::new(),
+            parts: None,
+        }
     }
 }
 
 impl Upload {
     /// The next piece, of any size. After a failure, [`abort`](Upload::abort).
     pub async fn write(&mut self, piece: Bytes) -> Result<(), StoreError> {
+        self.length += piece.len() as u64;
         if self.parts.is_none() && self.first.len() + piece.len() <= PART_BYTES {
             self.first.extend_from_slice(&piece);
             return Ok(());
@@ -53,7 +62,14 @@ impl Upload {
     pub async fn finish(mut self) -> Result<(), StoreError> {
         match self.parts.take() {
             None => self.store.create(&self.path, self.first.freeze()).await,
-            Some(parts) => parts.finish().await.map(drop).map_err(|e| self.store.name_error(&self.path, e)),
+            Some(parts) => match parts.finish().await {
+                Ok(_) => Ok(()),
+                // When only the reply was lost, the object is there: nobody else uses its name.
+                Err(e) => match self.store.objects.head(&self.location).await {
+                    Ok(found) if found.size == self.length => Ok(()),
+                    _ => Err(self.store.name_error(&self.path, e)),
+                },
+            },
         }
     }
 

@@ -12,6 +12,7 @@ use crate::storage::{
     manifest::{FileMeta, Tombstone},
     merge::Source,
     object::{Store, StoreError},
+    prune,
 };
 use arrow::{
     array::{ArrayRef, AsArray},
@@ -28,10 +29,13 @@ use parquet::{
     file::{
         metadata::{ParquetMetaData, ParquetMetaDataReader},
         reader::{ChunkReader, Length},
-        statistics::Statistics,
     },
 };
-use std::{collections::BTreeMap, io::Cursor, sync::Arc};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    io::Cursor,
+    sync::Arc,
+};
 
 const TAIL_BYTES: u64 = 64 << 10;
 
@@ -249,7 +253,8 @@ pub struct FileSource {
     pub filter: RowFilter,
     /// Those that apply to this file.
     pub tombstones: Vec<Arc<Tombstone>>,
-    pub next_group: usize,
+    /// Row groups that may have wanted rows and were not read yet; `None` before the first.
+    pub wanted_groups: Option<VecDeque<usize>>,
 }
 
 #[async_trait]
@@ -257,15 +262,11 @@ impl Source for FileSource {
     async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>> {
         let footer = self.reader.footer(&self.file, &self.schema).await?;
         let time_name: Arc<str> = "time".into();
-        while self.next_group < footer.metadata().num_row_groups() {
-            let group = self.next_group;
-            self.next_group += 1;
-            if let Some(Statistics::Int64(times)) = footer.metadata().row_group(group).column(0).statistics()
-                && (times.max_opt().is_some_and(|t| *t < self.filter.time_min)
-                    || times.min_opt().is_some_and(|t| *t > self.filter.time_max))
-            {
-                continue;
-            }
+        let mut groups = match self.wanted_groups.take() {
+            Some(groups) => groups,
+            None => prune::row_groups(footer.metadata(), &self.filter).into(),
+        };
+        while let Some(group) = groups.pop_front() {
             let runs = self.reader.runs(&self.file, &footer, group, &self.schema.tags).await?;
             let time = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?.pop().flatten();
             let time = time.ok_or_else(|| self.reader.damage(&self.file.path, "it has no time column"))?;
@@ -276,8 +277,10 @@ impl Source for FileSource {
             }
             debug_assert_eq!(runs.starts.last().copied(), Some(time.len() as u32), "runs cover the row group");
             let fields = self.reader.columns(&self.file, &footer, group, &self.fields).await?;
+            self.wanted_groups = Some(groups);
             return Ok(Some((Arc::new(Block { runs, time, fields }), spans)));
         }
+        self.wanted_groups = Some(groups);
         Ok(None)
     }
 }
