@@ -112,7 +112,7 @@ impl Console {
             }
             let rows = answer.row_count();
             self.last = Some(answer);
-            format!("{rows} rows, ")
+            format!("{rows} row{}, ", if rows == 1 { "" } else { "s" })
         } else {
             question.print(&self.connection.server, self.format)?;
             String::new()

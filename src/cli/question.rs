@@ -9,16 +9,16 @@ use crate::{
     format::{
         annotated_csv::{self, CsvTable},
         relation::{self, RelationFormat},
-        table::{FrameStream, ResultTables},
     },
     model::{Failure, Result},
 };
+use arrow::ipc::reader::StreamReader;
 use clap::ValueEnum;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
 use reqwest::{Method, blocking::RequestBuilder, header};
 use serde_json::{Value, json};
-use std::io::{IsTerminal, Read};
+use std::io::{Cursor, IsTerminal, Read};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Language {
@@ -97,8 +97,13 @@ impl Question {
         };
         match (self.language, format) {
             (Language::Flux, Format::Raw | Format::Csv) => copy(server, self.flux(server, format == Format::Raw)),
+            (Language::Flux, Format::Arrow | Format::Parquet) => copy(server, self.flux_relation(server, relation)),
             (Language::Flux, _) => {
-                let pieces = relation::encode(relation::of_tables(of_results(self.flux_tables(server)?))?, relation);
+                let body = server.bytes(self.flux_relation(server, RelationFormat::ArrowStream))?;
+                let rows = StreamReader::try_new(Cursor::new(body), None)?;
+                let schema = rows.schema();
+                let rows = futures::stream::iter(rows.map(|batch| Ok(batch?)));
+                let pieces = relation::encode(Box::pin(RecordBatchStreamAdapter::new(schema, rows)), relation);
                 futures::executor::block_on(pieces.try_for_each(|piece| std::future::ready(emit(&piece))))
             }
             (Language::InfluxQl, Format::Raw | Format::Csv) => copy(server, self.v1(server, "text/csv")?),
@@ -121,6 +126,11 @@ impl Question {
             body["extern"] = profiling(&self.profilers);
         }
         server.request(Method::POST, "/api/v2/query", &self.org_params()).json(&body)
+    }
+
+    /// All tables as one relation: an extension of ours.
+    fn flux_relation(&self, server: &Server, format: RelationFormat) -> RequestBuilder {
+        self.flux(server, true).header(header::ACCEPT, format.content_type())
     }
 
     /// The 1.x API: any number of statements.
@@ -155,21 +165,6 @@ fn copy(server: &Server, request: RequestBuilder) -> Result<()> {
             read => emit(&buffer[..read])?,
         }
     }
-}
-
-/// Tables as results in order, one frame each.
-fn of_results(tables: Vec<CsvTable>) -> Vec<ResultTables> {
-    let mut results: Vec<ResultTables> = vec![];
-    for table in tables {
-        let rows = futures::stream::iter([Ok(table.batch.clone())]);
-        let batches = Box::pin(RecordBatchStreamAdapter::new(table.batch.schema(), rows));
-        let frame = FrameStream { key: table.key, absent_keys: false, batches };
-        match results.last_mut().filter(|last| last.name == table.result) {
-            Some(last) => last.frames.push(frame),
-            None => results.push(ResultTables { name: table.result, frames: vec![frame] }),
-        }
-    }
-    results
 }
 
 /// `import "profiler"` and `option profiler.enabledProfilers = [...]` as the syntax tree that goes in front of a script.

@@ -196,7 +196,8 @@ fn named(failure: Failure, report: &WriteReport) -> Response {
     let (_, code) = problem::status(failure.kind);
     let rejected: Vec<_> = report.rejected.iter().take(NAMED_MAX).map(|l| json!({ "line": l.number, "reason": l.reason })).collect();
     let line = report.rejected.first().map(|l| l.number);
-    let body = json!({ "code": code, "message": failure.message, "line": line, "rejected": rejected });
+    let count = report.rejected.len();
+    let body = json!({ "code": code, "message": failure.message, "line": line, "rejected": rejected, "rejectedCount": count });
     let mut answer = Problem(failure).into_response();
     *answer.body_mut() = axum::body::Body::from(body.to_string());
     answer.headers_mut().remove(axum::http::header::CONTENT_LENGTH);

@@ -13,10 +13,11 @@ use crate::{
 
 const SQL: &str =
     "SELECT cpu, max(usage_user) AS user_max, avg(usage_idle) AS idle_mean, count(*) AS samples FROM cpu GROUP BY cpu ORDER BY cpu";
-const INFLUXQL: &str = "SELECT mean(usage_idle) AS idle, max(usage_user) AS user FROM cpu WHERE cpu = 'cpu-total' AND time >= '2026-11-24T11:13:00Z' AND time < '2026-11-24T12:28:00Z' GROUP BY time(15m)";
+const INFLUXQL: &str = "SELECT mean(usage_idle) AS idle, max(usage_user) AS user_max FROM cpu WHERE cpu = 'cpu-total' AND time >= '2026-11-24T11:13:00Z' AND time < '2026-11-24T12:28:00Z' GROUP BY time(15m)";
 const FLUX: &str = r#"from(bucket: "demo")
   |> range(start: 2026-11-24T11:13:00Z, stop: 2026-11-24T12:28:00Z)
   |> filter(fn: (r) => r._measurement == "cpu" and r._field == "usage_user" and r.cpu != "cpu-total")
+  |> group(columns: ["cpu"])
   |> mean()"#;
 const FLUX_CHART: &str = r#"from(bucket: "demo")
   |> range(start: 2026-11-24T11:13:00Z, stop: 2026-11-24T12:28:00Z)

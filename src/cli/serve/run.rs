@@ -28,13 +28,13 @@ pub async fn serve(settings: Settings) -> Result<()> {
     // The address first: it is what most often cannot be had.
     let listener = listen(&settings.bind_address).await?;
     let address = listener.local_addr()?;
-    let data_dir = settings.engine.data_dir.clone();
+    let (data_dir, store) = (settings.engine.data_dir.clone(), settings.engine.store.clone());
     let engine = tokio::select! {
         opened = open(settings.engine) => opened?,
         () = stopping.clone() => return Ok(()),
     };
     let by_environment = first_start::set_up(&engine)?;
-    say(&banner(&engine, &data_dir, address, by_environment))?;
+    say(&banner(&engine, &data_dir, store.as_deref(), address, by_environment))?;
     let served = http::serve(engine.clone(), listener, settings.http, stopping).await;
     tracing::info!("stopping: writing what is buffered to files");
     let closed = engine.close().await;
@@ -68,15 +68,15 @@ pub fn url(address: SocketAddr) -> String {
     format!("http://{host}:{}", address.port())
 }
 
-fn banner(engine: &Engine, data_dir: &Path, address: SocketAddr, by_environment: bool) -> String {
+fn banner(engine: &Engine, data_dir: &Path, store: Option<&str>, address: SocketAddr, by_environment: bool) -> String {
     let url = url(address);
     let shown = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.into());
     let mut lines = vec![
         format!("Tidegauge {} (speaks the API of InfluxDB {})", env!("CARGO_PKG_VERSION"), http::VERSION),
         format!("  data  {}", shown.display()),
-        format!("  rows  {}", engine.place()),
         format!("  url   {url}  (listening on {address})"),
     ];
+    lines.extend(store.map(|store| format!("  rows  {store}")));
     if by_environment {
         lines.push("Set up from DOCKER_INFLUXDB_INIT_*.".into());
     }

@@ -155,7 +155,8 @@ impl Table {
         let column = |(i, cell): (usize, &Cow<'_, str>)| {
             let mut parts = cell.splitn(3, '|');
             let label = parts.next().unwrap_or_default().trim();
-            let own_type = parts.next().map(str::trim).filter(|t| !t.is_empty());
+            // A type's format may end with a space: it is kept as it is.
+            let own_type = parts.next().filter(|t| !t.trim().is_empty());
             let default = parts.next().map(str::to_string).or_else(|| Some(at(&annotations.default, i)).filter(|d| !d.is_empty()));
             let datatype = at(&annotations.datatype, i);
             let in_key = grouped.then(|| at(&annotations.group, i) == "true");

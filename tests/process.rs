@@ -1,0 +1,89 @@
+//! The built program as processes: a server on a free port, and commands that ask it.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    path::Path,
+    process::{Child, Command, ExitStatus, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegauge");
+
+/// A `serve` that is killed when it is dropped.
+pub struct Serving {
+    child: Child,
+    pub url: String,
+    pub banner: String,
+}
+
+impl Serving {
+    /// Waits until the banner says where it listens. `variables` are its settings.
+    pub fn start(data_dir: &Path, variables: &[(&str, &str)]) -> Serving {
+        let mut command = Command::new(PROGRAM);
+        command.args(["serve", "--http-bind-address", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]).arg(data_dir);
+        let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("the server starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let (mut url, mut banner) = (None, String::new());
+        for line in lines.by_ref() {
+            let line = line.expect("the banner is text");
+            banner.push_str(&line);
+            banner.push('\n');
+            url = url.or_else(|| line.trim().strip_prefix("url").and_then(|rest| rest.split_whitespace().next().map(str::to_string)));
+            if line.contains("stops it cleanly") {
+                break;
+            }
+        }
+        // The pipe stays open, so that the server can go on writing.
+        std::thread::spawn(move || lines.for_each(drop));
+        Serving { child, url: url.unwrap_or_else(|| panic!("the banner has no URL: {banner}")), banner }
+    }
+
+    /// SIGKILL.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the server runs");
+        self.child.wait().expect("it has ended");
+    }
+
+    /// SIGTERM; how it ended and after how long.
+    pub fn terminate(mut self) -> (ExitStatus, Duration) {
+        let started = Instant::now();
+        let sent = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success(), "the server runs");
+        let status = self.child.wait().expect("it has ended");
+        (status, started.elapsed())
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        // It may have ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a command printed.
+pub struct Printed {
+    pub status: ExitStatus,
+    pub out: String,
+    pub err: String,
+}
+
+/// Runs a program to its end with `input` on stdin.
+pub fn run(program: &Path, words: &[&str], variables: &[(&str, &str)], input: &[u8]) -> Printed {
+    let mut command = Command::new(program);
+    // What the person who runs the tests has set must not decide them.
+    for name in ["INFLUX_HOST", "INFLUX_TOKEN", "INFLUX_ORG", "INFLUX_ORG_ID", "INFLUX_BUCKET_NAME", "INFLUX_ACTIVE_CONFIG"] {
+        command.env_remove(name);
+    }
+    command.args(words).envs(variables.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap_or_else(|e| panic!("{}: {e}", program.display()));
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    // A command that reads nothing closes the pipe early.
+    let writing = std::thread::spawn(move || drop(stdin.write_all(&input)));
+    let Output { status, stdout, stderr } = child.wait_with_output().expect("it ends");
+    writing.join().expect("the input is written");
+    let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
+    Printed { status, out: text(stdout), err: text(stderr) }
+}
