@@ -14,7 +14,7 @@ pub mod parse;
 
 use crate::format::series::SeriesLayout;
 use crate::model::{ErrorKind, Failure, Result};
-use crate::plan::{BucketInfo, Context, DeleteRows};
+use crate::plan::{BucketInfo, Context, DeleteRows, PolicyChange};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 
@@ -68,9 +68,38 @@ pub struct SeriesRows {
 /// A change that a statement asks for.
 #[derive(Debug, Clone)]
 pub enum Effect {
-    CreateDatabase { database: String, policy: Option<String>, retention_ns: Option<i64> },
-    DropDatabase { database: String },
-    Delete { bucket: BucketInfo, deletes: Vec<DeleteRows> },
+    CreateDatabase {
+        database: String,
+        policy: Option<String>,
+        retention_ns: Option<i64>,
+    },
+    DropDatabase {
+        database: String,
+    },
+    Delete {
+        bucket: BucketInfo,
+        deletes: Vec<DeleteRows>,
+    },
+    /// `measurement`: `None` keeps the names of the sources.
+    Into {
+        plans: Vec<SeriesPlan>,
+        bucket: BucketInfo,
+        measurement: Option<String>,
+    },
+    CreatePolicy {
+        database: String,
+        policy: String,
+        change: PolicyChange,
+    },
+    AlterPolicy {
+        database: String,
+        policy: String,
+        change: PolicyChange,
+    },
+    DropPolicy {
+        database: String,
+        policy: String,
+    },
 }
 
 impl Effect {
@@ -89,6 +118,13 @@ impl Effect {
                 deletes.iter().try_for_each(|rows| context.delete(bucket, rows))?;
                 Ok(vec![])
             }
+            Effect::Into { plans, bucket, measurement } => {
+                let count = lower::into::write(plans, bucket, measurement.as_deref(), context)?;
+                Ok(vec![lower::written(count)?])
+            }
+            Effect::CreatePolicy { database, policy, change } => context.create_policy(database, policy, *change).map(|()| vec![]),
+            Effect::AlterPolicy { database, policy, change } => context.alter_policy(database, policy, *change).map(|()| vec![]),
+            Effect::DropPolicy { database, policy } => context.drop_policy(database, policy).map(|()| vec![]),
         }
     }
 }
@@ -105,7 +141,28 @@ pub fn parse(text: &str, params: Option<&str>) -> Result<Query> {
 /// `error`, sent in-band with status 200.
 pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &Defaults) -> Result<StatementPlan> {
     let output = match statement {
-        Statement::Select(select) => Output::Plans(lower::select(select, context, defaults)?),
+        Statement::Select(select) => {
+            let plans = lower::select(select, context, defaults)?;
+            match &select.target {
+                None => Output::Plans(plans),
+                Some(target) => {
+                    let bucket = lower::into::target(target, context, defaults)?;
+                    Output::Effect(Effect::Into { plans, bucket, measurement: target.name.clone() })
+                }
+            }
+        }
+        Statement::Explain { analyze: false, select, .. } => {
+            Output::Rows(vec![lower::query_plan(&lower::select(select, context, defaults)?)?])
+        }
+        Statement::CreateRetentionPolicy { name, database, options } => {
+            Output::Effect(Effect::CreatePolicy { database: database.clone(), policy: name.clone(), change: change(options) })
+        }
+        Statement::AlterRetentionPolicy { name, database, options } => {
+            Output::Effect(Effect::AlterPolicy { database: database.clone(), policy: name.clone(), change: change(options) })
+        }
+        Statement::DropRetentionPolicy { name, database } => {
+            Output::Effect(Effect::DropPolicy { database: database.clone(), policy: name.clone() })
+        }
         Statement::CreateDatabase { name, policy } => Output::Effect(Effect::CreateDatabase {
             database: name.clone(),
             policy: policy.as_ref().and_then(|p| p.name.clone()),
@@ -124,4 +181,10 @@ pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &D
         messages.push(("warning".to_string(), text));
     }
     Ok(StatementPlan { output, messages })
+}
+
+/// Replication and the length of shards are not ours; they are read and have no effect.
+fn change(options: &ast::PolicyOptions) -> PolicyChange {
+    let retention_ns = options.duration_ns.map(|ns| Some(ns).filter(|ns| *ns != 0));
+    PolicyChange { retention_ns, default: options.default }
 }

@@ -6,5 +6,5 @@ pub mod memory;
 pub mod node;
 pub mod stream;
 
-pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, TagCondition, WriteRows};
+pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, TagCondition, WriteRows};
 pub use stream::{Frame, TableStream};

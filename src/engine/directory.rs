@@ -1,9 +1,9 @@
 //! The names one caller sees of one organisation: what a query asks instead of the catalog.
 
 use crate::{
-    catalog::{Action, Bucket, BucketKind, Caller, Catalog, Resource, ResourceKind},
+    catalog::{Action, Bucket, BucketKind, Caller, Catalog, Resource, ResourceKind, buckets::BucketChanges, dbrps::NewDbrp},
     model::{BucketId, ErrorKind, Failure, OrgId, Result},
-    plan::{BucketInfo, BucketRef, DatabaseInfo},
+    plan::{BucketInfo, BucketRef, DatabaseInfo, PolicyChange},
     query::tables::Directory,
 };
 
@@ -61,6 +61,21 @@ impl CallerDirectory {
     }
 }
 
+impl CallerDirectory {
+    /// Makes a policy the default of its database; a mapping that follows from a bucket's name is written down for it.
+    fn make_default(&self, database: &str, policy: &str) -> Result<()> {
+        let mappings = self.catalog.dbrps(&self.caller, self.org);
+        let own = mappings.into_iter().find(|d| d.database == database && d.policy == policy);
+        let own = own.ok_or_else(|| Failure::not_found(format!("retention policy not found: {policy}")))?;
+        let (database, policy, bucket_id) = (own.database, own.policy, own.bucket_id);
+        match own.is_virtual {
+            true => self.catalog.create_dbrp(&self.caller, self.org, NewDbrp { bucket_id, database, policy, default: true }),
+            false => self.catalog.update_dbrp(&self.caller, self.org, own.id, None, Some(true)),
+        }
+        .map(|_| ())
+    }
+}
+
 impl Directory for CallerDirectory {
     fn buckets(&self) -> Result<Vec<BucketInfo>> {
         Ok(self.catalog.buckets(&self.caller, Some(self.org)).iter().map(info).collect())
@@ -99,6 +114,37 @@ impl Directory for CallerDirectory {
 
     fn drop_database(&self, database: &str) -> Result<Vec<BucketId>> {
         self.catalog.drop_database(&self.caller, self.org, database)
+    }
+
+    fn create_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        let retention_ns = change.retention_ns.flatten();
+        let known: Vec<DatabaseInfo> = self.databases()?.into_iter().filter(|d| d.database == database).collect();
+        if known.is_empty() {
+            return Err(Failure::not_found(format!("database not found: {database}")));
+        }
+        match known.iter().find(|d| d.policy == policy) {
+            Some(same) if same.bucket.retention_ns == retention_ns => {}
+            Some(_) => return Err(Failure::invalid("retention policy already exists")),
+            None => self.create_database(database, Some(policy), retention_ns)?,
+        }
+        if change.default { self.make_default(database, policy) } else { Ok(()) }
+    }
+
+    fn alter_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        let bucket = self.find(BucketRef::Database { database, policy: Some(policy) }, &[Action::Read, Action::Write])?;
+        if let Some(retention_ns) = change.retention_ns {
+            let changes = BucketChanges { retention_ns: Some(retention_ns), ..BucketChanges::default() };
+            self.catalog.update_bucket(&self.caller, bucket.id, changes)?;
+        }
+        if change.default { self.make_default(database, policy) } else { Ok(()) }
+    }
+
+    fn drop_policy(&self, database: &str, policy: &str) -> Result<Option<BucketId>> {
+        match self.find(BucketRef::Database { database, policy: Some(policy) }, &[Action::Read, Action::Write]) {
+            Ok(bucket) => self.catalog.delete_bucket(&self.caller, bucket.id).map(|()| Some(bucket.id)),
+            Err(failure) if failure.kind == ErrorKind::NotFound => Ok(None),
+            Err(failure) => Err(failure),
+        }
     }
 
     fn secret(&self, key: &str) -> Result<Option<String>> {

@@ -1,7 +1,7 @@
 use super::*;
 use crate::{
     catalog::{Action, Permission, Resource, ResourceKind, SetupRequest, authorizations::NewAuthorization},
-    format::annotated_csv,
+    format::{annotated_csv, json_v1, v1::AnswerOptions},
     influxql::Defaults,
     model::{ErrorKind, OrgId, Precision},
     plan::BucketRef,
@@ -115,5 +115,43 @@ async fn maintenance_merges_files_and_a_shorter_retention_acts_at_once() {
     let figures = engine.maintain().await.expect("maintained");
     assert!(figures.garbage_files >= 8 && figures.files >= 1, "{figures:?}");
     assert_eq!(count(&engine, &operator).await.expect("SQL"), 8);
+    engine.close().await.expect("closed");
+}
+
+/// The rows of one InfluxQL statement, or its error.
+async fn influxql(engine: &Engine, caller: &Caller, text: &str) -> String {
+    let answers = engine.influxql(caller, None, text.into(), None, Defaults::default()).await.expect("parses");
+    let pieces: Vec<Bytes> = json_v1::encode(answers, AnswerOptions::default()).try_collect().await.expect("encodes");
+    let answer: serde_json::Value = serde_json::from_slice(&pieces.concat()).expect("JSON");
+    let result = &answer["results"][0];
+    if result["error"].is_null() { result["series"][0]["values"].to_string() } else { result["error"].to_string() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_policies_are_buckets() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
+    let request =
+        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
+    engine.catalog().set_up(request).expect("set up");
+    let caller = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    let steps = [
+        ("CREATE RETENTION POLICY rp ON db DURATION 2h REPLICATION 1", r#""database not found: db""#),
+        ("CREATE DATABASE db", "null"),
+        ("CREATE RETENTION POLICY rp ON db DURATION 1m REPLICATION 1", r#""retention policy duration must be at least 1h0m0s""#),
+        ("CREATE RETENTION POLICY rp ON db DURATION 2h REPLICATION 1", "null"),
+        ("CREATE RETENTION POLICY rp ON db DURATION 2h REPLICATION 1", "null"),
+        ("CREATE RETENTION POLICY rp ON db DURATION 3h REPLICATION 1", r#""retention policy already exists""#),
+        ("SHOW RETENTION POLICIES ON db", r#"[["autogen","0s","168h0m0s",1,true],["rp","2h0m0s","1h0m0s",1,false]]"#),
+        ("ALTER RETENTION POLICY rp ON db DURATION 3h DEFAULT", "null"),
+        ("ALTER RETENTION POLICY nope ON db DURATION 3h", r#""retention policy not found: nope""#),
+        ("SHOW RETENTION POLICIES ON db", r#"[["autogen","0s","168h0m0s",1,false],["rp","3h0m0s","1h0m0s",1,true]]"#),
+        ("DROP RETENTION POLICY rp ON db", "null"),
+        ("DROP RETENTION POLICY nope ON db", "null"),
+        ("SHOW RETENTION POLICIES ON db", r#"[["autogen","0s","168h0m0s",1,true]]"#),
+    ];
+    for (statement, expected) in steps {
+        assert_eq!(influxql(&engine, &caller, statement).await, expected, "{statement}");
+    }
     engine.close().await.expect("closed");
 }

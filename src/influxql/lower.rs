@@ -6,13 +6,14 @@ mod condition;
 mod delete;
 mod dimensions;
 mod expression;
+pub mod into;
 mod select;
 mod show;
 mod source;
 
 pub use delete::delete;
 pub use select::select;
-pub use show::show;
+pub use show::{query_plan, show, written};
 
 use super::Defaults;
 use crate::model::{ErrorKind, Failure, Result};

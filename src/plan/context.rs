@@ -48,6 +48,15 @@ pub struct DeleteRows {
     pub tags: Vec<TagCondition>,
 }
 
+/// What CREATE and ALTER RETENTION POLICY say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PolicyChange {
+    /// `None`: as it is; `Some(None)`: rows are kept for ever.
+    pub retention_ns: Option<Option<i64>>,
+    /// Makes the policy the default of its database.
+    pub default: bool,
+}
+
 /// A series without the tag has the empty string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TagCondition {
@@ -108,6 +117,16 @@ pub trait Context: Send + Sync {
 
     /// DROP DATABASE; succeeds when there is none.
     fn drop_database(&self, database: &str) -> Result<()>;
+
+    /// CREATE RETENTION POLICY: a bucket and its mapping. Succeeds when the same policy is there already; with another
+    /// duration it is `retention policy already exists`, without the database `database not found: x`.
+    fn create_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()>;
+
+    /// ALTER RETENTION POLICY; `retention policy not found: x` when there is none.
+    fn alter_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()>;
+
+    /// DROP RETENTION POLICY with its rows; succeeds when there is none.
+    fn drop_policy(&self, database: &str, policy: &str) -> Result<()>;
 
     /// A secret of the caller's organisation (`secrets.get`).
     fn secret(&self, key: &str) -> Result<Option<String>>;

@@ -2,7 +2,7 @@
 //!
 //! Tables are given whole; `write` appends rows that later queries of the same context see. It knows no users.
 
-use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, WriteRows, node::NodePlanner};
+use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::NodePlanner};
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, schema::Role};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
@@ -219,6 +219,18 @@ impl Context for MemoryContext {
 
     fn drop_database(&self, database: &str) -> Result<()> {
         self.inner.tables.write().retain(|(b, _)| b.name != database);
+        Ok(())
+    }
+
+    fn create_policy(&self, _database: &str, _policy: &str, _change: PolicyChange) -> Result<()> {
+        Err(Failure::invalid("a database in memory has no retention policies"))
+    }
+
+    fn alter_policy(&self, _database: &str, policy: &str, _change: PolicyChange) -> Result<()> {
+        Err(Failure::not_found(format!("retention policy not found: {policy}")))
+    }
+
+    fn drop_policy(&self, _database: &str, _policy: &str) -> Result<()> {
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! files beside it are [`Operator`]s: they say what comes out for what goes in, and know nothing of DataFusion's planning.
 
 pub mod concat;
+pub mod first_enough;
 pub mod gap_fill;
 pub mod groups;
 pub mod operator;

@@ -3,7 +3,7 @@
 use super::{provider::SnapshotTable, run};
 use crate::{
     model::{BucketId, Failure, MeasurementSchema, OrgId, Result, Timestamp},
-    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, WriteRows},
+    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows},
     storage::{
         Storage,
         delete::{DeleteSpec, TagPredicate},
@@ -28,6 +28,10 @@ pub trait Directory: Send + Sync {
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;
     /// The buckets that went, whose rows are then dropped.
     fn drop_database(&self, database: &str) -> Result<Vec<BucketId>>;
+    fn create_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()>;
+    fn alter_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()>;
+    /// The bucket that went, whose rows are then dropped.
+    fn drop_policy(&self, database: &str, policy: &str) -> Result<Option<BucketId>>;
     fn secret(&self, key: &str) -> Result<Option<String>>;
 }
 
@@ -75,6 +79,21 @@ impl Directory for SingleBucket {
 
     fn drop_database(&self, database: &str) -> Result<Vec<BucketId>> {
         if database == self.0.name { Err(Failure::invalid("the only database here cannot be dropped")) } else { Ok(vec![]) }
+    }
+
+    fn create_policy(&self, _: &str, _: &str, _: PolicyChange) -> Result<()> {
+        Err(Failure::invalid("there is one retention policy here, \"autogen\""))
+    }
+
+    fn alter_policy(&self, _: &str, policy: &str, _: PolicyChange) -> Result<()> {
+        match policy {
+            "autogen" => Err(Failure::invalid("the only retention policy here cannot be altered")),
+            other => Err(Failure::not_found(format!("retention policy not found: {other}"))),
+        }
+    }
+
+    fn drop_policy(&self, _: &str, policy: &str) -> Result<Option<BucketId>> {
+        if policy == "autogen" { Err(Failure::invalid("the only retention policy here cannot be dropped")) } else { Ok(None) }
     }
 
     fn secret(&self, _: &str) -> Result<Option<String>> {
@@ -193,6 +212,21 @@ impl Context for QueryContext {
             self.inner.runtime.block_on(self.inner.storage.drop_bucket(bucket))?;
         }
         Ok(())
+    }
+
+    fn create_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        self.inner.directory.create_policy(database, policy, change)
+    }
+
+    fn alter_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        self.inner.directory.alter_policy(database, policy, change)
+    }
+
+    fn drop_policy(&self, database: &str, policy: &str) -> Result<()> {
+        match self.inner.directory.drop_policy(database, policy)? {
+            Some(bucket) => self.inner.runtime.block_on(self.inner.storage.drop_bucket(bucket)),
+            None => Ok(()),
+        }
     }
 
     fn secret(&self, key: &str) -> Result<Option<String>> {

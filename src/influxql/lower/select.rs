@@ -24,6 +24,7 @@ use crate::model::{Failure, Result, TIME_COLUMN};
 use crate::plan::{
     Context,
     node::{
+        first_enough::first_enough,
         gap_fill::{self, ColumnFill, GapFill, gap_fill},
         ordered::ordered,
         reduce::{Call, Reduce, Reduction, RowTime, reduce},
@@ -40,11 +41,8 @@ use datafusion::{
 };
 use std::sync::Arc;
 
-/// Plans a SELECT that writes nowhere.
+/// The plans of a SELECT, whatever becomes of its rows.
 pub fn select(select: &Select, context: &dyn Context, defaults: &Defaults) -> Result<Vec<SeriesPlan>> {
-    if select.target.is_some() {
-        return Err(not_supported("SELECT INTO"));
-    }
     let all = series(select, None, context, defaults)?;
     Ok(all.into_iter().map(|one| one.answer(select.zone)).collect())
 }
@@ -157,6 +155,9 @@ pub fn series(select: &Select, outer: Option<&Outer>, context: &dyn Context, def
         condition,
         descending,
         limits: select.limits,
+        now: moment.now,
+        stamp: bounds.min.unwrap_or(0),
+        fills_whole_bounds: true,
     };
     shape.check(select, &known)?;
     let mut answers = vec![];
@@ -171,7 +172,11 @@ pub fn series(select: &Select, outer: Option<&Outer>, context: &dyn Context, def
     Ok(answers)
 }
 
+/// A stretch in which newest rows are looked for first.
+const RECENT_NS: i64 = 3_600_000_000_000;
+
 /// What a select is, the same for all its relations.
+#[derive(Clone)]
 struct Shape {
     time_header: String,
     columns: Vec<Column>,
@@ -183,6 +188,11 @@ struct Shape {
     fill: Fill,
     descending: bool,
     limits: Limits,
+    now: i64,
+    /// Time of an aggregate's row without windows: the lower bound, else the epoch.
+    stamp: i64,
+    /// Missing windows are those of the bounds; else those of each series' own stretch.
+    fills_whole_bounds: bool,
 }
 
 impl Shape {
@@ -254,6 +264,69 @@ impl Shape {
 
     /// The plan for one relation and its columns' types; none when nothing asked for is there.
     fn plan(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+        let whole = self.whole(relation)?;
+        let (Some((plan, columns)), Some((narrowed, row_count))) = (whole.clone(), self.narrowed()) else { return Ok(whole) };
+        let Some((narrow, _)) = narrowed.whole(relation)? else { return Ok(whole) };
+        let takes_last = self.every.is_none() && !self.calls.is_empty();
+        let without_nulls = if takes_last { (0..self.columns.len()).map(Series::value).collect() } else { vec![] };
+        Ok(Some((first_enough(narrow, plan, row_count, without_nulls)?, columns)))
+    }
+
+    /// The same select over less time, and the number of rows by which its answer is that of the whole: the first windows
+    /// or the newest rows that a limit leaves over, and the last value.
+    fn narrowed(&self) -> Option<(Shape, usize)> {
+        let Limits { limit, offset, series_limit, series_offset } = self.limits;
+        let one_series = self.tags.is_empty() && (series_limit, series_offset) == (0, 0);
+        if !one_series || !self.calls.rows.is_empty() {
+            return None;
+        }
+        let mut narrow = self.clone();
+        let is_last = |r: &Reduction| *r == Reduction::Last;
+        let row_count = match self.every {
+            None if self.calls.is_empty() && self.descending && limit > 0 => limit.saturating_add(offset),
+            None if !self.calls.is_empty() && offset == 0 && self.calls.reductions.iter().all(|r| is_last(&r.reduction)) => 1,
+            Some(every) if limit > 0 && self.is_settled_by_windows() => {
+                let row_count = limit.saturating_add(offset);
+                self.first_windows(every, row_count, &mut narrow.bounds)?;
+                if self.descending && self.bounds.min.is_none() {
+                    narrow.fills_whole_bounds = false;
+                }
+                row_count
+            }
+            _ => return None,
+        };
+        if self.every.is_none() {
+            let from = self.bounds.max.unwrap_or(self.now).saturating_sub(RECENT_NS);
+            narrow.bounds.min = narrow.bounds.min.max(Some(from));
+        }
+        (narrow.bounds != self.bounds).then_some((narrow, row_count))
+    }
+
+    /// Whether rows for windows depend on nothing outside of them.
+    fn is_settled_by_windows(&self) -> bool {
+        let known_alone = self.calls.reductions.len() == 1 || matches!(self.fill, Fill::None | Fill::Integer(_) | Fill::Number(_));
+        let reaches_out = |r: &Reduction| r.is_many() || matches!(r, Reduction::Integral { .. });
+        known_alone && self.fill != Fill::Linear && !self.calls.reductions.iter().any(|r| reaches_out(&r.reduction))
+    }
+
+    /// Narrows the bounds to the first windows in the order of the answer; nothing where that order has no beginning.
+    fn first_windows(&self, every: Every, count: usize, bounds: &mut Bounds) -> Option<()> {
+        // Many windows are no stretch to try first.
+        let steps = (1..=1_000).contains(&count).then(|| count - 1)?;
+        if self.descending {
+            let last = every.start(self.bounds.max?);
+            let first = (0..steps).fold(last, |start, _| every.start(start.saturating_sub(1)));
+            bounds.min = bounds.min.max(Some(first));
+        } else {
+            let end = |time: i64| every.window.bounds(time).1;
+            let stop = (0..steps).fold(end(self.bounds.min?), |stop, _| end(stop));
+            bounds.max = Some(bounds.max.unwrap_or(i64::MAX).min(stop.saturating_sub(1)));
+        }
+        Some(())
+    }
+
+    /// The plan over all of the bounds.
+    fn whole(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
         let answer = match (self.calls.is_empty(), self.calls.reductions.is_empty()) {
             (true, _) => self.rows(relation)?,
             (false, true) => self.functions_of_rows(relation)?,
@@ -438,7 +511,7 @@ impl Shape {
         let row_time = match (self.selector(), self.every) {
             (Some(selector), every) if every.is_none() || selector.is_many() => RowTime::Point,
             (_, Some(_)) => RowTime::Window,
-            (_, None) => RowTime::Constant(bounds.min.unwrap_or(0)),
+            (_, None) => RowTime::Constant(self.stamp),
         };
         let spec = Reduce {
             key: self.key(),
@@ -513,7 +586,7 @@ impl Shape {
             series,
             time: TIME_COLUMN.into(),
             windows: every.windows(),
-            first: read.min.map(|t| every.start(t)),
+            first: read.min.filter(|_| self.fills_whole_bounds).map(|t| every.start(t)),
             last: read.max.map(|t| every.start(t)),
             descending: self.descending,
             fills,

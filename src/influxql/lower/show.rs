@@ -7,7 +7,7 @@ use super::{
 };
 use crate::format::series::SeriesLayout;
 use crate::influxql::ast::{BinaryOp, CardinalityOf, Expr, KeyMatch, Measurement, NameMatch, On, ShowFilter, Source, Statement};
-use crate::influxql::{Defaults, SeriesRows};
+use crate::influxql::{Defaults, SeriesPlan, SeriesRows};
 use crate::line_protocol::escape::push_escaped;
 use crate::model::{Failure, Result, TIME_COLUMN};
 use crate::plan::{
@@ -310,6 +310,19 @@ fn measurements(on: &On, with: Option<&NameMatch>, filter: &ShowFilter, context:
         }
     }
     Ok(names)
+}
+
+/// The rows of `SELECT INTO`.
+pub fn written(count: u64) -> Result<SeriesRows> {
+    let time: ArrayRef = Arc::new(arrow::array::TimestampNanosecondArray::from(vec![0]));
+    rows(Some("result"), &["time", "written"], vec![time, Arc::new(Int64Array::from(vec![count as i64]))])
+}
+
+/// The rows of `EXPLAIN`: our plan, which is not that of InfluxDB's iterators.
+pub fn query_plan(plans: &[SeriesPlan]) -> Result<SeriesRows> {
+    let text = |plan: &SeriesPlan| format!("{}\n{}", plan.layout.name.as_deref().unwrap_or_default(), plan.plan.display_indent());
+    let lines = plans.iter().map(text).collect::<Vec<_>>().join("\n");
+    texts(None, &["QUERY PLAN"], vec![lines.lines().map(str::to_string).collect()])
 }
 
 fn page(items: Vec<String>, filter: &ShowFilter) -> Vec<String> {

@@ -1,0 +1,81 @@
+//! Two plans for one answer: a cheap one that may not find enough, and the whole one.
+
+use super::operator::{Batches, Operator, OperatorNode};
+use arrow::{array::Array, datatypes::SchemaRef, record_batch::RecordBatch};
+use datafusion::{
+    common::Result,
+    execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
+    logical_expr::LogicalPlan,
+};
+use futures::{StreamExt, TryStreamExt};
+use std::sync::Arc;
+
+#[derive(Debug, Clone)]
+struct FirstEnough {
+    row_count: usize,
+    without_nulls: Vec<String>,
+}
+
+/// The rows of `narrow` when there are at least `row_count` of them and none of the columns `without_nulls` has a null
+/// there; else the rows of `whole`, of which nothing is read before. Both have the same columns; `narrow` is small.
+pub fn first_enough(narrow: LogicalPlan, whole: LogicalPlan, row_count: usize, without_nulls: Vec<String>) -> Result<LogicalPlan> {
+    let schema = Arc::new(whole.schema().as_arrow().clone());
+    OperatorNode::plan(Arc::new(FirstEnough { row_count, without_nulls }), vec![narrow, whole], schema)
+}
+
+impl Operator for FirstEnough {
+    fn name(&self) -> &'static str {
+        "FirstEnough"
+    }
+
+    fn describe(&self) -> String {
+        format!("{} rows", self.row_count)
+    }
+
+    fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
+        let (whole, mut narrow) = (inputs.remove(1), inputs.remove(0));
+        let spec = self.clone();
+        let work = async move {
+            let mut found: Vec<RecordBatch> = vec![];
+            while let Some(batch) = narrow.try_next().await? {
+                memory.try_grow(batch.get_array_memory_size())?;
+                found.push(batch);
+            }
+            let has_null =
+                |batch: &RecordBatch| spec.without_nulls.iter().any(|c| batch.column_by_name(c).is_none_or(|c| c.null_count() > 0));
+            let is_enough = found.iter().map(RecordBatch::num_rows).sum::<usize>() >= spec.row_count && !found.iter().any(has_null);
+            let rows: Batches = if is_enough { futures::stream::iter(found).map(Ok).boxed() } else { whole.boxed() };
+            Result::<_>::Ok(rows.map(move |batch| {
+                // The reservation lives as long as the rows do.
+                let _charged = &memory;
+                Ok(RecordBatch::try_new(schema.clone(), batch?.columns().to_vec())?)
+            }))
+        };
+        Ok(futures::stream::once(work).try_flatten().boxed())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Context, memory::MemoryContext, node::values::values};
+    use arrow::array::{ArrayRef, AsArray, Int64Array, types::Int64Type};
+
+    fn answer(narrow: Vec<Option<i64>>, row_count: usize, without_nulls: &[&str]) -> Vec<Option<i64>> {
+        let rows = |v: Vec<Option<i64>>| {
+            RecordBatch::try_from_iter_with_nullable([("v", Arc::new(Int64Array::from(v)) as ArrayRef, true)]).expect("valid")
+        };
+        let plan = |batch: RecordBatch| values(batch.schema(), vec![batch]).expect("plans");
+        let without_nulls = without_nulls.iter().map(|c| c.to_string()).collect();
+        let plan = first_enough(plan(rows(narrow)), plan(rows(vec![Some(7), Some(8), Some(9)])), row_count, without_nulls).expect("plans");
+        let batches = MemoryContext::new(0).collect(plan).expect("runs");
+        batches.iter().flat_map(|b| b.column(0).as_primitive::<Int64Type>().iter().collect::<Vec<_>>()).collect()
+    }
+
+    #[test]
+    fn the_whole_is_asked_when_the_first_is_not_enough() {
+        assert_eq!(answer(vec![Some(1), None], 2, &[]), [Some(1), None]);
+        assert_eq!(answer(vec![Some(1), None], 3, &[]), [Some(7), Some(8), Some(9)]);
+        assert_eq!(answer(vec![Some(1), None], 2, &["v"]), [Some(7), Some(8), Some(9)]);
+    }
+}
