@@ -30,6 +30,9 @@ pub struct TestFluxArguments {
     /// Seconds after which a testcase has failed.
     #[arg(long, default_value_t = 60)]
     timeout: u64,
+    /// Run testcases that call `testing.load` over rows written to a store and read from it, instead of over those in memory.
+    #[arg(long)]
+    stored: bool,
     /// Show each testcase and whole messages.
     #[arg(long, short = 'v')]
     verbose: bool,
@@ -39,12 +42,13 @@ pub fn run(arguments: TestFluxArguments) -> Result<()> {
     let (files, module) = read_suite(&arguments.folder)?;
     let all = testcases(&files, &module)?;
     let selection = Selection { tests: arguments.test, skip: arguments.skip, tags: arguments.tags };
-    let chosen: Vec<Testcase> = all.iter().filter(|t| selection.takes(t)).cloned().collect();
+    let chosen: Vec<Testcase> = all.iter().filter(|t| selection.takes(t) && (!arguments.stored || t.loads())).cloned().collect();
     if chosen.is_empty() {
         return Err(Failure::not_found(format!("none of the {} testcases was chosen", all.len())));
     }
     let threads = arguments.parallelism.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get);
-    let options = RunOptions { threads, time_limit: Duration::from_secs(arguments.timeout), now: SystemClock.now() };
+    let options =
+        RunOptions { threads, time_limit: Duration::from_secs(arguments.timeout), now: SystemClock.now(), stored: arguments.stored };
     let sessions = Sessions::new(&SessionSettings::default(), vec![])?;
     let verbose = arguments.verbose;
     let outcomes = run_testcases(&chosen, &sessions, options, |testcase, outcome| {

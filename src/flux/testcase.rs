@@ -27,6 +27,21 @@ pub struct Testcase {
 }
 
 impl Testcase {
+    /// Whether its file takes rows through `testing.load`, so that it can be run on stored ones.
+    pub fn loads(&self) -> bool {
+        self.text.contains("testing.load")
+    }
+
+    /// The same testcase with `testing.load` being `tables => load`.
+    pub fn loading(&self, load: &str) -> FluxResult<Testcase> {
+        // The file may import the package under any name; this one is ours.
+        let option = parse_file(&format!("import _testing \"testing\"\noption _testing.load = (tables=<-) => {load}"))?;
+        let mut out = self.clone();
+        out.script.imports.extend(option.imports);
+        out.script.body.splice(0..0, option.body);
+        Ok(out)
+    }
+
     /// `package.name`
     pub fn full_name(&self) -> String {
         format!("{}.{}", self.package, self.name)

@@ -14,7 +14,7 @@ use datafusion::{datasource::TableProvider, execution::context::SessionState, lo
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
-use tokio::runtime::Handle;
+use tokio::runtime::{Handle, RuntimeFlavor};
 
 /// Names and rights, as one caller has them. What the caller may not read is not there.
 pub trait Directory: Send + Sync {
@@ -127,6 +127,14 @@ impl QueryContext {
         QueryContext { inner: Arc::new(inner) }
     }
 
+    /// Runs `work` to its end. The caller may stand on a thread of the runtime: `to()` writes while its plan runs there.
+    fn wait<F: Future>(&self, work: F) -> F::Output {
+        match self.inner.runtime.runtime_flavor() {
+            RuntimeFlavor::MultiThread => tokio::task::block_in_place(|| self.inner.runtime.block_on(work)),
+            _ => self.inner.runtime.block_on(work),
+        }
+    }
+
     /// Rows before this instant have expired; `None` when the bucket keeps everything.
     fn floor(&self, bucket: BucketId) -> Result<Option<Timestamp>> {
         let retention = self.inner.directory.bucket(BucketRef::Id(bucket))?.retention_ns;
@@ -176,14 +184,14 @@ impl Context for QueryContext {
 
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         let state = self.inner.state.clone();
-        self.inner.runtime.block_on(async move { Ok(run::stream(&state, &plan).await?.try_collect().await?) })
+        self.wait(async move { Ok(run::stream(&state, &plan).await?.try_collect().await?) })
     }
 
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64> {
         self.inner.directory.check_write(bucket)?;
         let mut count = 0;
         for WriteRows { measurement, batch } in rows {
-            let report = self.inner.runtime.block_on(self.inner.storage.write_rows(bucket.id, &measurement, &batch, self.inner.now))?;
+            let report = self.wait(self.inner.storage.write_rows(bucket.id, &measurement, &batch, self.inner.now))?;
             count += report.row_count as u64;
             if let Some(first) = report.rejected.first() {
                 let dropped = report.rejected.len();
@@ -197,7 +205,7 @@ impl Context for QueryContext {
         self.inner.directory.check_write(bucket)?;
         let tags = rows.tags.iter().map(|t| TagPredicate { tag: t.tag.as_str().into(), equal: t.equal, value: t.value.as_str().into() });
         let spec = DeleteSpec { range: rows.range, measurement: Some(rows.measurement.as_str().into()), tags: tags.collect() };
-        self.inner.runtime.block_on(self.inner.storage.delete(bucket.id, spec))?;
+        self.wait(self.inner.storage.delete(bucket.id, spec))?;
         // Rows that were read before are not the stored ones any more.
         self.inner.tables.lock().clear();
         Ok(())
@@ -209,7 +217,7 @@ impl Context for QueryContext {
 
     fn drop_database(&self, database: &str) -> Result<()> {
         for bucket in self.inner.directory.drop_database(database)? {
-            self.inner.runtime.block_on(self.inner.storage.drop_bucket(bucket))?;
+            self.wait(self.inner.storage.drop_bucket(bucket))?;
         }
         Ok(())
     }

@@ -1,13 +1,21 @@
-//! Runs Flux testcases, each in a database in memory of its own, planned and run by the sessions that queries use.
+//! Runs Flux testcases, each in a database of its own, planned and run by the sessions that queries use.
+//!
+//! A testcase takes its rows through `testing.load`. In memory that hands them on; stored, the testcase runs twice: first
+//! to write them, whatever comes out, then over what a flushed store gives back.
 
-use super::session::Sessions;
+use super::{
+    session::Sessions,
+    tables::{QueryContext, SingleBucket},
+};
 use crate::{
+    clock::{ManualClock, Randomness},
     flux::{
         self,
         testcase::{ERROR_OUTPUT, TestFile, Testcase},
     },
     model::{Failure, Result, Timestamp},
     plan::{Context, memory::MemoryContext},
+    storage::{Storage, StorageOptions, fs::LocalFolder, object::Store},
 };
 use arrow::{record_batch::RecordBatch, util::pretty::pretty_format_batches};
 use std::{
@@ -33,6 +41,8 @@ pub struct RunOptions {
     pub time_limit: Duration,
     /// The instant of the queries, unless a testcase says otherwise.
     pub now: Timestamp,
+    /// Over rows that were written to a store and flushed.
+    pub stored: bool,
 }
 
 /// What became of one testcase.
@@ -103,7 +113,8 @@ fn watched(testcase: &Testcase, sessions: &Sessions, options: RunOptions) -> Out
     let (tell, hear) = mpsc::channel();
     let (testcase, sessions) = (testcase.clone(), sessions.clone());
     let worker = std::thread::Builder::new().name(testcase.full_name()).stack_size(32 << 20).spawn(move || {
-        let _ = tell.send(verdict(&testcase, &sessions, options.now));
+        let verdict = if options.stored { stored(&testcase, &sessions, options.now) } else { in_memory(&testcase, &sessions, options.now) };
+        let _ = tell.send(verdict);
     });
     let failure = match worker {
         Err(e) => Some(format!("no thread could be started: {e}")),
@@ -122,9 +133,40 @@ fn watched(testcase: &Testcase, sessions: &Sessions, options: RunOptions) -> Out
     Outcome { failure, elapsed: began.elapsed() }
 }
 
-fn verdict(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {
-    let context = MemoryContext::in_session(now, sessions.session(now));
-    let program = flux::compile_file(&testcase.script, &testcase.text, &context, vec![]).map_err(|e| e.to_string())?;
+fn in_memory(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {
+    verdict(testcase, &MemoryContext::in_session(now, sessions.session(now)))
+}
+
+fn stored(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {
+    static FOLDERS: AtomicUsize = AtomicUsize::new(0);
+    const BUCKET: &str = "loaded";
+    let number = FOLDERS.fetch_add(1, Ordering::Relaxed);
+    let folder = std::env::temp_dir().join(format!("tidegauge-testcases-{}-{number}", std::process::id()));
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|e| e.to_string())?;
+    let run = || -> Result<Result<(), String>> {
+        let log = std::sync::Arc::new(LocalFolder::open(folder.join("wal"))?);
+        let randomness = Randomness::seeded(number as u64);
+        let opening = Storage::open(Store::memory(), log, StorageOptions::default(), ManualClock::at(now), randomness);
+        let storage = runtime.block_on(opening)?;
+        let context = || {
+            let _inside = runtime.enter();
+            QueryContext::new(std::sync::Arc::new(SingleBucket::new(BUCKET)), storage.clone(), sessions.session(now), now)
+        };
+        // What cannot be written is missing when the rows are read.
+        let _ = verdict(&testcase.loading(&format!("tables |> to(bucket: \"{BUCKET}\")"))?, &context());
+        runtime.block_on(storage.flush())?;
+        let outcome = verdict(&testcase.loading(&format!("from(bucket: \"{BUCKET}\")"))?, &context());
+        runtime.block_on(storage.close())?;
+        Ok(outcome)
+    };
+    let outcome = run();
+    // The folder lies among the system's temporary files; one that stays is a nuisance, no more.
+    let _ = fs::remove_dir_all(&folder);
+    outcome.map_err(|e| e.message)?
+}
+
+fn verdict(testcase: &Testcase, context: &dyn Context) -> Result<(), String> {
+    let program = flux::compile_file(&testcase.script, &testcase.text, context, vec![]).map_err(|e| e.to_string())?;
     let mut wrong: Vec<RecordBatch> = vec![];
     for result in program.results {
         for frame in result.frames {
