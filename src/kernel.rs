@@ -39,3 +39,6 @@ pub mod time_window;
 pub mod sphere;
 
 pub use number::Number;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@ pub mod context;
 pub mod memory;
 pub mod node;
 pub mod stream;
+pub mod time_bounds;
 
 pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, TagCondition, WriteRows};
 pub use stream::{Frame, TableStream};

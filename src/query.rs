@@ -2,8 +2,11 @@
 
 pub mod session;
 
+pub mod explain;
 pub mod provider;
 pub mod run;
 pub mod scan;
+pub mod split;
 pub mod tables;
+pub mod text_keys;
 pub mod testcases;

@@ -1,32 +1,31 @@
 //! SQL text to a plan: DataFusion's dialect, read-only, over buckets as schemas and measurements as tables.
 //!
-//! Names keep their case; a table without a schema belongs to the request's database. Tables are looked up one by one
-//! as the text names them, so planning never lists a bucket - except for `information_schema` and `SHOW TABLES`.
-//! SQL knows no storage; all it asks goes through `plan::Context`.
+//! ```text
+//! text --sqlparser--> Statement --DataFusion's planner over tables--> LogicalPlan
+//!                                      --parameters get their values--> gap_fill: date_bin_gapfill gets its node
+//! ```
+//! Names keep their case. SQL knows no storage; all it asks goes through `plan::Context`.
+
+mod gap_fill;
+mod information;
+mod tables;
 
 use crate::{
-    model::{ErrorKind, Failure, Result},
-    plan::{BucketInfo, BucketRef, Context},
-};
-use arrow::{
-    array::{ArrayRef, StringArray},
-    datatypes::{DataType, SchemaRef},
-    record_batch::RecordBatch,
+    model::{Failure, Result},
+    plan::Context,
 };
 use datafusion::{
-    common::{DataFusionError, ParamValues, ScalarValue, TableReference, config::ConfigOptions},
-    datasource::{MemTable, cte_worktable::CteWorkTable, provider_as_source},
-    logical_expr::{
-        AggregateUDF, HigherOrderUDF, LogicalPlan, ScalarUDF, TableSource, WindowUDF,
-        planner::{ContextProvider, ExprPlanner},
-    },
+    common::{ParamValues, ScalarValue, TableReference},
+    execution::context::SQLOptions,
+    logical_expr::LogicalPlan,
     sql::{
         parser::{DFParserBuilder, Statement},
-        planner::{ParserOptions, SqlToRel},
+        planner::{ParserOptions, SqlToRel, object_name_to_table_reference},
         sqlparser::{ast::Statement as Ast, dialect::GenericDialect},
     },
 };
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
+use tables::Tables;
 
 /// Deepest nesting of expressions and sub-queries.
 const DEPTH_MAX: usize = 50;
@@ -41,13 +40,47 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
         return Err(Failure::invalid("expected one SQL statement"));
     };
     if !reads_only(&statement) {
-        return Err(Failure::invalid("only queries are allowed in SQL: SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, EXPLAIN"));
+        return Err(refusal(&statement));
     }
     let tables = Tables { context, database };
+    if let Some(table) = shows_columns(&statement)? {
+        return information::columns_of(&table, &tables);
+    }
     let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement)?;
-    if params.is_empty() {
+    // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+    gap_fill::rewrite(bind(plan, params)?, context)
+}
+
+/// The value of a JSON request's parameter. Numbers without a fraction are integers; arrays and objects are refused.
+pub fn parameter(name: &str, value: &serde_json::Value) -> Result<ScalarValue> {
+    use serde_json::Value;
+    Ok(match value {
+        Value::Null => ScalarValue::Null,
+        Value::Bool(b) => ScalarValue::from(*b),
+        Value::String(text) => ScalarValue::from(text.as_str()),
+        Value::Number(n) => match (n.as_i64(), n.as_u64(), n.as_f64()) {
+            (Some(i), _, _) => ScalarValue::from(i),
+            (_, Some(u), _) => ScalarValue::from(u),
+            (_, _, Some(f)) => ScalarValue::from(f),
+            _ => return Err(Failure::invalid(format!("the value of ${name} is no number that fits"))),
+        },
+        Value::Array(_) | Value::Object(_) => {
+            return Err(Failure::invalid(format!("the value of ${name} must be a string, a number, a boolean or null")));
+        }
+    })
+}
+
+fn bind(plan: LogicalPlan, params: Vec<(String, ScalarValue)>) -> Result<LogicalPlan> {
+    let mut missing: Vec<String> = plan.get_parameter_names()?.into_iter().collect();
+    if missing.is_empty() {
         return Ok(plan);
+    }
+    missing.retain(|name| !params.iter().any(|(given, _)| Some(given.as_str()) == name.strip_prefix('$')));
+    missing.sort();
+    if let Some(name) = missing.first() {
+        return Err(Failure::invalid(format!("the value of {name} is missing: give it in the request's params")));
     }
     let params: HashMap<String, ScalarValue> = params.into_iter().collect();
     Ok(plan.with_param_values(ParamValues::from(params))?)
@@ -55,114 +88,35 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
 
 fn reads_only(statement: &Statement) -> bool {
     match statement {
-        Statement::Statement(ast) => matches!(ast.as_ref(), Ast::Query(_) | Ast::ShowTables { .. } | Ast::ShowColumns { .. }),
+        Statement::Statement(ast) => {
+            matches!(ast.as_ref(), Ast::Query(_) | Ast::ShowTables { .. } | Ast::ShowColumns { .. } | Ast::ExplainTable { .. })
+        }
         Statement::Explain(explain) => reads_only(&explain.statement),
         _ => false,
     }
 }
 
-/// Tables and functions by name.
-struct Tables<'a> {
-    context: &'a dyn Context,
-    database: &'a str,
+fn refusal(statement: &Statement) -> Failure {
+    let text = statement.to_string();
+    let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
+    Failure::invalid(format!(
+        "{what} is not possible: SQL only reads here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN); \
+         write with line protocol, delete with /api/v2/delete or InfluxQL"
+    ))
 }
 
-impl Tables<'_> {
-    fn bucket(&self, name: &str) -> Result<BucketInfo> {
-        match self.context.bucket(BucketRef::NameOrId(name)) {
-            Err(e) if e.kind == ErrorKind::NotFound => {
-                let by_mapping = self.context.bucket(BucketRef::Database { database: name, policy: None });
-                by_mapping.map_err(|_| Failure::not_found(format!("database not found: {name}")))
-            }
-            other => other,
+/// The table of SHOW COLUMNS and DESCRIBE.
+fn shows_columns(statement: &Statement) -> Result<Option<TableReference>> {
+    let Statement::Statement(ast) = statement else { return Ok(None) };
+    let name = match ast.as_ref() {
+        Ast::ShowColumns { show_options, .. } => {
+            let name = show_options.show_in.as_ref().and_then(|i| i.parent_name.clone());
+            name.ok_or_else(|| Failure::invalid("expected SHOW COLUMNS FROM table"))?
         }
-    }
-
-    fn table(&self, name: &TableReference) -> Result<Arc<dyn TableSource>> {
-        let schema = name.schema().filter(|s| !matches!(*s, "iox" | "public"));
-        if schema == Some("information_schema") {
-            return self.information(name.table());
-        }
-        let bucket = self.bucket(schema.unwrap_or(self.database))?;
-        let table = self.context.table(bucket.id, name.table())?;
-        Ok(provider_as_source(table.ok_or_else(|| Failure::not_found(format!("table '{}.{}' not found", bucket.name, name.table())))?))
-    }
-
-    /// `tables` and `columns` of the request's database; buckets appear as schemas.
-    fn information(&self, name: &str) -> Result<Arc<dyn TableSource>> {
-        let mut rows: Vec<[String; 5]> = vec![];
-        let (columns, wanted): (&[&str], _) = match name {
-            "tables" => (&["table_catalog", "table_schema", "table_name", "table_type"], false),
-            "columns" => (&["table_catalog", "table_schema", "table_name", "column_name", "data_type"], true),
-            _ => return Err(Failure::not_found(format!("table 'information_schema.{name}' not found"))),
-        };
-        let schemas = self.context.measurements(self.bucket(self.database)?.id)?;
-        for schema in schemas {
-            let table = |a: &str, b: String| ["public".into(), self.database.to_string(), schema.measurement.to_string(), a.into(), b];
-            if wanted {
-                rows.extend(schema.arrow_schema().fields().iter().map(|f| table(f.name(), f.data_type().to_string())));
-            } else {
-                rows.push(table("BASE TABLE", String::new()));
-            }
-        }
-        let column = |i: usize| Arc::new(StringArray::from_iter_values(rows.iter().map(|r| r[i].as_str()))) as ArrayRef;
-        let batch = RecordBatch::try_from_iter(columns.iter().enumerate().map(|(i, name)| (*name, column(i))))?;
-        Ok(provider_as_source(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch]])?)))
-    }
-}
-
-impl ContextProvider for Tables<'_> {
-    fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>, DataFusionError> {
-        Ok(self.table(&name)?)
-    }
-
-    fn create_cte_work_table(&self, name: &str, schema: SchemaRef) -> Result<Arc<dyn TableSource>, DataFusionError> {
-        Ok(provider_as_source(Arc::new(CteWorkTable::new(name, schema))))
-    }
-
-    fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.context.session().expr_planners()
-    }
-
-    fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.context.session().scalar_functions().get(name).cloned()
-    }
-
-    fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.context.session().higher_order_functions().get(name).cloned()
-    }
-
-    fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.context.session().aggregate_functions().get(name).cloned()
-    }
-
-    fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.context.session().window_functions().get(name).cloned()
-    }
-
-    fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
-        None
-    }
-
-    fn options(&self) -> &ConfigOptions {
-        self.context.session().config_options()
-    }
-
-    fn udf_names(&self) -> Vec<String> {
-        self.context.session().scalar_functions().keys().cloned().collect()
-    }
-
-    fn higher_order_function_names(&self) -> Vec<String> {
-        self.context.session().higher_order_functions().keys().cloned().collect()
-    }
-
-    fn udaf_names(&self) -> Vec<String> {
-        self.context.session().aggregate_functions().keys().cloned().collect()
-    }
-
-    fn udwf_names(&self) -> Vec<String> {
-        self.context.session().window_functions().keys().cloned().collect()
-    }
+        Ast::ExplainTable { table_name, .. } => table_name.clone(),
+        _ => return Ok(None),
+    };
+    Ok(Some(object_name_to_table_reference(name, false)?))
 }
 
 #[cfg(test)]

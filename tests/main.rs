@@ -5,6 +5,7 @@ mod flux_suite;
 mod guarantees;
 mod influxql;
 mod parity;
+mod plans;
 mod process;
 mod support;
 mod tidy;

@@ -1,4 +1,5 @@
-//! One question in several languages has one answer: before a flush, after it, and after a restart.
+//! One question in several languages has one answer: before a flush, after it, from a file and the buffer, from two
+//! files, after compaction, and after a restart.
 //!
 //! A case file begins with lines to write (`> line`), then questions: `# title`, `columns: a,b` (what is compared),
 //! one text per language, and the rows, indented, in any order.
@@ -85,6 +86,10 @@ async fn one_question_has_one_answer_in_every_language_and_phase() {
         ask(&database, &questions, "after a flush", &mut wrong).await;
         database.write(lines.lines().next().expect("a case has lines")).await;
         ask(&database, &questions, "with a line written again", &mut wrong).await;
+        database.storage.flush().await.expect("a flush");
+        ask(&database, &questions, "from two files", &mut wrong).await;
+        assert!(database.compact().await > 0, "two files are merged");
+        ask(&database, &questions, "after compaction", &mut wrong).await;
         drop(database);
         let database = Database::open(place.path(), 1_000_000_000_000_000_001).await;
         ask(&database, &questions, "after a restart", &mut wrong).await;

@@ -13,8 +13,11 @@ use tidegauge::{
         session::{SessionSettings, Sessions},
         tables::{QueryContext, SingleBucket},
     },
-    storage::{BadLines, Storage, StorageOptions, WriteReport, WriteRequest, fs::LocalFolder, object::Store},
+    storage::{
+        BadLines, Storage, StorageOptions, WriteReport, WriteRequest, compaction::CompactionPolicy, fs::LocalFolder, object::Store,
+    },
 };
+use tokio_util::sync::CancellationToken;
 
 pub const DATABASE: &str = "db";
 
@@ -47,6 +50,16 @@ impl Database {
             retention_floor: None,
         };
         self.storage.write(request).await.expect("the write is stored")
+    }
+
+    /// Merges all that lies in several files; the number of merges.
+    pub async fn compact(&self) -> usize {
+        let policy = CompactionPolicy { rest_ns: 0, ..CompactionPolicy::default() };
+        let specs = self.storage.files().compactions(&policy);
+        for spec in &specs {
+            self.storage.files().compact(spec.clone(), i64::MIN, CancellationToken::new()).await.expect("a merge");
+        }
+        specs.len()
     }
 
     pub fn context(&self) -> QueryContext {

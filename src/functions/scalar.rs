@@ -1,4 +1,5 @@
 //! A value from the values of one row.
 
+pub mod gap_fill;
 pub mod math;
 pub mod time_window;

@@ -187,6 +187,11 @@ impl TimeWindow {
         self.every == self.period
     }
 
+    /// Whether windows follow UTC, whose clock never goes back.
+    pub fn is_utc(&self) -> bool {
+        self.location.zone.is_none()
+    }
+
     fn on_clock(&self, index: i64) -> Bounds {
         let step = Duration {
             months: self.every.months.saturating_mul(index.saturating_abs()),

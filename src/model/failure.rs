@@ -104,6 +104,7 @@ impl From<datafusion::error::DataFusionError> for Failure {
             },
             E::Context(_, inner) => (*inner).into(),
             E::Diagnostic(_, inner) => (*inner).into(),
+            E::Collection(mut several) if !several.is_empty() => several.swap_remove(0).into(),
             E::Shared(inner) => match inner.find_root() {
                 E::External(other) => match other.downcast_ref::<Failure>() {
                     Some(failure) => failure.clone(),

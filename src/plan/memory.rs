@@ -3,6 +3,7 @@
 //! Tables are given whole; `write` appends rows that later queries of the same context see. It knows no users.
 
 use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::NodePlanner};
+use crate::functions;
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, schema::Role};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
@@ -10,6 +11,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
+use chrono::DateTime;
 use datafusion::{
     datasource::{MemTable, TableProvider},
     execution::{
@@ -57,7 +59,10 @@ impl MemoryContext {
         let mut config = SessionConfig::new().with_target_partitions(1);
         config.options_mut().optimizer.enable_round_robin_repartition = false;
         config.options_mut().sql_parser.enable_ident_normalization = false;
-        let state = SessionStateBuilder::new().with_config(config).with_default_features().with_query_planner(Arc::new(Planner)).build();
+        let mut state =
+            SessionStateBuilder::new().with_config(config).with_default_features().with_query_planner(Arc::new(Planner)).build();
+        functions::register(&mut state).expect("our functions have names of their own");
+        state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
         MemoryContext::in_session(now, state)
     }
 

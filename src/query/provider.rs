@@ -4,16 +4,17 @@
 //! Everything else is left to DataFusion.
 
 use super::scan::{ScanExec, TagFilter};
-use crate::model::{TIME_COLUMN, schema::tag_type};
+use crate::model::schema::tag_type;
+use crate::plan::time_bounds::time_bounds;
 use crate::storage::{block::RowFilter, read::MeasurementSnapshot};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
 use datafusion::{
     catalog::{Session, TableProvider},
-    common::{DFSchema, ScalarValue},
+    common::DFSchema,
     datasource::TableType,
     error::Result,
-    logical_expr::{Expr, Operator, TableProviderFilterPushDown},
+    logical_expr::{Expr, TableProviderFilterPushDown},
     physical_plan::ExecutionPlan,
 };
 use std::sync::Arc;
@@ -85,35 +86,6 @@ fn strip_relation(expr: Expr) -> Result<Expr> {
         other => Ok(Transformed::no(other)),
     };
     Ok(expr.transform(strip)?.data)
-}
-
-/// Inclusive bounds of `time <op> literal`, either way round, and of BETWEEN. Bounds that no instant meets come out crossed.
-fn time_bounds(expr: &Expr) -> Option<(i64, i64)> {
-    let is_time = |e: &Expr| matches!(e, Expr::Column(c) if c.name == TIME_COLUMN);
-    let instant = |e: &Expr| match e {
-        Expr::Literal(ScalarValue::TimestampNanosecond(Some(t), None), _) => Some(*t),
-        _ => None,
-    };
-    match expr {
-        Expr::BinaryExpr(b) => {
-            let (op, t) = match (is_time(&b.left), is_time(&b.right)) {
-                (true, false) => (b.op, instant(&b.right)?),
-                (false, true) => (b.op.swap()?, instant(&b.left)?),
-                _ => return None,
-            };
-            let nothing = (i64::MAX, i64::MIN);
-            Some(match op {
-                Operator::Eq => (t, t),
-                Operator::Lt => t.checked_sub(1).map_or(nothing, |t| (i64::MIN, t)),
-                Operator::LtEq => (i64::MIN, t),
-                Operator::Gt => t.checked_add(1).map_or(nothing, |t| (t, i64::MAX)),
-                Operator::GtEq => (t, i64::MAX),
-                _ => return None,
-            })
-        }
-        Expr::Between(b) if !b.negated && is_time(&b.expr) => Some((instant(&b.low)?, instant(&b.high)?)),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<Sendable
 }
 
 /// Work that may wait, away from the async threads. A panic is the query's failure, nobody else's.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("planning the query panicked: {e}")))?
 }
 

@@ -1,6 +1,6 @@
 //! The scan: a snapshot's rows as a stream in storage order, (tags in name order with nulls first, time).
 
-use crate::model::{Failure, Result as StorageResult};
+use crate::model::{Failure, Result as StorageResult, time::rfc3339};
 use crate::storage::{
     block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
     read::MeasurementSnapshot,
@@ -26,9 +26,12 @@ use datafusion::{
 use std::{collections::HashSet, fmt, sync::Arc};
 
 const BATCH_ROWS: usize = 8_192;
+/// A second thread costs about as much as reading so many rows.
+const ROWS_PER_PART: u64 = 32_768;
+/// One series in so many, where a condition on tags chooses some.
+const FILTERED_SHARE: u64 = 8;
 
 /// A condition on one tag, evaluated on the tag's dictionary.
-#[derive(Debug)]
 pub struct TagFilter {
     tag: Arc<str>,
     /// One column: the tag.
@@ -76,6 +79,12 @@ impl PruningStatistics for Bounds<'_> {
     }
 }
 
+impl fmt::Debug for TagFilter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.test)
+    }
+}
+
 impl SeriesFilter for TagFilter {
     fn tag(&self) -> &str {
         &self.tag
@@ -113,6 +122,8 @@ pub struct ScanExec {
     projection: Option<Vec<usize>>,
     filter: RowFilter,
     limit: Option<usize>,
+    /// Stretches of time, inclusive, that are read one per partition; together they are the filter's.
+    parts: Vec<(i64, i64)>,
     properties: Arc<PlanProperties>,
 }
 
@@ -138,7 +149,44 @@ impl ScanExec {
         let equivalence = EquivalenceProperties::new_with_orderings(schema, (!order.is_empty()).then_some(order));
         let partitioning = Partitioning::UnknownPartitioning(1);
         let properties = PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
-        Ok(ScanExec { snapshot, projection, filter, limit, properties: Arc::new(properties) })
+        let parts = vec![(filter.time_min, filter.time_max)];
+        Ok(ScanExec { snapshot, projection, filter, limit, parts, properties: Arc::new(properties) })
+    }
+
+    /// The same rows in `count` partitions, each in order; `None` when there are too few for that to pay.
+    pub fn parted(&self, count: usize) -> Option<ScanExec> {
+        let (sources, rows) = self.expected();
+        let few = if self.filter.series.is_empty() { ROWS_PER_PART } else { ROWS_PER_PART * FILTERED_SHARE };
+        if self.limit.is_some() || self.parts.len() > 1 || rows / (count as u64) < few {
+            return None;
+        }
+        let (min, max) = sources?;
+        let step = i128::from(max) - i128::from(min) + 1;
+        let begin = |part: usize| match part {
+            0 => self.filter.time_min,
+            part => (i128::from(min) + step * part as i128 / count as i128) as i64,
+        };
+        let end = |part: usize| if part + 1 == count { self.filter.time_max } else { begin(part + 1) - 1 };
+        let parts = (0..count).map(|part| (begin(part), end(part))).collect();
+        let properties = PlanProperties::clone(&self.properties).with_partitioning(Partitioning::UnknownPartitioning(count));
+        let (snapshot, projection) = (self.snapshot.clone(), self.projection.clone());
+        Some(ScanExec { snapshot, projection, filter: self.filter.clone(), limit: None, parts, properties: Arc::new(properties) })
+    }
+
+    /// The time that the wanted rows span, and about how many they are if all series are wanted.
+    fn expected(&self) -> (Option<(i64, i64)>, u64) {
+        let files = self.snapshot.files.iter().map(|f| (f.time_min, f.time_max, f.rows));
+        let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.batch.num_rows() as u64));
+        let (mut span, mut count) = (None::<(i64, i64)>, 0);
+        for (min, max, rows) in files.chain(chunks) {
+            let (from, to) = (min.max(self.filter.time_min), max.min(self.filter.time_max));
+            if from <= to {
+                span = Some(span.map_or((from, to), |(a, b)| (a.min(from), b.max(to))));
+                let share = (i128::from(to) - i128::from(from) + 1) as f64 / (i128::from(max) - i128::from(min) + 1) as f64;
+                count += (rows as f64 * share) as u64;
+            }
+        }
+        (span, count)
     }
 }
 
@@ -150,8 +198,23 @@ impl fmt::Debug for ScanExec {
 
 impl DisplayAs for ScanExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.schema().fields().iter().map(|f| f.name().clone()).collect();
+        write!(f, "ScanExec: {} [{}]", self.snapshot.schema.measurement, names.join(", "))?;
         let (min, max) = (self.filter.time_min, self.filter.time_max);
-        write!(f, "ScanExec: {:?}, time {min}..={max}, {} tag filters", self.snapshot, self.filter.series.len())?;
+        if (min, max) != (i64::MIN, i64::MAX) {
+            // An open end is left out; both ends belong to the range.
+            let end = |t: i64| if t == i64::MIN || t == i64::MAX { String::new() } else { rfc3339(t) };
+            write!(f, ", time {}..={}", end(min), end(max))?;
+        }
+        for filter in &self.filter.series {
+            write!(f, ", {filter:?}")?;
+        }
+        let files = &self.snapshot.files;
+        let wanted = files.iter().filter(|m| m.time_min <= max && m.time_max >= min).count();
+        write!(f, ", {wanted} of {} files, {} chunks", files.len(), self.snapshot.chunks.len())?;
+        if self.parts.len() > 1 {
+            write!(f, ", in {} parts", self.parts.len())?;
+        }
         self.limit.map_or(Ok(()), |n| write!(f, ", limit {n}"))
     }
 }
@@ -177,8 +240,10 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
-    fn execute(&self, _: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let merge = self.snapshot.read(self.projection.as_deref(), self.filter.clone(), BATCH_ROWS)?;
+    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+        let (time_min, time_max) = self.parts[partition];
+        let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
+        let merge = self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS)?;
         let left = self.limit.unwrap_or(usize::MAX);
         let rows = futures::stream::try_unfold((merge, left), |(mut merge, left)| async move {
             if left == 0 {

@@ -3,6 +3,7 @@
 //! [`Sessions`] is built once; a query gets a copy of its state, whose tables of functions and rules are shared. It
 //! knows no tables: those come from `plan::Context`.
 
+use super::{split::SplitScans, text_keys::TextKeys};
 use crate::{functions, model::Result, model::Timestamp, plan::node::NodePlanner};
 use async_trait::async_trait;
 use chrono::DateTime;
@@ -16,6 +17,7 @@ use datafusion::{
         runtime_env::RuntimeEnvBuilder,
     },
     logical_expr::LogicalPlan,
+    physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
     prelude::SessionConfig,
@@ -54,6 +56,9 @@ impl Sessions {
         let options = config.options_mut();
         // Rows of a scan come in an order that plans rely on; dealing them out would lose it.
         options.optimizer.enable_round_robin_repartition = false;
+        // An aggregate's rows are few where its input is read by series; dealing them to threads costs more than it gains.
+        options.optimizer.repartition_aggregations = false;
+        options.optimizer.repartition_windows = false;
         options.sql_parser.enable_ident_normalization = false;
         // Names and units come from users; a stray SET must not reach the options either (SQL refuses it).
         options.catalog.information_schema = false;
@@ -68,10 +73,14 @@ impl Sessions {
             .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
             .build_arc()?;
         let planners = std::iter::once(Arc::new(NodePlanner) as Arc<dyn ExtensionPlanner + Send + Sync>).chain(planners).collect();
+        let mut rules = PhysicalOptimizer::new().rules;
+        let own: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 2] = [Arc::new(TextKeys), Arc::new(SplitScans)];
+        rules.splice(0..0, own);
         let mut state = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
             .with_default_features()
+            .with_physical_optimizer_rules(rules)
             .with_query_planner(Arc::new(Planner(planners)))
             .build();
         functions::register(&mut state)?;

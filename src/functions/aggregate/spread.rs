@@ -2,13 +2,14 @@
 
 use crate::kernel::{Number, spread::Spread};
 use arrow::{
-    array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray},
+    array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray},
+    compute::nullif,
     datatypes::{DataType, Field, FieldRef, Float64Type, Int64Type, UInt64Type},
 };
 use datafusion::{
     common::{Result, ScalarValue},
     logical_expr::{
-        Accumulator, AggregateUDFImpl, Signature, Volatility,
+        Accumulator, AggregateUDFImpl, EmitTo, GroupsAccumulator, Signature, Volatility,
         function::{AccumulatorArgs, StateFieldsArgs},
     },
 };
@@ -49,6 +50,18 @@ impl AggregateUDFImpl for SpreadFunction {
             DataType::Float64 => Box::new(State::<Float64Type>::default()),
             DataType::UInt64 => Box::new(State::<UInt64Type>::default()),
             _ => Box::new(State::<Int64Type>::default()),
+        })
+    }
+
+    fn groups_accumulator_supported(&self, _args: AccumulatorArgs) -> bool {
+        true
+    }
+
+    fn create_groups_accumulator(&self, args: AccumulatorArgs) -> Result<Box<dyn GroupsAccumulator>> {
+        Ok(match args.return_type() {
+            DataType::Float64 => Box::new(Groups::<Float64Type>(vec![])),
+            DataType::UInt64 => Box::new(Groups::<UInt64Type>(vec![])),
+            _ => Box::new(Groups::<Int64Type>(vec![])),
         })
     }
 }
@@ -103,11 +116,73 @@ where
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {
-        // A spread wider than the type can hold wraps, as Go's integers do.
-        scalar::<T>(self.0.range().map(|(min, max)| ArrowNativeTypeOp::sub_wrapping(max, min)))
+        scalar::<T>(width(&self.0))
     }
 
     fn size(&self) -> usize {
         size_of_val(self)
+    }
+}
+
+/// A spread wider than the type can hold wraps, as Go's integers do.
+fn width<T: Number + ArrowNativeTypeOp>(spread: &Spread<T>) -> Option<T> {
+    spread.range().map(|(min, max)| ArrowNativeTypeOp::sub_wrapping(max, min))
+}
+
+/// The same for many groups at once.
+struct Groups<T: ArrowPrimitiveType>(Vec<Spread<T::Native>>)
+where
+    T::Native: Number;
+
+impl<T: ArrowPrimitiveType> Groups<T>
+where
+    T::Native: Number,
+{
+    fn update(&mut self, values: &ArrayRef, groups: &[usize], filter: Option<&BooleanArray>, count: usize) {
+        self.0.resize_with(count, Spread::default);
+        let values = values.as_primitive::<T>();
+        for (row, group) in groups.iter().enumerate() {
+            if values.is_valid(row) && filter.is_none_or(|f| f.is_valid(row) && f.value(row)) {
+                self.0[*group].push(values.value(row));
+            }
+        }
+    }
+}
+
+impl<T: ArrowPrimitiveType> GroupsAccumulator for Groups<T>
+where
+    T::Native: Number + ArrowNativeTypeOp,
+{
+    fn update_batch(&mut self, values: &[ArrayRef], groups: &[usize], filter: Option<&BooleanArray>, count: usize) -> Result<()> {
+        self.update(&values[0], groups, filter, count);
+        Ok(())
+    }
+
+    fn merge_batch(&mut self, states: &[ArrayRef], groups: &[usize], count: usize) -> Result<()> {
+        states.iter().for_each(|values| self.update(values, groups, None, count));
+        Ok(())
+    }
+
+    fn evaluate(&mut self, emit: EmitTo) -> Result<ArrayRef> {
+        Ok(Arc::new(emit.take_needed(&mut self.0).iter().map(width).collect::<PrimitiveArray<T>>()))
+    }
+
+    fn state(&mut self, emit: EmitTo) -> Result<Vec<ArrayRef>> {
+        let groups = emit.take_needed(&mut self.0);
+        let least = groups.iter().map(|g| g.range().map(|r| r.0)).collect::<PrimitiveArray<T>>();
+        let greatest = groups.iter().map(|g| g.range().map(|r| r.1)).collect::<PrimitiveArray<T>>();
+        Ok(vec![Arc::new(least), Arc::new(greatest)])
+    }
+
+    fn convert_to_state(&self, values: &[ArrayRef], filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
+        let values = match filter {
+            None => values[0].clone(),
+            Some(filter) => nullif(&values[0], &filter.iter().map(|keep| Some(keep != Some(true))).collect::<BooleanArray>())?,
+        };
+        Ok(vec![values.clone(), values])
+    }
+
+    fn size(&self) -> usize {
+        size_of_val(self) + self.0.capacity() * size_of::<Spread<T::Native>>()
     }
 }

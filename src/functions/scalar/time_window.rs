@@ -14,7 +14,10 @@ use arrow::{
 };
 use datafusion::{
     common::{Result, ScalarValue},
-    logical_expr::{ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility},
+    logical_expr::{
+        ColumnarValue, Expr, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+        sort_properties::{ExprProperties, SortProperties},
+    },
 };
 use std::sync::Arc;
 
@@ -47,6 +50,15 @@ impl ScalarUDFImpl for TimeWindowStart {
 
     fn return_type(&self, _types: &[DataType]) -> Result<DataType> {
         Ok(time_type())
+    }
+
+    /// On a clock that never goes back, later times lie in later windows; what is ordered by time stays ordered.
+    fn output_ordering(&self, input: &[ExprProperties]) -> Result<SortProperties> {
+        Ok(match (self.window, input) {
+            (Some(window), [time]) if window.is_seamless() && window.is_utc() => time.sort_properties,
+            (None, [every, time]) if every.sort_properties == SortProperties::Singleton => time.sort_properties,
+            _ => SortProperties::Unordered,
+        })
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -97,7 +109,7 @@ fn window_of(every: &ColumnarValue, zone: Option<&ColumnarValue>) -> Result<Time
 }
 
 /// `1h30m`, `1mo`: numbers and Flux's units, joined.
-fn parse_duration(text: &str) -> Option<Duration> {
+pub fn parse_duration(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text.trim();
     while !rest.is_empty() {

@@ -24,7 +24,13 @@ use datafusion::{
     physical_planner::{ExtensionPlanner, PhysicalPlanner},
 };
 use futures::stream::BoxStream;
-use std::{cmp::Ordering, fmt, hash::Hash, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeSet, HashSet},
+    fmt,
+    hash::Hash,
+    sync::Arc,
+};
 
 /// Batches in order.
 pub type Batches = BoxStream<'static, Result<RecordBatch>>;
@@ -41,6 +47,11 @@ pub trait Operator: fmt::Debug + Send + Sync + 'static {
     /// Columns by which input `_index` must come sorted (ascending, nulls first); empty: any order, kept as it is.
     fn input_order(&self, _index: usize) -> Vec<String> {
         vec![]
+    }
+
+    /// Whether the one input comes out as it is, so that conditions on rows and a choice of columns may be moved to it.
+    fn passes_rows_on(&self) -> bool {
+        false
     }
 
     /// Starts the work. `schema` is what [`OperatorNode::plan`] was given; `memory` is charged for what is held.
@@ -102,12 +113,30 @@ impl UserDefinedLogicalNodeCore for OperatorNode {
         vec![]
     }
 
+    fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
+        if self.operator.passes_rows_on() { HashSet::new() } else { self.schema.field_names().into_iter().collect() }
+    }
+
+    fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {
+        if !self.operator.passes_rows_on() {
+            return None;
+        }
+        let order = self.operator.input_order(0);
+        let order = order.iter().filter_map(|name| self.schema.index_of_column_by_name(None, name));
+        let needed: BTreeSet<usize> = output_columns.iter().copied().chain(order).collect();
+        Some(vec![needed.into_iter().collect()])
+    }
+
     fn fmt_for_explain(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.operator.name(), self.operator.describe())
     }
 
     fn with_exprs_and_inputs(&self, _expressions: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
-        Ok(OperatorNode { inputs, schema: self.schema.clone(), operator: self.operator.clone() })
+        let schema = match inputs.as_slice() {
+            [input] if self.operator.passes_rows_on() => input.schema().clone(),
+            _ => self.schema.clone(),
+        };
+        Ok(OperatorNode { inputs, schema, operator: self.operator.clone() })
     }
 }
 

@@ -32,6 +32,10 @@ impl Operator for Ordered {
         self.0.clone()
     }
 
+    fn passes_rows_on(&self) -> bool {
+        true
+    }
+
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, _schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {
         Ok(inputs.remove(0).boxed())
     }

@@ -70,3 +70,33 @@ async fn files_and_buffer_merge_filter_and_survive_reopening() {
     files.delete(bucket, DeleteSpec { range, measurement: None, tags: vec![] }, 2).await.expect("deletes");
     assert_eq!(ask(&files, newest(), i64::MIN, rows).await, format!(",5,0.5 a,{},2.0 b,1,9.0", day + 1), "newer rows stay");
 }
+
+/// Two threads read it, and rows written twice are seen once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_large_scan_under_an_aggregate_is_split_by_time() {
+    use crate::query::session::{SessionSettings, Sessions};
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = Store::open(folder.path().to_str().expect("UTF-8")).expect("opens");
+    let (files, _) = FileStore::open(store, FileOptions::default(), ManualClock::at(0), Randomness::seeded(1)).await.expect("opens");
+    let rows = |host, from: i64, to: i64, value| (from..to).map(move |t| (host, t, Some(value))).collect::<Vec<_>>();
+    let old = chunk(1, &[rows(Some("a"), 0, 60_000, 1.0), rows(Some("b"), 0, 40_000, 1.0)].concat());
+    let new = chunk(2, &rows(Some("a"), 29_000, 31_000, 3.0));
+    let snapshot = files.snapshot(BucketId::new(1).expect("not zero"), "m", Some(new.schema.clone()), vec![old, new], i64::MIN);
+    let settings = SessionSettings { partitions: 2, ..SessionSettings::default() };
+    let context = SessionContext::new_with_state(Sessions::new(&settings, vec![]).expect("a session").session(0));
+    context.register_table("m", Arc::new(SnapshotTable::new(snapshot.expect("it has rows")))).expect("new name");
+    let answer = |text: &'static str| async { context.sql(text).await.expect("plans").collect().await.expect("runs") };
+    let rows = answer("select host, count(*) n, sum(v) s, max(cast(time as bigint)) t from m group by host order by host").await;
+    expect_test::expect![[r#"
+        +------+-------+---------+-------+
+        | host | n     | s       | t     |
+        +------+-------+---------+-------+
+        | a    | 60000 | 64000.0 | 59999 |
+        | b    | 40000 | 40000.0 | 39999 |
+        +------+-------+---------+-------+"#]]
+    .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
+    let plan = |rows: Vec<RecordBatch>| pretty_format_batches(&rows).expect("prints").to_string();
+    assert!(plan(answer("explain select max(v) from m where v > 0").await).contains("in 2 parts"));
+    assert!(!plan(answer("explain select max(v) from m where time < '1970-01-01T00:00:00.000010'").await).contains("parts"), "too few rows");
+    assert!(!plan(answer("explain select * from m where v > 0").await).contains("parts"), "rows in order");
+}

@@ -20,7 +20,7 @@ use crate::{
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray},
-    compute::cast,
+    compute::{cast, max, min},
     datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type},
     record_batch::RecordBatch,
 };
@@ -40,6 +40,11 @@ pub enum Aggregate {
     Stddev {
         population: bool,
     },
+    // Picks of a row whose other columns are not looked at (`aggregateWindow`).
+    First,
+    Last,
+    Min,
+    Max,
 }
 
 impl Aggregate {
@@ -55,8 +60,17 @@ impl Aggregate {
         })
     }
 
+    /// The pick that a built-in of this name does.
+    pub fn selector_by_name(name: &str) -> Option<Aggregate> {
+        [Aggregate::First, Aggregate::Last, Aggregate::Min, Aggregate::Max].into_iter().find(|a| a.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
+            Aggregate::First => "first",
+            Aggregate::Last => "last",
+            Aggregate::Min => "min",
+            Aggregate::Max => "max",
             Aggregate::Count => "count",
             Aggregate::Sum => "sum",
             Aggregate::Mean => "mean",
@@ -69,7 +83,8 @@ impl Aggregate {
     pub fn output(self, input: &DataType) -> Option<DataType> {
         match self {
             Aggregate::Count => Some(DataType::Int64),
-            Aggregate::Sum | Aggregate::Spread => is_number(input).then(|| input.clone()),
+            Aggregate::First | Aggregate::Last => Some(input.clone()),
+            Aggregate::Sum | Aggregate::Spread | Aggregate::Min | Aggregate::Max => is_number(input).then(|| input.clone()),
             Aggregate::Mean | Aggregate::Stddev { .. } => is_number(input).then_some(DataType::Float64),
         }
     }
@@ -123,24 +138,33 @@ impl Tally {
                     self.squares += delta * (value - self.float);
                 }
             }
-            _ => {
-                for row in (0..column.len()).filter(|r| column.is_valid(*r)) {
-                    let value = ScalarValue::try_from_array(column, row)?;
-                    if self.low.as_ref().is_none_or(|low| value < *low) {
-                        self.low = Some(value.clone());
+            Aggregate::First if self.low.is_none() => {
+                let row = (0..column.len()).find(|r| column.is_valid(*r));
+                self.low = row.map(|row| ScalarValue::try_from_array(column, row)).transpose()?;
+            }
+            Aggregate::Last => {
+                if let Some(row) = (0..column.len()).rev().find(|r| column.is_valid(*r)) {
+                    self.high = Some(ScalarValue::try_from_array(column, row)?);
+                }
+            }
+            Aggregate::Min | Aggregate::Max | Aggregate::Spread => {
+                if let Some((low, high)) = range(column) {
+                    if self.low.as_ref().is_none_or(|known| low < *known) {
+                        self.low = Some(low);
                     }
-                    if self.high.as_ref().is_none_or(|high| value > *high) {
-                        self.high = Some(value);
+                    if self.high.as_ref().is_none_or(|known| high > *known) {
+                        self.high = Some(high);
                     }
                 }
             }
+            Aggregate::First | Aggregate::Count => {}
         }
         Ok(())
     }
 
     /// Whether any value that is not null was seen.
     pub fn has_values(&self) -> bool {
-        self.count > 0 || self.low.is_some()
+        self.count > 0 || self.low.is_some() || self.high.is_some()
     }
 
     /// The result for a table that is known to exist: no rows give a count of 0, else null.
@@ -164,8 +188,13 @@ impl Tally {
                 _ => ScalarValue::try_from(output),
             };
         }
+        let picked = match aggregate {
+            Aggregate::First | Aggregate::Min => self.low,
+            Aggregate::Last | Aggregate::Max => self.high,
+            _ => None,
+        };
         if self.count == 0 {
-            return ScalarValue::try_from(output);
+            return picked.map_or_else(|| ScalarValue::try_from(output), Ok);
         }
         Ok(match (aggregate, output) {
             (Aggregate::Sum, DataType::Int64) => ScalarValue::from(self.int),
@@ -179,6 +208,24 @@ impl Tally {
             _ => ScalarValue::from(f64::NAN),
         })
     }
+}
+
+/// Smallest and greatest number of a column (floats in total order).
+fn range(column: &ArrayRef) -> Option<(ScalarValue, ScalarValue)> {
+    Some(match column.data_type() {
+        DataType::Int64 => {
+            let column = column.as_primitive::<Int64Type>();
+            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
+        }
+        DataType::UInt64 => {
+            let column = column.as_primitive::<UInt64Type>();
+            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
+        }
+        _ => {
+            let column = column.as_primitive::<Float64Type>();
+            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
+        }
+    })
 }
 
 #[derive(Debug, Clone)]

@@ -6,20 +6,29 @@ use crate::{
         eval::Value,
         stdlib::{
             Call, Function,
-            tables::{each, run_error},
+            tables::{each, is_number, run_error, stream},
         },
     },
-    plan::stream::type_name,
+    model::Result as Outcome,
+    plan::{
+        Frame,
+        node::{TableState, TableTransform},
+        stream::type_name,
+    },
 };
 use arrow::{
-    array::{Array, ArrayRef, UInt64Array, make_comparator},
-    compute::{SortOptions, take_record_batch},
+    array::{Array, ArrayRef, UInt64Array, make_comparator, new_null_array},
+    compute::{SortOptions, concat, take_record_batch},
     datatypes::{DataType, Field, Schema},
     record_batch::RecordBatch,
     row::{RowConverter, SortField},
 };
 use datafusion::common::Result;
-use std::{cmp::Ordering, collections::HashSet, sync::Arc};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 pub const FUNCTIONS: &[&Function] = &[&FIRST, &LAST, &MIN, &MAX, &UNIQUE, &DISTINCT];
 
@@ -28,7 +37,7 @@ pub static FIRST: Function = Function {
     signature: "(<-tables: stream[A], ?column: string) => stream[A]",
     summary: "Picks the first row of each table whose column is not null.",
     examples: &[],
-    call: |call| select(call, |column| Ok((0..column.len()).find(|r| column.is_valid(*r)))),
+    call: |call| select(call, first),
 };
 
 pub static LAST: Function = Function {
@@ -36,7 +45,7 @@ pub static LAST: Function = Function {
     signature: "(<-tables: stream[A], ?column: string) => stream[A]",
     summary: "Picks the last row of each table whose column is not null.",
     examples: &[],
-    call: |call| select(call, |column| Ok((0..column.len()).rev().find(|r| column.is_valid(*r)))),
+    call: |call| select(call, last),
 };
 
 pub static MIN: Function = Function {
@@ -44,7 +53,7 @@ pub static MIN: Function = Function {
     signature: "(<-tables: stream[A], ?column: string) => stream[A]",
     summary: "Picks the row with the smallest value; of equal ones the first.",
     examples: &[],
-    call: |call| select(call, |column| extreme(column, "min", "MinSelector", Ordering::Less)),
+    call: |call| select(call, min),
 };
 
 pub static MAX: Function = Function {
@@ -52,14 +61,57 @@ pub static MAX: Function = Function {
     signature: "(<-tables: stream[A], ?column: string) => stream[A]",
     summary: "Picks the row with the greatest value; of equal ones the first.",
     examples: &[],
-    call: |call| select(call, |column| extreme(column, "max", "MaxSelector", Ordering::Greater)),
+    call: |call| select(call, max),
 };
 
+/// The row that a column's values choose.
+pub type Pick = fn(&ArrayRef) -> Result<Option<usize>>;
+
+/// What the built-in of this name picks, when it picks one row and can do so by a column of this type.
+pub fn pick_by_name(name: &str, data_type: &DataType) -> Option<Pick> {
+    match name {
+        "first" => Some(first),
+        "last" => Some(last),
+        "min" if is_number(data_type) => Some(min),
+        "max" if is_number(data_type) => Some(max),
+        _ => None,
+    }
+}
+
+fn first(column: &ArrayRef) -> Result<Option<usize>> {
+    Ok((0..column.len()).find(|r| column.is_valid(*r)))
+}
+
+fn last(column: &ArrayRef) -> Result<Option<usize>> {
+    Ok((0..column.len()).rev().find(|r| column.is_valid(*r)))
+}
+
+fn min(column: &ArrayRef) -> Result<Option<usize>> {
+    extreme(column, "min", "MinSelector", Ordering::Less)
+}
+
+fn max(column: &ArrayRef) -> Result<Option<usize>> {
+    extreme(column, "max", "MaxSelector", Ordering::Greater)
+}
+
+/// Whether a row later in its table is to be preferred to an earlier one.
+pub fn beats(pick: Pick, later: &ArrayRef, earlier: &ArrayRef) -> Result<bool> {
+    Ok(pick(&concat(&[earlier, later])?)? == Some(1))
+}
+
 /// One row of each table, chosen by its column; a table without one stays as an empty table.
-fn select(call: &mut Call<'_>, pick: fn(&ArrayRef) -> Result<Option<usize>>) -> FluxResult<Value> {
+fn select(call: &mut Call<'_>, pick: Pick) -> FluxResult<Value> {
     let column = call.column_name("column", "_value")?;
     let name = call.function.name;
-    each(call, |frame| {
+    let tables = call.tables()?;
+    let on_numbers = name == "min" || name == "max";
+    let fits = |frame: &Frame| frame.fields.iter().all(|f| !on_numbers || frame.data_type(f).is_some_and(|t| is_number(&t)));
+    if column == "_value" && tables.frames.iter().all(|f| f.is_wide() && !f.null_rows && fits(f)) {
+        let frames = tables.frames.iter().map(|f| select_wide(f, name, pick)).collect::<Outcome<Vec<_>>>()?;
+        return Ok(stream(frames, &tables));
+    }
+    let long = tables.to_long()?;
+    let frames = long.frames.iter().map(|frame| {
         if !frame.has(&column) {
             return frame.fail(name, format!("{name}: no column \"{column}\" exists"));
         }
@@ -69,7 +121,78 @@ fn select(call: &mut Call<'_>, pick: fn(&ArrayRef) -> Result<Option<usize>>) -> 
             let row = pick(values)?;
             Ok(row.map_or_else(|| rows.slice(0, 0), |row| rows.slice(row, 1)))
         })
-    })
+    });
+    Ok(stream(frames.collect::<Outcome<Vec<_>>>()?, &tables))
+}
+
+/// The picked row of every field's table, in wide rows that hold nothing else: most fields of most rows are null, which
+/// is no row. What is held of a table is one row per field.
+fn select_wide(frame: &Frame, name: &'static str, pick: Pick) -> Outcome<Frame> {
+    let select = SelectWide { name, pick, fields: frame.fields.clone() };
+    frame.per_table(Arc::new(select), frame.schema(), frame.key.clone(), false)
+}
+
+#[derive(Debug, Clone)]
+struct SelectWide {
+    name: &'static str,
+    pick: Pick,
+    fields: Vec<String>,
+}
+
+struct SelectingWide {
+    shape: SelectWide,
+    rows_seen: usize,
+    /// By field: number of the row in the table, and the row.
+    best: Vec<Option<(usize, RecordBatch)>>,
+}
+
+impl TableTransform for SelectWide {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        Ok(Box::new(SelectingWide { shape: self.clone(), rows_seen: 0, best: vec![None; self.fields.len()] }))
+    }
+}
+
+impl TableState for SelectingWide {
+    fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
+        for (field, best) in self.shape.fields.iter().zip(&mut self.best) {
+            let values = rows.column_by_name(field).expect("looked up when the plan was made");
+            let Some(row) = (self.shape.pick)(values)? else { continue };
+            let contest = match best {
+                Some((_, old)) => {
+                    let old = old.column_by_name(field).expect("a row of the same table");
+                    beats(self.shape.pick, &values.slice(row, 1), old)?
+                }
+                None => true,
+            };
+            if contest {
+                // The slice keeps its batch alive until the table ends, which is cheaper than copying rows that are beaten.
+                *best = Some((self.rows_seen + row, rows.slice(row, 1)));
+            }
+        }
+        self.rows_seen += rows.num_rows();
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let mut picked: BTreeMap<usize, (RecordBatch, Vec<&String>)> = BTreeMap::new();
+        for (field, best) in self.shape.fields.iter().zip(std::mem::take(&mut self.best)) {
+            let Some((number, row)) = best else { continue };
+            picked.entry(number).or_insert_with(|| (row, vec![])).1.push(field);
+        }
+        for (row, fields) in picked.into_values() {
+            let schema = row.schema();
+            let columns = schema.fields().iter().zip(row.columns()).map(|(f, column)| {
+                let other = self.shape.fields.contains(f.name()) && !fields.contains(&f.name());
+                if other { new_null_array(f.data_type(), 1) } else { column.clone() }
+            });
+            out.push(RecordBatch::try_new(schema.clone(), columns.collect())?);
+        }
+        Ok(())
+    }
 }
 
 /// The first row that no other row beats. The words of the error are matched by clients (Flux v0.200).

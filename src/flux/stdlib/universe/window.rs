@@ -3,7 +3,10 @@
 //! `aggregateWindow` is a composition: window, aggregate, fill empty windows, restore the bounds. For the aggregates
 //! that need no row order it is one streaming pass over rows as they come, on wide frames over all fields at once.
 
-use super::aggregates::{Aggregate, Tally};
+use super::{
+    aggregates::{Aggregate, Tally},
+    selectors::{Pick, beats, pick_by_name},
+};
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
@@ -23,7 +26,7 @@ use crate::{
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt64Array, new_null_array},
-    compute::{concat, take},
+    compute::{concat, take, take_record_batch},
     datatypes::{DataType, Field, Schema, TimestampNanosecondType},
     record_batch::RecordBatch,
 };
@@ -223,7 +226,8 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
     shape.create_empty = create_empty;
     let kind = match &function {
         Value::Function(f) => match f.as_ref() {
-            FunctionValue::Builtin(f) => Aggregate::by_name(f.name),
+            FunctionValue::Builtin(f) => Aggregate::by_name(f.name)
+                .or_else(|| Aggregate::selector_by_name(f.name).filter(|kind| tables.frames.iter().all(|f| picks_values_only(f, *kind)))),
             FunctionValue::Closure { .. } => None,
         },
         _ => None,
@@ -235,6 +239,14 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
         return Ok(stream(frames, &tables));
     }
     let long = tables.to_long()?;
+    if let (Value::Function(f), true, true) = (&function, plain, shape.window.is_some_and(|w| w.is_seamless()))
+        && let FunctionValue::Builtin(f) = f.as_ref()
+        && let Some(picks) = long.frames.iter().map(|frame| pick_of(frame, f.name)).collect::<Option<Vec<_>>>()
+    {
+        let from_start = time_source == "_start";
+        let frames = long.frames.iter().zip(picks).map(|(frame, pick)| pick_windows(frame, f.name, pick, &shape, from_start));
+        return Ok(stream(regroup_frames(frames.collect::<Outcome<Vec<_>>>()?, call.context())?, &tables));
+    }
     let frames = long.frames.iter().map(|f| into_windows(f, &shape)).collect::<Outcome<Vec<_>>>()?;
     let windows = stream(regroup_frames(frames, call.context())?, &tables);
     let reduced = call.interpreter.call(&function, vec![("column".into(), Value::string(column))], Some(windows), call.span)?;
@@ -255,6 +267,165 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
         frames.push(into_bounds(&stamped, &whole)?);
     }
     Ok(stream(regroup_frames(frames, call.context())?, &tables))
+}
+
+/// Whether a row that `kind` picks has nothing to tell but its table, its time and its value.
+fn picks_values_only(frame: &Frame, kind: Aggregate) -> bool {
+    let told = |c: &String| c == "_time" || frame.is_key(c) || frame.fields.contains(c);
+    let fits = |f: &String| frame.data_type(f).is_some_and(|t| kind.output(&t).is_some());
+    frame.is_wide() && !frame.null_rows && frame.columns().iter().all(told) && frame.fields.iter().all(fits)
+}
+
+/// What a selector picks in this long frame; `None` when only the composition knows what to do or to say.
+fn pick_of(frame: &Frame, name: &str) -> Option<Pick> {
+    let timed = matches!(frame.data_type("_time"), Some(DataType::Timestamp(..)));
+    if !timed || frame.is_key("_value") || frame.is_key("_time") || frame.has_empty_tables() {
+        return None;
+    }
+    pick_by_name(name, &frame.data_type("_value")?)
+}
+
+/// The picked row of every window, stamped with the window's start or stop; with `create_empty` a row of nulls where
+/// there is none. One pass over each table, which holds the picked rows only.
+fn pick_windows(frame: &Frame, name: &'static str, pick: Pick, shape: &Shape, from_start: bool) -> Outcome<Frame> {
+    let bound = |name: &String| (name.clone(), if frame.has(name) { col(name) } else { null(&time_type()) });
+    let mut input = frame.with_columns(vec![bound(&shape.start), bound(&shape.stop)])?;
+    let schema = input.schema();
+    let mut key = frame.key.clone();
+    key.extend([&shape.start, &shape.stop].into_iter().filter(|c| !frame.is_key(c)).cloned());
+    input.key = frame.key.clone();
+    let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
+    let schema = Schema::new(fields);
+    let plan = PickWindows { name, pick, shape: shape.clone(), from_start, key: frame.key.clone(), schema: Arc::new(schema.clone()) };
+    input.per_table(Arc::new(plan), schema, key, false)
+}
+
+#[derive(Debug, Clone)]
+struct PickWindows {
+    name: &'static str,
+    pick: Pick,
+    shape: Shape,
+    from_start: bool,
+    /// Columns whose values a row of an empty window has.
+    key: Vec<String>,
+    schema: Arc<Schema>,
+}
+
+struct PickingWindows {
+    plan: PickWindows,
+    first: RecordBatch,
+    /// The picked row of each window that has rows.
+    windows: BTreeMap<(i64, i64), Option<RecordBatch>>,
+    current: (i64, i64),
+    row_bytes: usize,
+}
+
+impl TableTransform for PickWindows {
+    fn name(&self) -> &'static str {
+        self.name
+    }
+
+    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        let current = (i64::MAX, i64::MIN);
+        Ok(Box::new(PickingWindows { plan: self.clone(), first: first.clone(), windows: BTreeMap::new(), current, row_bytes: 0 }))
+    }
+}
+
+impl TableState for PickingWindows {
+    fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
+        let column = |name: &str| rows.column_by_name(name).expect("looked up when the plan was made");
+        let values = column("_value");
+        let (pick, windows) = (self.plan.pick, &mut self.windows);
+        let mut picked: BTreeMap<(i64, i64), usize> = BTreeMap::new();
+        each_window(column("_time"), &self.plan.shape, &mut self.current, |window, start, stop| {
+            let before = windows.entry(window).or_default().as_ref().and_then(|b| b.column_by_name("_value"));
+            let Some(row) = pick(&values.slice(start, stop - start))? else { return Ok(()) };
+            let row = start + row;
+            let old = picked.get(&window).map(|old| values.slice(*old, 1)).or_else(|| before.cloned());
+            if old.map_or(Ok(true), |old| beats(pick, &values.slice(row, 1), &old))? {
+                picked.insert(window, row);
+            }
+            Ok(())
+        })?;
+        // Copied, so that a picked row does not keep its whole batch alive.
+        let copied = take_record_batch(rows, &UInt64Array::from_iter_values(picked.values().map(|row| *row as u64)))?;
+        for (at, window) in picked.keys().enumerate() {
+            windows.insert(*window, Some(copied.slice(at, 1)));
+        }
+        if copied.num_rows() > 0 {
+            self.row_bytes = copied.get_array_memory_size() / copied.num_rows();
+        }
+        Ok(())
+    }
+
+    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
+        let plan = &self.plan;
+        let mut windows = std::mem::take(&mut self.windows);
+        if plan.shape.create_empty {
+            plan.shape.all().into_iter().for_each(|window| _ = windows.entry(window).or_default());
+        } else {
+            windows.retain(|_, row| row.is_some());
+        }
+        if windows.is_empty() {
+            return Ok(());
+        }
+        let (bounds, count) = (plan.shape.bounds, windows.len());
+        let columns = plan.schema.fields().iter().map(|field| -> Result<ArrayRef> {
+            let times = |times: Vec<i64>| Arc::new(TimestampNanosecondArray::from(times)) as ArrayRef;
+            let name = field.name();
+            if *name == plan.shape.start || *name == plan.shape.stop {
+                return Ok(times(vec![if *name == plan.shape.start { bounds.start } else { bounds.stop }; count]));
+            }
+            if name == "_time" {
+                return Ok(times(windows.keys().map(|w| if plan.from_start { w.0 } else { w.1 }).collect()));
+            }
+            let none = match plan.key.contains(name).then(|| self.first.column_by_name(name)).flatten() {
+                Some(value) => value.slice(0, 1),
+                None => new_null_array(field.data_type(), 1),
+            };
+            let cells: Vec<ArrayRef> =
+                windows.values().map(|row| row.as_ref().and_then(|r| r.column_by_name(name)).cloned().unwrap_or_else(|| none.clone())).collect();
+            Ok(concat(&cells.iter().map(|c| c.as_ref()).collect::<Vec<_>>())?)
+        });
+        out.push(RecordBatch::try_new(plan.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?);
+        Ok(())
+    }
+
+    fn size(&self) -> usize {
+        self.windows.len() * (size_of::<RecordBatch>() + self.row_bytes)
+    }
+}
+
+/// Calls `visit` with each window and the rows `start..stop` that lie in it one after the other. `current` is the window of
+/// the row before, since rows mostly come in order.
+fn each_window(
+    times: &ArrayRef,
+    shape: &Shape,
+    current: &mut (i64, i64),
+    mut visit: impl FnMut((i64, i64), usize, usize) -> Result<()>,
+) -> Result<()> {
+    let times = times.as_primitive::<TimestampNanosecondType>();
+    if times.null_count() > 0 {
+        return Err(run_error("window: null time in time column"));
+    }
+    let times = times.values();
+    let mut holding = vec![];
+    let mut row = 0;
+    while row < times.len() {
+        let inside = |time: i64, window: (i64, i64)| window.0 <= time && time < window.1;
+        if !inside(times[row], *current) {
+            shape.holding(times[row], &mut holding);
+            let Some(window) = holding.first() else {
+                row += 1;
+                continue;
+            };
+            *current = *window;
+        }
+        let stop = times[row..].iter().position(|t| !inside(*t, *current)).map_or(times.len(), |n| row + n);
+        visit(*current, row, stop)?;
+        row = stop;
+    }
+    Ok(())
 }
 
 /// `_start` and `_stop` back to the bounds of the query. Windows end inside the bounds or with them, and rows stamped
@@ -371,32 +542,16 @@ impl TableTransform for ReduceWindows {
 
 impl TableState for ReducingWindows {
     fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
-        let times = rows.column_by_name("_time").expect("looked up when the plan was made").as_primitive::<TimestampNanosecondType>();
-        if times.null_count() > 0 {
-            return Err(run_error("window: null time in time column"));
-        }
-        let times = times.values();
-        let mut holding = vec![];
-        let mut row = 0;
-        while row < times.len() {
-            let inside = |time: i64, window: (i64, i64)| window.0 <= time && time < window.1;
-            if !inside(times[row], self.current) {
-                self.plan.shape.holding(times[row], &mut holding);
-                let Some(window) = holding.first() else {
-                    row += 1;
-                    continue;
-                };
-                self.current = *window;
+        let column = |name: &str| rows.column_by_name(name).expect("looked up when the plan was made");
+        let (plan, windows) = (&self.plan, &mut self.windows);
+        let columns: Vec<&ArrayRef> = plan.columns.iter().map(|name| column(name)).collect();
+        each_window(column("_time"), &plan.shape, &mut self.current, |window, start, stop| {
+            let tallies = windows.entry(window).or_insert_with(|| vec![Tally::default(); columns.len()]);
+            for (column, tally) in columns.iter().zip(tallies) {
+                tally.update(plan.kind, &column.slice(start, stop - start))?;
             }
-            let stop = times[row..].iter().position(|t| !inside(*t, self.current)).map_or(times.len(), |n| row + n);
-            let tallies = self.windows.entry(self.current).or_insert_with(|| vec![Tally::default(); self.plan.columns.len()]);
-            for (name, tally) in self.plan.columns.iter().zip(tallies) {
-                let column = rows.column_by_name(name).expect("looked up when the plan was made");
-                tally.update(self.plan.kind, &column.slice(row, stop - row))?;
-            }
-            row = stop;
-        }
-        Ok(())
+            Ok(())
+        })
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
