@@ -8,5 +8,5 @@ pub mod run;
 pub mod scan;
 pub mod split;
 pub mod tables;
-pub mod text_keys;
 pub mod testcases;
+pub mod text_keys;

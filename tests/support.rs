@@ -13,9 +13,7 @@ use tidegauge::{
         session::{SessionSettings, Sessions},
         tables::{QueryContext, SingleBucket},
     },
-    storage::{
-        BadLines, Storage, StorageOptions, WriteReport, WriteRequest, compaction::CompactionPolicy, fs::LocalFolder, object::Store,
-    },
+    storage::{BadLines, Storage, StorageOptions, WriteReport, WriteRequest, compaction::CompactionPolicy, fs::LocalFolder, object::Store},
 };
 use tokio_util::sync::CancellationToken;
 

@@ -97,6 +97,9 @@ async fn a_large_scan_under_an_aggregate_is_split_by_time() {
     .assert_eq(&pretty_format_batches(&rows).expect("prints").to_string());
     let plan = |rows: Vec<RecordBatch>| pretty_format_batches(&rows).expect("prints").to_string();
     assert!(plan(answer("explain select max(v) from m where v > 0").await).contains("in 2 parts"));
-    assert!(!plan(answer("explain select max(v) from m where time < '1970-01-01T00:00:00.000010'").await).contains("parts"), "too few rows");
+    assert!(
+        !plan(answer("explain select max(v) from m where time < '1970-01-01T00:00:00.000010'").await).contains("parts"),
+        "too few rows"
+    );
     assert!(!plan(answer("explain select * from m where v > 0").await).contains("parts"), "rows in order");
 }

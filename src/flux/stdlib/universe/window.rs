@@ -383,8 +383,10 @@ impl TableState for PickingWindows {
                 Some(value) => value.slice(0, 1),
                 None => new_null_array(field.data_type(), 1),
             };
-            let cells: Vec<ArrayRef> =
-                windows.values().map(|row| row.as_ref().and_then(|r| r.column_by_name(name)).cloned().unwrap_or_else(|| none.clone())).collect();
+            let cells: Vec<ArrayRef> = windows
+                .values()
+                .map(|row| row.as_ref().and_then(|r| r.column_by_name(name)).cloned().unwrap_or_else(|| none.clone()))
+                .collect();
             Ok(concat(&cells.iter().map(|c| c.as_ref()).collect::<Vec<_>>())?)
         });
         out.push(RecordBatch::try_new(plan.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?);
