@@ -1,5 +1,7 @@
 //! Drawing in a terminal: sparklines, and charts of braille dots.
 
+use std::cmp::Ordering;
+
 /// Numbers in order; `None` where there is none.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
@@ -54,11 +56,19 @@ pub fn chart(values: &[Option<f64>], width: usize, height: usize) -> String {
             continue;
         };
         let here = (column_of(i), row_of(value));
-        // A line from the point before: every column between gets the row on the way.
-        let (from_column, from_row) = before.unwrap_or(here);
+        // A line from the point before: every column between gets the row on the way, and a steep line the rows between.
+        let (from_column, mut row) = before.unwrap_or(here);
+        let from_row = row as f64;
         for column in from_column..=here.0 {
             let way = if here.0 > from_column { (column - from_column) as f64 / (here.0 - from_column) as f64 } else { 1.0 };
-            dot(column, (from_row as f64 + (here.1 as f64 - from_row as f64) * way).round() as usize);
+            let next = (from_row + (here.1 as f64 - from_row) * way).round() as usize;
+            let between = match next.cmp(&row) {
+                Ordering::Greater => row + 1..next + 1,
+                Ordering::Less => next..row,
+                Ordering::Equal => row..row + 1,
+            };
+            between.for_each(|row| dot(column, row));
+            row = next;
         }
         before = Some(here);
     }
@@ -104,6 +114,7 @@ mod tests {
     fn a_chart_has_its_bounds_at_the_left() {
         let rising: Vec<Option<f64>> = (0..8).map(|v| Some(f64::from(v))).collect();
         assert_eq!(chart(&rising, 4, 2), "7 ┤⠀⠀⡠⠊\n0 ┤⡠⠊⠀⠀\n");
+        assert_eq!(chart(&[Some(0.0), Some(7.0)], 1, 2), "7 ┤⢸\n0 ┤⡸\n", "steep lines have no gaps");
         assert_eq!(chart(&[None], 4, 2), "");
         assert_eq!(chart(&[Some(5.0)], 2, 1).lines().count(), 1);
     }
