@@ -128,3 +128,22 @@ fn cell(out: &mut String, text: &str) {
     out.push_str(&text.replace('"', "\"\""));
     out.push('"');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::v1::tests::{answers, whole};
+
+    /// As InfluxDB 1.6.7 prints the same rows.
+    #[test]
+    fn rows_of_every_type() {
+        let all = whole(encode(answers(), AnswerOptions::default()));
+        let expected = "name,tags,time,v\nm,h=a,0,1\nm,h=a,60000000000,2\nm,h=b,60000000000,3\nm,h=b,240000000000,5\n\n\
+                        name,tags,time,b,f,i,k,s,u\n\
+                        q,,1500000000000000001,\"\"\"z\"\"\",1000000000000000000000,,true,\"a,b \"\"q\"\"\",0.0000001\n";
+        assert_eq!(String::from_utf8_lossy(&all), expected);
+        let milliseconds = AnswerOptions { epoch: Some(Precision::Millisecond), ..AnswerOptions::default() };
+        let all = whole(encode(answers(), milliseconds));
+        assert!(String::from_utf8_lossy(&all).starts_with("name,tags,time,v\nm,h=a,0,1\nm,h=a,60000,2\n"));
+    }
+}

@@ -123,19 +123,19 @@ async fn chunks(
         let id = answer.statement_id;
         let mut error = answer.error;
         let mut said = false;
+        // A series is partial when more of it follows, a result when anything of its statement follows (InfluxDB 1.6.7).
+        let mut open = false;
+        let end = |out: &mut Output, series: bool, result: bool| {
+            out.text.push_str(if series { "],\"partial\":true}]" } else { "]}]" });
+            out.text.push_str(if result { ",\"partial\":true}]}\n" } else { "}]}\n" });
+        };
         'series: for mut series in answer.series {
             let (mut last, mut rows) = (None::<Vec<Option<String>>>, 0);
-            let end = |out: &mut Output, partial: bool| {
-                out.text.push_str(if partial { "],\"partial\":true}],\"partial\":true}]}\n" } else { "]}]}]}\n" })
-            };
             while let Some(batch) = series.batches.next().await {
                 let batch = match batch {
                     Ok(batch) => batch,
                     Err(e) => {
                         error = Some(Failure::from(e).message);
-                        if last.is_some() {
-                            end(out, false);
-                        }
                         break 'series;
                     }
                 };
@@ -144,10 +144,11 @@ async fn chunks(
                     if same && rows < chunk_rows {
                         out.text.push(',');
                     } else {
-                        if last.is_some() {
-                            end(out, same);
+                        if open {
+                            end(out, same, true);
                             out.flush(0).await?;
                         }
+                        open = true;
                         let _ = write!(out.text, "{{\"results\":[{{\"statement_id\":{id}");
                         if !said {
                             messages(&mut out.text, &answer.messages);
@@ -161,9 +162,9 @@ async fn chunks(
                     rows += 1;
                 }
             }
-            if last.is_some() {
-                end(out, false);
-            }
+        }
+        if open {
+            end(out, false, false);
             out.flush(0).await?;
         }
         if !said || error.is_some() {

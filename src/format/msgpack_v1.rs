@@ -43,6 +43,10 @@ pub fn encode(mut answers: BoxStream<'static, StatementAnswer>, options: AnswerO
                         if open.as_ref().is_some_and(|s| s.tags != tags) {
                             result.series.extend(open.take().map(|s| s.finish(&stream.layout, false)));
                         }
+                        if options.chunk_rows.is_some() && !result.series.is_empty() {
+                            (result.partial, said) = (true, true);
+                            sink.send(document(&[result.next().text()])).await?;
+                        }
                         for row in range {
                             if let (Some(max), Some(full)) = (options.chunk_rows, open.as_ref())
                                 && full.row_count >= max.max(1)
@@ -54,10 +58,6 @@ pub fn encode(mut answers: BoxStream<'static, StatementAnswer>, options: AnswerO
                             let series = open.get_or_insert_with(|| Series { tags: tags.clone(), row_count: 0, rows: vec![] });
                             series.row_count += 1;
                             values(&mut series.rows, &stream.layout, &batch, row, options);
-                        }
-                        if options.chunk_rows.is_some() && !result.series.is_empty() {
-                            said = true;
-                            sink.send(document(&[result.next().text()])).await?;
                         }
                     }
                 }
@@ -220,5 +220,54 @@ fn value(out: &mut Vec<u8>, column: &dyn Array, row: usize, options: AnswerOptio
             }
         }
         _ => string(out, text(column, row).unwrap_or_default()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::format::v1::tests::{answers, whole};
+    use crate::model::Precision;
+
+    fn find(all: &[u8], part: &[u8]) -> bool {
+        all.windows(part.len()).any(|w| w == part)
+    }
+
+    /// The bytes of InfluxDB 1.6.7 for the same rows.
+    #[test]
+    fn one_document() {
+        let all = whole(encode(answers(), AnswerOptions::default()));
+        let first: &[u8] = b"\x81\xa7results\x94\x82\xacstatement_id\x00\xa6series\x92\x84\xa4name\xa1m\xa4tags\x81\xa1h\xa1a\
+            \xa7columns\x92\xa4time\xa1v\xa6values\x92\x92\xc7\x0c\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\
+            \xcb?\xf0\x00\x00\x00\x00\x00\x00\x92\xc7\x0c\x05\x00\x00\x00\x00\x00\x00\x00<\x00\x00\x00\x00\
+            \xcb@\x00\x00\x00\x00\x00\x00\x00\x84\xa4name\xa1m\xa4tags\x81\xa1h\xa1b";
+        assert!(all.starts_with(first), "{:?}", String::from_utf8_lossy(&all));
+        let row: &[u8] = b"\x97\xc7\x0c\x05\x00\x00\x00\x00Yh/\x00\x00\x00\x00\x01\xa3\"z\"\xcbDK\x1a\xe4\xd6\xe2\xefP\
+            \xc0\xc3\xa7a,b \"q\"\xcb>z\xd7\xf2\x9a\xbc\xafH";
+        assert!(find(&all, row));
+        assert!(find(&all, b"\x82\xacstatement_id\x01\xa6series\x90"));
+        assert!(all.ends_with(b"\x81\xa5error\xb8undefined function foo()"));
+        let seconds = AnswerOptions { epoch: Some(Precision::Second), ..AnswerOptions::default() };
+        assert!(find(&whole(encode(answers(), seconds)), b"\xa6values\x92\x92\x00\xcb?\xf0\x00\x00\x00\x00\x00\x00\x92<\xcb@"));
+    }
+
+    #[test]
+    fn a_document_per_chunk() {
+        let options = AnswerOptions { chunk_rows: Some(1), ..AnswerOptions::default() };
+        let all = whole(encode(answers(), options));
+        let row: [&[u8]; 2] = [
+            b"\x92\xc7\x0c\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\xcb?\xf0\x00\x00\x00\x00\x00\x00",
+            b"\x92\xc7\x0c\x05\x00\x00\x00\x00\x00\x00\x00<\x00\x00\x00\x00\xcb@\x00\x00\x00\x00\x00\x00\x00",
+        ];
+        let head: &[u8] = b"\xa4name\xa1m\xa4tags\x81\xa1h\xa1a\xa7columns\x92\xa4time\xa1v\xa6values\x91";
+        let first =
+            [&b"\x81\xa7results\x91\x83\xacstatement_id\x00\xa6series\x91\x85"[..], head, row[0], b"\xa7partial\xc3\xa7partial\xc3"]
+                .concat();
+        assert!(all.starts_with(&first), "{:?}", String::from_utf8_lossy(&all));
+        // The result is partial as long as anything of its statement follows.
+        let second =
+            [&b"\x81\xa7results\x91\x83\xacstatement_id\x00\xa6series\x91\x84"[..], head, row[1], b"\xa7partial\xc3\x81\xa7results"]
+                .concat();
+        assert!(all[first.len()..].starts_with(&second), "{:?}", String::from_utf8_lossy(&all));
     }
 }
