@@ -11,6 +11,7 @@ pub mod lower;
 pub mod parse;
 pub mod pattern;
 pub mod program;
+pub mod semantic;
 pub mod stdlib;
 pub mod testcase;
 
@@ -33,12 +34,16 @@ pub fn parse_file(text: &str) -> FluxResult<File> {
 
 /// [`compile`] of syntax that was read before; its spans point into `text`.
 pub fn compile_file(file: &File, text: &str, context: &dyn Context, values: Vec<(String, Value)>) -> FluxResult<Program> {
+    let errors = semantic::check(file, values.iter().map(|(name, _)| name.as_str()));
+    if !errors.is_empty() {
+        return Err(joined(text, errors));
+    }
     let interpreter = Interpreter::new(context)?;
     interpreter.run(file, text, values).map_err(|error| located(text, error))?;
     Ok(interpreter.results())
 }
 
-/// Errors of the parser as one: `error @L:C-L:C: message`, a blank line between them.
+/// Errors found before anything ran, as one: `error @L:C-L:C: message`, a blank line between them.
 fn joined(text: &str, errors: Vec<FluxError>) -> FluxError {
     let messages: Vec<String> = errors.into_iter().map(|e| located(text, e).message).collect();
     FluxError { stage: Stage::Compile, ..FluxError::invalid(messages.join("\n\n")) }

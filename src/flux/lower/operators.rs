@@ -1,6 +1,6 @@
 //! Flux's operators on typed column expressions: what types meet, and what comes out.
 
-use super::{row_function::Typed, value_function::value_function};
+use super::{float, row_function::Typed, value_function::value_function};
 use crate::{
     flux::{
         ast::BinaryOp,
@@ -13,7 +13,7 @@ use crate::{
 use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{BinaryExpr, Expr, Operator, lit},
+    logical_expr::{BinaryExpr, Expr, Operator, cast, lit},
 };
 use std::sync::Arc;
 
@@ -49,13 +49,16 @@ fn compare(op: BinaryOp, left: Typed, right: Typed) -> FluxResult<Typed> {
         BinaryOp::Greater => Operator::Gt,
         _ => Operator::GtEq,
     };
-    let float = left.data_type == DataType::Float64 || right.data_type == DataType::Float64;
     let mixed = left.data_type != right.data_type;
+    let float = left.data_type == DataType::Float64 || right.data_type == DataType::Float64;
     if !float && !mixed {
         return Ok(Typed::new(Expr::BinaryExpr(BinaryExpr::new(Box::new(left.expr), operator, Box::new(right.expr))), DataType::Boolean));
     }
-    // Arrow compares floats by total order (NaN equals NaN, -0 is below 0) and DataFusion widens int and uint to
-    // decimals; Flux compares as IEEE 754 does.
+    // A number of another type is compared as the float nearest to it.
+    if float && let Some(expr) = float::compare(op, to_float(&left), to_float(&right)) {
+        return Ok(Typed::new(expr, DataType::Boolean));
+    }
+    // DataFusion would widen int and uint to decimals.
     let code = move |values: Vec<Value>| -> FluxResult<Value> {
         let (a, b) = (&values[0], &values[1]);
         let order = match (a, b) {
@@ -75,6 +78,15 @@ fn compare(op: BinaryOp, left: Typed, right: Typed) -> FluxResult<Typed> {
         }))
     };
     Ok(Typed::new(value_function("compare", vec![left.expr, right.expr], DataType::Boolean, Arc::new(code)), DataType::Boolean))
+}
+
+fn to_float(operand: &Typed) -> Expr {
+    match &operand.expr {
+        Expr::Literal(ScalarValue::Int64(Some(v)), _) => lit(*v as f64),
+        Expr::Literal(ScalarValue::UInt64(Some(v)), _) => lit(*v as f64),
+        expr if operand.data_type == DataType::Float64 => expr.clone(),
+        expr => cast(expr.clone(), DataType::Float64),
+    }
 }
 
 fn as_float(value: &Value) -> f64 {

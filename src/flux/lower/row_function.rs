@@ -10,7 +10,7 @@ use crate::{
         ast::BinaryOp,
         ast::{Expr as Syntax, ExprKind, FunctionBody, FunctionLiteral, LogicalOp, Property, Span, StatementKind, StringPart, UnaryOp},
         diagnostic::{FluxError, FluxResult, Stage},
-        eval::{FunctionValue, Interpreter, Scope, Value},
+        eval::{FunctionValue, Interpreter, Scope, Value, text::text_of},
         stdlib::function::{Call, Function},
     },
     plan::stream::{null, type_name},
@@ -344,10 +344,6 @@ impl Lowering<'_> {
                 StringPart::Text(text) => shape.push(Some(text.clone())),
                 StringPart::Expr(e) => {
                     let cell = self.cell(self.expression(e, names)?)?;
-                    // Numbers and times print by Flux's own rules: leave those to the interpreter.
-                    if cell.data_type != DataType::Utf8 {
-                        return Err(Stop::Interpret);
-                    }
                     arguments.push(cell.plain());
                     shape.push(None);
                 }
@@ -360,7 +356,7 @@ impl Lowering<'_> {
                 match part {
                     Some(fixed) => text.push_str(fixed),
                     None => match values.next() {
-                        Some(Value::String(s)) => text.push_str(&s),
+                        Some(value) if !value.is_null() => text.push_str(&text_of(&value).unwrap_or_default()),
                         _ => return Err(FluxError::run("invalid null value in string interpolation")),
                     },
                 }
