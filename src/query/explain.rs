@@ -20,8 +20,7 @@ pub enum Question {
 /// One indented text per plan, in the order in which they run, under a title where there are several. Nothing runs but
 /// what a language must know to go on planning.
 pub async fn explain(context: QueryContext, question: Question) -> Result<String> {
-    let asking = context.clone();
-    let plans = run::blocking(move || plans(question, &asking)).await?;
+    let plans = run::blocking(&context, move |context| plans(question, context)).await?;
     let several = plans.len() > 1;
     let mut out = String::new();
     for (title, plan) in plans {

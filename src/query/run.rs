@@ -10,7 +10,7 @@ use crate::{
         table::{FrameStream, ResultTables},
     },
     influxql::{self, Defaults, Output, SeriesRows, Statement},
-    model::{Failure, Result},
+    model::{ErrorKind, Failure, Result},
     plan::Context,
     sql,
 };
@@ -29,9 +29,19 @@ pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<Sendable
     Ok(execute_stream(physical, state.task_ctx())?)
 }
 
-/// Work that may wait, away from the async threads. A panic is the query's failure, nobody else's.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("planning the query panicked: {e}")))?
+/// Work that may wait, away from the async threads; dropping the future cancels it. A panic goes on in the caller.
+pub(super) async fn blocking<T: Send + 'static>(
+    context: &QueryContext,
+    work: impl FnOnce(&QueryContext) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let given_up = context.cancelled().clone().drop_guard();
+    let asking = context.clone();
+    let done = tokio::task::spawn_blocking(move || work(&asking)).await;
+    given_up.disarm();
+    done.unwrap_or_else(|e| match e.try_into_panic() {
+        Ok(panic) => std::panic::resume_unwind(panic),
+        Err(_) => Err(Failure::new(ErrorKind::Unavailable, "the server is closing")),
+    })
 }
 
 /// Flux frames to streams, result by result in order of their yields.
@@ -50,8 +60,7 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
 
 /// One Flux script: its results in order of their yields. `params` are set in the script's scope.
 pub async fn flux(context: QueryContext, text: String, params: Vec<(String, crate::flux::eval::Value)>) -> Result<Vec<ResultTables>> {
-    let asking = context.clone();
-    let program = blocking(move || Ok(crate::flux::compile(&text, &asking, params)?)).await?;
+    let program = blocking(&context, move |context| Ok(crate::flux::compile(&text, context, params)?)).await?;
     frames(&context, program).await
 }
 
@@ -62,8 +71,7 @@ pub async fn sql(
     params: Vec<(String, ScalarValue)>,
     database: String,
 ) -> Result<SendableRecordBatchStream> {
-    let asking = context.clone();
-    let plan = blocking(move || sql::plan(&text, params, &asking, &database)).await?;
+    let plan = blocking(&context, move |context| sql::plan(&text, params, context, &database)).await?;
     stream(context.session(), &plan).await
 }
 
@@ -77,7 +85,7 @@ pub async fn influxql(
     params: Option<String>,
     defaults: Defaults,
 ) -> Result<BoxStream<'static, StatementAnswer>> {
-    let query = blocking(move || influxql::parse(&text, params.as_deref())).await?;
+    let query = blocking(&context, move |_| influxql::parse(&text, params.as_deref())).await?;
     let statements = query.statements.into_iter().enumerate();
     let state = (context, Arc::new(defaults), statements, false);
     Ok(futures::stream::unfold(state, |(context, defaults, mut statements, failed)| async move {
@@ -95,13 +103,12 @@ pub async fn influxql(
 }
 
 async fn execute(context: &QueryContext, statement_id: usize, statement: Statement, defaults: Arc<Defaults>) -> Result<StatementAnswer> {
-    let asking = context.clone();
-    let (plans, rows, messages) = blocking(move || {
-        let plan = influxql::plan_statement(&statement, &asking, &defaults)?;
+    let (plans, rows, messages) = blocking(context, move |context| {
+        let plan = influxql::plan_statement(&statement, context, &defaults)?;
         Ok(match plan.output {
             Output::Plans(plans) => (plans, vec![], plan.messages),
             Output::Rows(rows) => (vec![], rows, plan.messages),
-            Output::Effect(effect) => (vec![], effect.apply(&asking)?, plan.messages),
+            Output::Effect(effect) => (vec![], effect.apply(context)?, plan.messages),
         })
     })
     .await?;

@@ -2,7 +2,7 @@
 
 use super::{provider::SnapshotTable, run};
 use crate::{
-    model::{BucketId, Failure, MeasurementSchema, OrgId, Result, Timestamp},
+    model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows},
     storage::{
         Storage,
@@ -10,11 +10,19 @@ use crate::{
     },
 };
 use arrow::record_batch::RecordBatch;
-use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
+use datafusion::{
+    datasource::TableProvider,
+    execution::{
+        context::SessionState,
+        memory_pool::{MemoryConsumer, MemoryReservation},
+    },
+    logical_expr::LogicalPlan,
+};
 use futures::TryStreamExt;
 use parking_lot::Mutex;
 use std::{collections::HashMap, sync::Arc};
 use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio_util::sync::CancellationToken;
 
 /// Names and rights, as one caller has them. What the caller may not read is not there.
 pub trait Directory: Send + Sync {
@@ -118,13 +126,23 @@ struct Inner {
     runtime: Handle,
     /// A table is the same for the whole query, however often it is asked for.
     tables: Mutex<HashMap<(BucketId, String), Table>>,
+    /// Nobody waits for the answer any more.
+    cancelled: CancellationToken,
+    /// What rows that the language asked for itself take up, until the query ends.
+    collected: MemoryReservation,
 }
 
 impl QueryContext {
     /// Must be called on a thread of the runtime that will run the query's plans.
     pub fn new(directory: Arc<dyn Directory>, storage: Storage, state: SessionState, now: Timestamp) -> QueryContext {
-        let inner = Inner { directory, storage, state, now, runtime: Handle::current(), tables: Mutex::default() };
-        QueryContext { inner: Arc::new(inner) }
+        let collected = MemoryConsumer::new("rows that a script works on").register(&state.runtime_env().memory_pool);
+        let (runtime, tables, cancelled) = (Handle::current(), Mutex::default(), CancellationToken::new());
+        QueryContext { inner: Arc::new(Inner { directory, storage, state, now, runtime, tables, cancelled, collected }) }
+    }
+
+    /// Once it is cancelled, nothing more is read for the language's own use.
+    pub(super) fn cancelled(&self) -> &CancellationToken {
+        &self.inner.cancelled
     }
 
     /// Runs `work` to its end. The caller may stand on a thread of the runtime: `to()` writes while its plan runs there.
@@ -183,8 +201,17 @@ impl Context for QueryContext {
     }
 
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
-        let state = self.inner.state.clone();
-        self.wait(async move { Ok(run::stream(&state, &plan).await?.try_collect().await?) })
+        let rows = async {
+            let mut stream = run::stream(&self.inner.state, &plan).await?;
+            let mut batches = vec![];
+            while let Some(batch) = stream.try_next().await? {
+                self.inner.collected.try_grow(batch.get_array_memory_size())?;
+                batches.push(batch);
+            }
+            Ok(batches)
+        };
+        let given_up = || Err(Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away"));
+        self.wait(self.inner.cancelled.run_until_cancelled(rows)).unwrap_or_else(given_up)
     }
 
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64> {
@@ -232,7 +259,7 @@ impl Context for QueryContext {
 
     fn drop_policy(&self, database: &str, policy: &str) -> Result<()> {
         match self.inner.directory.drop_policy(database, policy)? {
-            Some(bucket) => self.inner.runtime.block_on(self.inner.storage.drop_bucket(bucket)),
+            Some(bucket) => self.wait(self.inner.storage.drop_bucket(bucket)),
             None => Ok(()),
         }
     }
