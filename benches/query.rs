@@ -15,10 +15,7 @@ use support::{DATABASE, Database};
 use tidegauge::{
     influxql::Defaults,
     model::Result,
-    query::{
-        explain::{Question, explain},
-        run,
-    },
+    query::{explain::Question, run},
 };
 
 const HOSTS: usize = 100;
@@ -71,7 +68,7 @@ fn defaults() -> Defaults {
 async fn rows(database: &Database, language: &str, text: &str) -> Result<usize> {
     let mut streams = vec![];
     match language {
-        "sql" => streams.push(run::sql(database.context(), text.into(), vec![], DATABASE.into()).await?),
+        "sql" => streams.push(run::sql(database.sql_context(), text.into(), vec![], DATABASE.into()).await?),
         "flux" => {
             let results = run::flux(database.context(), text.into(), vec![]).await?;
             streams.extend(results.into_iter().flat_map(|r| r.frames).map(|f| f.batches));
@@ -124,7 +121,7 @@ fn query(c: &mut Criterion) {
                 _ => Question::Influxql { text: text.clone(), defaults: defaults() },
             };
             group.bench_function(format!("plan {language}"), |b| {
-                b.iter(|| runtime.block_on(explain(database.context(), question())).expect("it plans"));
+                b.iter(|| runtime.block_on(database.explain(question())).expect("it plans"));
             });
         }
         group.finish();

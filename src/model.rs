@@ -3,6 +3,7 @@
 pub mod duration;
 pub mod failure;
 pub mod names;
+pub mod runs;
 pub mod schema;
 pub mod time;
 pub mod time_range;

@@ -3,6 +3,7 @@
 pub mod session;
 
 pub mod explain;
+mod newest;
 pub mod provider;
 pub mod run;
 pub mod scan;

@@ -5,10 +5,7 @@
 
 use crate::support::{DATABASE, Database};
 use std::{fmt::Write, path::Path};
-use tidegauge::{
-    influxql::Defaults,
-    query::explain::{Question, explain},
-};
+use tidegauge::{influxql::Defaults, query::explain::Question};
 
 const FIELDS: [&str; 10] = ["user", "system", "idle", "nice", "iowait", "irq", "softirq", "steal", "guest", "guest_nice"];
 
@@ -48,7 +45,7 @@ async fn plans_are_the_known_ones() {
                 }
                 _ => continue,
             };
-            let plan = explain(database.context(), question).await.unwrap_or_else(|failure| format!("{failure}\n"));
+            let plan = database.explain(question).await.unwrap_or_else(|failure| format!("{failure}\n"));
             for line in plan.lines() {
                 let _ = writeln!(found, "  {line}");
             }

@@ -12,7 +12,10 @@ use crate::{
     model::{Result, Timestamp},
     query::{run, tables::QueryContext},
 };
-use datafusion::{common::ScalarValue, execution::SendableRecordBatchStream};
+use datafusion::{
+    common::ScalarValue,
+    execution::{SendableRecordBatchStream, context::SessionState},
+};
 use futures::{StreamExt, stream::BoxStream};
 use std::sync::Arc;
 
@@ -29,7 +32,8 @@ pub struct FluxRequest {
 impl Engine {
     /// A Flux script: its results in order of their yields. Planning errors come before the first row.
     pub async fn flux(&self, caller: &Caller, org: Option<&str>, request: FluxRequest) -> Result<Vec<ResultTables>> {
-        let (context, ticket) = self.enter(caller, org, request.now).await?;
+        let now = request.now.unwrap_or_else(|| self.now());
+        let (context, ticket) = self.enter(caller, org, self.inner.sessions.session(now), now).await?;
         let results = ticket.within(run::flux(context, request.text, request.params)).await?;
         let guard = |f: FrameStream| FrameStream { batches: ticket.guard(f.batches), ..f };
         Ok(results.into_iter().map(|r| ResultTables { frames: r.frames.into_iter().map(guard).collect(), ..r }).collect())
@@ -44,7 +48,8 @@ impl Engine {
         params: Vec<(String, ScalarValue)>,
         database: String,
     ) -> Result<SendableRecordBatchStream> {
-        let (context, ticket) = self.enter(caller, org, None).await?;
+        let now = self.now();
+        let (context, ticket) = self.enter(caller, org, self.inner.sessions.sql_session(now), now).await?;
         Ok(ticket.guard(ticket.within(run::sql(context, text, params, database)).await?))
     }
 
@@ -58,7 +63,8 @@ impl Engine {
         params: Option<String>,
         defaults: Defaults,
     ) -> Result<BoxStream<'static, StatementAnswer>> {
-        let (context, ticket) = self.enter(caller, org, None).await?;
+        let now = self.now();
+        let (context, ticket) = self.enter(caller, org, self.inner.sessions.session(now), now).await?;
         let answers = ticket.within(run::influxql(context, text, params, defaults)).await?;
         let guard = move |mut answer: StatementAnswer| {
             let guard = |s: SeriesStream| SeriesStream { batches: ticket.guard(s.batches), ..s };
@@ -74,10 +80,9 @@ impl Engine {
         Ok(CallerDirectory::new(self.catalog().clone(), caller.clone(), org))
     }
 
-    async fn enter(&self, caller: &Caller, org: Option<&str>, now: Option<Timestamp>) -> Result<(QueryContext, Ticket)> {
+    async fn enter(&self, caller: &Caller, org: Option<&str>, state: SessionState, now: Timestamp) -> Result<(QueryContext, Ticket)> {
         let directory = Arc::new(self.directory(caller, org)?);
         let ticket = self.inner.admission.enter().await?;
-        let now = now.unwrap_or_else(|| self.now());
-        Ok((QueryContext::new(directory, self.storage().clone(), self.inner.sessions.session(now), now), ticket))
+        Ok((QueryContext::new(directory, self.storage().clone(), state, now), ticket))
     }
 }

@@ -1,10 +1,9 @@
 //! What the encoders of the 1.x `/query` endpoint share: options, and cutting record batches into series.
 
 use super::series::SeriesLayout;
-use crate::model::{Precision, Result};
+use crate::model::{Precision, Result, runs::runs};
 use arrow::{
     array::{Array, AsArray},
-    compute::partition,
     datatypes::{DataType, Int32Type},
     record_batch::RecordBatch,
 };
@@ -75,8 +74,7 @@ pub fn parts(layout: &SeriesLayout, batch: &RecordBatch) -> Result<Vec<(Vec<Stri
         return Ok(vec![]);
     }
     let keys: Vec<_> = layout.tags.iter().map(|(_, column)| batch.column(*column).clone()).collect();
-    let ranges = if keys.is_empty() { std::iter::once(0..batch.num_rows()).collect() } else { partition(&keys)?.ranges() };
-    Ok(ranges.into_iter().map(|range| (tags(layout, batch, range.start), range)).collect())
+    Ok(runs(&keys, batch.num_rows())?.into_iter().map(|range| (tags(layout, batch, range.start), range)).collect())
 }
 
 #[cfg(test)]

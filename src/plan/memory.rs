@@ -4,7 +4,7 @@
 
 use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::NodePlanner};
 use crate::functions;
-use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, schema::Role};
+use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
     compute::{SortColumn, SortOptions, cast, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch},
@@ -262,7 +262,7 @@ fn merge_rows(rows: &RecordBatch, schema: &MeasurementSchema) -> Result<RecordBa
     columns.push(SortColumn { values: ordinal, options });
     let sorted = take_record_batch(rows, &lexsort_to_indices(&columns, None)?)?;
     let keys: Vec<ArrayRef> = key.iter().map(|k| plain(sorted.column_by_name(k).expect("found above"))).collect::<Result<_>>()?;
-    let groups = arrow::compute::partition(&keys)?.ranges();
+    let groups = runs(&keys, sorted.num_rows())?;
     let columns = sorted.columns().iter().map(|column| {
         let last = groups.iter().map(|g| g.clone().rev().find(|r| column.is_valid(*r)).unwrap_or(g.end - 1) as u64);
         arrow::compute::take(column, &arrow::array::UInt64Array::from_iter_values(last), None)

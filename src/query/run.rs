@@ -3,7 +3,7 @@
 //! A language compiles on a thread that may wait (it asks the database questions); its plans run on the async threads.
 //! Dropping a stream cancels what is left of the query.
 
-use super::tables::QueryContext;
+use super::{session, tables::QueryContext};
 use crate::{
     format::{
         series::{SeriesStream, StatementAnswer},
@@ -26,7 +26,7 @@ use std::sync::Arc;
 /// Optimises a plan and begins to run it. Rows come from the plan's single partition, in its order.
 pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
     let physical = state.create_physical_plan(plan).await?;
-    Ok(execute_stream(physical, state.task_ctx())?)
+    Ok(execute_stream(physical, session::task(state))?)
 }
 
 /// Work that may wait, away from the async threads; dropping the future cancels it. A panic goes on in the caller.

@@ -3,6 +3,7 @@
 use crate::model::{Failure, Result as StorageResult, time::rfc3339};
 use crate::storage::{
     block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
+    merge::Merge,
     read::MeasurementSnapshot,
 };
 use arrow::{
@@ -13,8 +14,8 @@ use arrow::{
 };
 use datafusion::{
     common::{ScalarValue, pruning::PruningStatistics, tree_node::TreeNodeRecursion},
-    error::Result,
-    execution::TaskContext,
+    error::{DataFusionError, Result},
+    execution::{TaskContext, memory_pool::MemoryConsumer},
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
     physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
     physical_plan::{
@@ -23,6 +24,7 @@ use datafusion::{
         stream::RecordBatchStreamAdapter,
     },
 };
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use std::{collections::HashSet, fmt, sync::Arc};
 
 const BATCH_ROWS: usize = 8_192;
@@ -124,6 +126,8 @@ pub struct ScanExec {
     limit: Option<usize>,
     /// Stretches of time, inclusive, that are read one per partition; together they are the filter's.
     parts: Vec<(i64, i64)>,
+    /// With `filter.newest`: columns of the answer in which a newest row must have values; else all rows are given.
+    complete: Vec<usize>,
     properties: Arc<PlanProperties>,
 }
 
@@ -150,14 +154,36 @@ impl ScanExec {
         let partitioning = Partitioning::UnknownPartitioning(1);
         let properties = PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
         let parts = vec![(filter.time_min, filter.time_max)];
-        Ok(ScanExec { snapshot, projection, filter, limit, parts, properties: Arc::new(properties) })
+        Ok(ScanExec { snapshot, projection, filter, limit, parts, complete: vec![], properties: Arc::new(properties) })
+    }
+
+    /// Only the last `count` rows of each series; but all rows when one of them has a null in a column of `complete`.
+    pub fn newest(&self, count: usize, complete: Vec<usize>) -> ScanExec {
+        let filter = RowFilter { newest: Some(count), ..self.filter.clone() };
+        ScanExec { filter, complete, ..self.copy() }
+    }
+
+    fn copy(&self) -> ScanExec {
+        ScanExec {
+            snapshot: self.snapshot.clone(),
+            projection: self.projection.clone(),
+            filter: self.filter.clone(),
+            limit: self.limit,
+            parts: self.parts.clone(),
+            complete: self.complete.clone(),
+            properties: self.properties.clone(),
+        }
+    }
+
+    pub fn is_tag(&self, name: &str) -> bool {
+        self.snapshot.schema.is_tag(name)
     }
 
     /// The same rows in `count` partitions, each in order; `None` when there are too few for that to pay.
     pub fn parted(&self, count: usize) -> Option<ScanExec> {
         let (sources, rows) = self.expected();
         let few = if self.filter.series.is_empty() { ROWS_PER_PART } else { ROWS_PER_PART * FILTERED_SHARE };
-        if self.limit.is_some() || self.parts.len() > 1 || rows / (count as u64) < few {
+        if self.limit.is_some() || self.filter.newest.is_some() || self.parts.len() > 1 || rows / (count as u64) < few {
             return None;
         }
         let (min, max) = sources?;
@@ -169,8 +195,7 @@ impl ScanExec {
         let end = |part: usize| if part + 1 == count { self.filter.time_max } else { begin(part + 1) - 1 };
         let parts = (0..count).map(|part| (begin(part), end(part))).collect();
         let properties = PlanProperties::clone(&self.properties).with_partitioning(Partitioning::UnknownPartitioning(count));
-        let (snapshot, projection) = (self.snapshot.clone(), self.projection.clone());
-        Some(ScanExec { snapshot, projection, filter: self.filter.clone(), limit: None, parts, properties: Arc::new(properties) })
+        Some(ScanExec { parts, properties: Arc::new(properties), ..self.copy() })
     }
 
     /// The time that the wanted rows span, and about how many they are if all series are wanted.
@@ -215,6 +240,9 @@ impl DisplayAs for ScanExec {
         if self.parts.len() > 1 {
             write!(f, ", in {} parts", self.parts.len())?;
         }
+        if let Some(count) = self.filter.newest {
+            write!(f, ", newest {count} of each series")?;
+        }
         self.limit.map_or(Ok(()), |n| write!(f, ", limit {n}"))
     }
 }
@@ -240,20 +268,42 @@ impl ExecutionPlan for ScanExec {
         Ok(self)
     }
 
-    fn execute(&self, partition: usize, _: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
+    fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (time_min, time_max) = self.parts[partition];
         let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
-        let merge = self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS)?;
-        let left = self.limit.unwrap_or(usize::MAX);
-        let rows = futures::stream::try_unfold((merge, left), |(mut merge, left)| async move {
-            if left == 0 {
-                return Ok(None);
+        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS);
+        let rows = rows(read(filter.clone())?, self.limit.unwrap_or(usize::MAX));
+        if self.complete.is_empty() {
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
+        }
+        let all = read(RowFilter { newest: None, ..filter })?;
+        let memory = MemoryConsumer::new("newest rows").register(context.memory_pool());
+        let complete = self.complete.clone();
+        let chosen = async move {
+            let (mut rows, mut found) = (rows, vec![]);
+            while let Some(batch) = rows.try_next().await? {
+                if complete.iter().any(|c| batch.column(*c).null_count() > 0) {
+                    return Ok(self::rows(all, usize::MAX));
+                }
+                memory.try_grow(batch.get_array_memory_size())?;
+                found.push(batch);
             }
-            let Some(batch) = merge.next().await? else { return Ok(None) };
-            let batch = batch.slice(0, batch.num_rows().min(left));
-            let left = left - batch.num_rows();
-            Ok(Some((batch, (merge, left))))
-        });
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
+            Ok::<_, DataFusionError>(futures::stream::iter(found).map(Ok).boxed())
+        };
+        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten())))
     }
+}
+
+/// The merged rows, at most `left`.
+fn rows(merge: Merge, left: usize) -> BoxStream<'static, Result<RecordBatch>> {
+    let rows = futures::stream::try_unfold((merge, left), |(mut merge, left)| async move {
+        if left == 0 {
+            return Ok(None);
+        }
+        let Some(batch) = merge.next().await? else { return Ok(None) };
+        let batch = batch.slice(0, batch.num_rows().min(left));
+        let left = left - batch.num_rows();
+        Ok(Some((batch, (merge, left))))
+    });
+    rows.boxed()
 }

@@ -125,17 +125,19 @@ pub struct Span {
     pub end: usize,
 }
 
-/// Which rows a reader wants: an inclusive stretch of time, and series.
+/// Which rows a reader wants: an inclusive stretch of time, series, and how many of each series.
 #[derive(Clone)]
 pub struct RowFilter {
     pub time_min: i64,
     pub time_max: i64,
     pub series: Vec<Arc<dyn SeriesFilter>>,
+    /// Only so many rows of each series, those that come last.
+    pub newest: Option<usize>,
 }
 
 impl RowFilter {
     pub fn all() -> RowFilter {
-        RowFilter { time_min: i64::MIN, time_max: i64::MAX, series: vec![] }
+        RowFilter { time_min: i64::MIN, time_max: i64::MAX, series: vec![], newest: None }
     }
 }
 
@@ -168,7 +170,8 @@ impl TagBounds {
     }
 }
 
-/// The wanted rows, in order, without those that `tombstones` hide.
+/// The wanted rows, in order, without those that `tombstones` hide. Of one row stored twice, both count as one of the newest
+/// wherever either does, since that depends on later rows only.
 pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: &[Arc<Tombstone>]) -> Result<Vec<Span>> {
     let mut keep = vec![true; runs.len()];
     for condition in &filter.series {
@@ -186,7 +189,15 @@ pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: 
             let (from, to) = (at_or_after(tombstone.delete.range.start), after(tombstone.delete.last()));
             pieces = pieces.into_iter().flat_map(|(s, e)| [(s, e.min(from)), (s.max(to), e)]).filter(|(s, e)| s < e).collect();
         }
-        spans.extend(pieces.into_iter().filter(|(s, e)| s < e).map(|(start, end)| Span { run, start, end }));
+        pieces.retain(|(s, e)| s < e);
+        if let Some(mut wanted) = filter.newest {
+            for piece in pieces.iter_mut().rev() {
+                piece.0 = piece.0.max(piece.1.saturating_sub(wanted));
+                wanted -= piece.1 - piece.0;
+            }
+            pieces.retain(|(s, e)| s < e);
+        }
+        spans.extend(pieces.into_iter().map(|(start, end)| Span { run, start, end }));
     }
     Ok(spans)
 }

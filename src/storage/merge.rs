@@ -2,7 +2,8 @@
 //!
 //! It works on runs of series, not rows: a run that overlaps nothing passes through as a slice, runs of one series
 //! that follow each other in time are appended, and only rows that really overlap are merged one by one. Memory: one
-//! block per source and one batch of output. It has never heard of Parquet.
+//! block per source and one batch of output. It has never heard of Parquet. It can be asked for the last rows of each
+//! series only, which its sources then give, too.
 
 use crate::model::{FieldType, Result};
 use crate::storage::block::{Block, Span, single_run};
@@ -13,7 +14,10 @@ use arrow::{
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 use async_trait::async_trait;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::Arc,
+};
 
 /// Sorted blocks with the rows that are wanted of them (never none).
 #[async_trait]
@@ -49,6 +53,8 @@ pub struct Layout {
     pub tags: Vec<Arc<str>>,
     pub fields: Vec<(Arc<str>, FieldType)>,
     pub batch_rows: usize,
+    /// Only so many rows of each series, those that come last.
+    pub newest: Option<usize>,
 }
 
 struct Cursor {
@@ -89,20 +95,49 @@ pub struct Merge {
     cursors: Vec<Cursor>,
     pending: Vec<(Arc<Block>, Span)>,
     pending_rows: usize,
+    last: LastRows,
+}
+
+/// The last rows so far of the series that is under way.
+#[derive(Default)]
+struct LastRows {
+    key: Vec<u8>,
+    spans: VecDeque<(Arc<Block>, Span)>,
+    row_count: usize,
+}
+
+impl LastRows {
+    fn add(&mut self, block: Arc<Block>, span: Span, wanted: usize) {
+        self.row_count += span.end - span.start;
+        self.spans.push_back((block, span));
+        while let Some((_, first)) = self.spans.front_mut() {
+            let spare = (self.row_count - wanted.min(self.row_count)).min(first.end - first.start);
+            self.row_count -= spare;
+            first.start += spare;
+            if first.start < first.end {
+                break;
+            }
+            self.spans.pop_front();
+        }
+    }
 }
 
 impl Merge {
     /// `sources` in rising order of sequence.
     pub fn new(layout: Layout, sources: Vec<Box<dyn Source>>) -> Merge {
         let cursor = |source| Cursor { source, block: None, spans: vec![], at: 0, key: vec![], keyed: None };
-        Merge { layout, cursors: sources.into_iter().map(cursor).collect(), pending: vec![], pending_rows: 0 }
+        Merge { layout, cursors: sources.into_iter().map(cursor).collect(), pending: vec![], pending_rows: 0, last: LastRows::default() }
     }
 
     /// The next rows, at most `batch_rows` (or one of each source, where these are more); `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.pending_rows < self.layout.batch_rows {
             self.refill().await?;
-            if self.cursors.is_empty() || !self.step()? {
+            if self.cursors.is_empty() {
+                self.end_series();
+                break;
+            }
+            if !self.step()? {
                 break;
             }
         }
@@ -148,8 +183,27 @@ impl Merge {
     fn push(&mut self, cursor: usize, rows: usize) {
         let rows = rows.min(self.layout.batch_rows - self.pending_rows);
         let (block, span) = self.cursors[cursor].take(rows);
-        self.pending_rows += rows;
-        self.pending.push((block, span));
+        self.give(block, span);
+    }
+
+    fn give(&mut self, block: Arc<Block>, span: Span) {
+        let Some(wanted) = self.layout.newest else {
+            self.pending_rows += span.end - span.start;
+            self.pending.push((block, span));
+            return;
+        };
+        let mut key = vec![];
+        block.runs.key(span.run, &self.layout.tags, &mut key);
+        if key != self.last.key {
+            self.end_series();
+            self.last.key = key;
+        }
+        self.last.add(block, span, wanted);
+    }
+
+    fn end_series(&mut self) {
+        self.pending_rows += std::mem::take(&mut self.last.row_count);
+        self.pending.extend(std::mem::take(&mut self.last.spans));
     }
 
     /// Moves some rows of the smallest series to the output; false when they would not fit.
@@ -185,9 +239,8 @@ impl Merge {
             }
         }
         let merged = merge_rows(&parts, &self.layout.fields)?;
-        self.pending_rows += merged.time.len();
         let span = Span { run: 0, start: 0, end: merged.time.len() };
-        self.pending.push((Arc::new(merged), span));
+        self.give(Arc::new(merged), span);
         Ok(true)
     }
 

@@ -81,7 +81,7 @@ impl MeasurementSnapshot {
         }
         sources.sort_by_key(|s| (s.0, s.1));
         let schema = Arc::new(stored.project(wanted)?);
-        let layout = Layout { schema, columns, tags: self.schema.tags.clone(), fields, batch_rows };
+        let layout = Layout { schema, columns, tags: self.schema.tags.clone(), fields, batch_rows, newest: filter.newest };
         Ok(Merge::new(layout, sources.into_iter().map(|s| s.2).collect()))
     }
 }

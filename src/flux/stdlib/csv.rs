@@ -7,6 +7,7 @@ use crate::{
         eval::Value,
     },
     format::annotated_csv::{CsvTable, decode, decode_raw},
+    model::runs::runs,
     plan::{
         Frame, TableStream,
         node::{per_table::EMPTY, values::values},
@@ -15,7 +16,7 @@ use crate::{
 };
 use arrow::{
     array::{ArrayRef, BooleanArray, StringArray, new_null_array},
-    compute::{cast, partition},
+    compute::cast,
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -68,8 +69,9 @@ fn keys_of(rows: &RecordBatch, key: &[String]) -> FluxResult<Vec<String>> {
     let mut names = key.to_vec();
     names.sort();
     let columns: Vec<ArrayRef> = names.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-    let starts = if columns.is_empty() { vec![0] } else { partition(&columns)?.ranges().iter().map(|r| r.start).collect() };
-    starts.into_iter().map(|row| Ok(key_text(rows, &names, row)?)).collect()
+    // Without rows there is one key, the empty one.
+    let found = runs(&columns, rows.num_rows().max(1))?;
+    found.into_iter().map(|run| Ok(key_text(rows, &names, run.start)?)).collect()
 }
 
 /// The table's rows with the marker column; an empty table becomes one marked row that holds its key.

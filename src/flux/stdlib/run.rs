@@ -12,6 +12,7 @@ use crate::{
             operators::common_type,
         },
     },
+    model::runs::runs,
     plan::{
         Context, Frame, TableStream,
         node::values::values,
@@ -20,7 +21,7 @@ use crate::{
 };
 use arrow::{
     array::ArrayRef,
-    compute::{concat_batches, is_null, partition},
+    compute::{concat_batches, is_null},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
@@ -42,8 +43,7 @@ pub fn run(stream: &TableStream, context: &dyn Context) -> FluxResult<Vec<Table>
         let Some(first) = batches.first() else { continue };
         let rows = concat_batches(&first.schema(), &batches)?;
         let keys: Vec<ArrayRef> = frame.key.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-        let cuts = if keys.is_empty() { std::iter::once(0..rows.num_rows()).collect() } else { partition(&keys)?.ranges() };
-        for cut in cuts.into_iter().filter(|c| !c.is_empty()) {
+        for cut in runs(&keys, rows.num_rows())? {
             tables.push(table(&frame, rows.slice(cut.start, cut.len()))?);
         }
     }

@@ -6,7 +6,7 @@
 use super::{Annotation, ColumnType, CsvTable, Dialect};
 use crate::format::cell::{TimeFormat, push_bool, push_f64, push_i64, push_u64};
 use crate::format::table::{FrameStream, ResultTables};
-use crate::model::failure::Failure;
+use crate::model::{failure::Failure, runs::runs};
 use arrow::array::{
     Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Float64Array, Int64Array, RecordBatch, StringArray, StringBuilder,
     TimestampNanosecondArray, UInt64Array,
@@ -211,7 +211,8 @@ impl Writer {
             .collect::<Result<Vec<usize>, Failure>>()?;
         let in_key: Vec<bool> = (0..columns.len()).map(|c| key.contains(&c)).collect();
         self.times.resize(columns.len(), TimeFormat::default());
-        for rows in table_ranges(batch, &arrays, &key)? {
+        let cells: Vec<ArrayRef> = key.iter().map(|c| arrays[*c].clone()).collect();
+        for rows in runs(&cells, batch.num_rows())? {
             let first = rows.start;
             let key_cells: Vec<Option<Vec<u8>>> = key
                 .iter()
@@ -370,15 +371,6 @@ impl Writer {
             out.extend_from_slice(b"\r\n");
         }
     }
-}
-
-/// Where the tables of a batch begin and end. Nulls are equal to each other.
-fn table_ranges(batch: &RecordBatch, arrays: &[ArrayRef], key: &[usize]) -> Result<Vec<Range<usize>>, Failure> {
-    if key.is_empty() {
-        return Ok(std::iter::once(0..batch.num_rows()).collect());
-    }
-    let key: Vec<ArrayRef> = key.iter().map(|c| arrays[*c].clone()).collect();
-    Ok(arrow::compute::partition(&key)?.ranges())
 }
 
 /// The column in one of the layouts that [`Cells`] prints.

@@ -5,11 +5,11 @@
 
 use crate::{
     format::{series::StatementAnswer, table::ResultTables},
-    model::{Failure, Result, schema::tag_type},
+    model::{Failure, Result, runs::runs, schema::tag_type},
 };
 use arrow::{
     array::{ArrayRef, Int64Array, StringArray, new_null_array},
-    compute::{cast, partition},
+    compute::cast,
     datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
@@ -176,11 +176,10 @@ fn table_numbers(key: &[ArrayRef], rows: usize, last: &mut Option<Vec<ArrayRef>>
     if rows == 0 {
         return Ok(Int64Array::from(Vec::<i64>::new()));
     }
-    let ranges = if key.is_empty() { std::iter::once(0..rows).collect() } else { partition(key)?.ranges() };
     let cells = |row: usize| key.iter().map(|c| c.slice(row, 1)).collect::<Vec<_>>();
     let goes_on = last.as_ref().is_some_and(|last| *last == cells(0));
     let mut numbers = Vec::with_capacity(rows);
-    for (i, range) in ranges.into_iter().enumerate() {
+    for (i, range) in runs(key, rows)?.into_iter().enumerate() {
         *tables += i64::from(i > 0 || !goes_on);
         numbers.resize(range.end, *tables - 1);
     }

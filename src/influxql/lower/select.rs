@@ -371,12 +371,15 @@ impl Shape {
         let mut variables = vec![];
         self.columns.iter().for_each(|c| parts_of(&c.expr, &mut vec![], &mut variables));
         let fields: Vec<df::Expr> = self.fields(&variables, &scope)?;
+        // A stored row has a value in some field.
+        let is_whole = relation.is_stored && fields.len() == relation.columns.fields.len();
         let Some(present) = fields.into_iter().map(|f| f.is_not_null()).reduce(df::Expr::or) else { return Ok(None) };
         let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));
         let (values, answered) = self.values(&scope)?;
         exprs.extend(values);
-        let plan = self.wanted(relation, self.bounds)?.filter(present)?.project(exprs)?.build()?;
+        let wanted = self.wanted(relation, self.bounds)?;
+        let plan = if is_whole { wanted } else { wanted.filter(present)? }.project(exprs)?.build()?;
         Ok(Some((self.in_order(plan, relation)?, answered)))
     }
 
@@ -399,8 +402,7 @@ impl Shape {
             // The order in which rows are stored.
             return Ok(ordered(plan, key.into_iter().chain([time]).collect())?);
         }
-        let is_one_series = key.is_empty() && self.calls.is_empty() && self.limits.limit > 0;
-        let limit = is_one_series.then(|| self.limits.limit.saturating_add(self.limits.offset));
+        let limit = (self.calls.is_empty() && self.limits.limit > 0).then(|| self.limits.limit.saturating_add(self.limits.offset));
         Ok(time_order(plan, TimeOrder { key, time, descending: self.descending, limit })?)
     }
 

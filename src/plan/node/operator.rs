@@ -49,6 +49,11 @@ pub trait Operator: fmt::Debug + Send + Sync + 'static {
         vec![]
     }
 
+    /// What of its input matters, where that is only the newest rows of groups.
+    fn newest(&self) -> Option<Newest> {
+        None
+    }
+
     /// Whether the one input comes out as it is, so that conditions on rows and a choice of columns may be moved to it.
     fn passes_rows_on(&self) -> bool {
         false
@@ -56,6 +61,22 @@ pub trait Operator: fmt::Debug + Send + Sync + 'static {
 
     /// Starts the work. `schema` is what [`OperatorNode::plan`] was given; `memory` is charged for what is held.
     fn run(&self, inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches>;
+}
+
+/// The newest rows of groups, in names of input columns.
+#[derive(Debug, Clone)]
+pub struct Newest {
+    /// Rows of each group.
+    pub count: usize,
+    /// Where the newest row has a null in one of these, all rows matter.
+    pub complete: Vec<String>,
+    pub by: Vec<String>,
+    pub time: String,
+}
+
+/// The operator that a plan runs at its top, if it is one of ours.
+pub fn operator_of(plan: &Arc<dyn ExecutionPlan>) -> Option<&dyn Operator> {
+    plan.downcast_ref::<OperatorExec>().map(|exec| exec.operator.as_ref())
 }
 
 /// The logical node.

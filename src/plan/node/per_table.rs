@@ -3,10 +3,11 @@
 //! An empty table (a key without rows) travels as one row whose [`EMPTY`] column is true. Only the machinery here
 //! sees that column: a transform is started for the table and finished without a row.
 
-use super::operator::{Batches, Operator, OperatorNode};
+use super::operator::{Batches, Newest, Operator, OperatorNode};
+use crate::model::runs::runs;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array},
-    compute::{BatchCoalescer, partition},
+    compute::BatchCoalescer,
     datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
@@ -27,6 +28,11 @@ const BATCH_ROWS: usize = 8192;
 /// What to do with each table.
 pub trait TableTransform: fmt::Debug + Send + Sync + 'static {
     fn name(&self) -> &'static str;
+
+    /// See [`Operator::newest`]; `key` tells the tables apart.
+    fn newest(&self, _key: &[String]) -> Option<Newest> {
+        None
+    }
 
     /// Begins a table. `first` is its first row (for an empty table: its key, the rest null), without the marker.
     fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>>;
@@ -73,6 +79,10 @@ impl Operator for PerTable {
 
     fn describe(&self) -> String {
         format!("by [{}]", self.key.join(", "))
+    }
+
+    fn newest(&self) -> Option<Newest> {
+        self.transform.newest(&self.key)
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
@@ -140,8 +150,7 @@ impl Work {
             return Ok(());
         }
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
-        let cuts = if keys.is_empty() { std::iter::once(0..batch.num_rows()).collect() } else { partition(&keys)?.ranges() };
-        for (at, range) in cuts.into_iter().enumerate() {
+        for (at, range) in runs(&keys, batch.num_rows())?.into_iter().enumerate() {
             let rows = batch.slice(range.start, range.len());
             let empty = self.marker.is_some_and(|m| rows.column(m).as_boolean().value(0));
             let rows = self.without_marker(rows)?;

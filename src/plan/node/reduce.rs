@@ -11,7 +11,7 @@ mod pick;
 use super::{
     gap_fill::Windows,
     groups::Groups,
-    operator::{Batches, Operator, OperatorNode},
+    operator::{Batches, Newest, Operator, OperatorNode},
 };
 use crate::model::{Failure, Timestamp, schema::time_type};
 use arrow::{
@@ -181,6 +181,12 @@ impl Operator for Reduce {
     fn describe(&self) -> String {
         let calls: Vec<String> = self.calls.iter().map(|c| format!("{:?}({})", c.reduction, c.input)).collect();
         format!("{} by [{}], {:?}", calls.join(", "), self.key.join(", "), self.windows)
+    }
+
+    fn newest(&self) -> Option<Newest> {
+        let lasts = self.windows.is_none() && self.calls.iter().all(|c| c.reduction == Reduction::Last);
+        let complete = self.calls.iter().map(|c| c.input.clone()).collect();
+        lasts.then(|| Newest { count: 1, complete, by: self.key.clone(), time: self.time.clone() })
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {

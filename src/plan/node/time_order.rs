@@ -5,7 +5,7 @@
 
 use super::{
     groups::Groups,
-    operator::{Batches, Operator, OperatorNode},
+    operator::{Batches, Newest, Operator, OperatorNode},
 };
 use arrow::{
     array::{ArrayRef, AsArray, UInt32Array, types::TimestampNanosecondType},
@@ -33,7 +33,7 @@ pub struct TimeOrder {
     pub time: String,
     /// The reverse of the ascending order, rows of equal time too.
     pub descending: bool,
-    /// How many of the first rows are wanted; only without a key.
+    /// How many of the first rows of each series are wanted.
     pub limit: Option<usize>,
 }
 
@@ -54,8 +54,14 @@ impl Operator for TimeOrder {
         format!("by [{}] and {}{direction}{limit}", self.key.join(", "), self.time)
     }
 
+    fn newest(&self) -> Option<Newest> {
+        let count = self.limit.filter(|_| self.descending)?;
+        Some(Newest { count, complete: vec![], by: self.key.clone(), time: self.time.clone() })
+    }
+
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
         let (spec, mut input) = (self.clone(), inputs.remove(0));
+        // How many rows may be wanted is known beforehand of one series only.
         let limit = self.limit.filter(|_| self.key.is_empty());
         let work = async move {
             let (mut held, mut row_count) = (vec![], 0);

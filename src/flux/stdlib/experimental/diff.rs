@@ -9,6 +9,7 @@ use crate::{
         eval::Value,
         stdlib::{Call, Function},
     },
+    model::runs::runs,
     plan::{
         Context, Frame, TableStream,
         node::values::values,
@@ -17,7 +18,7 @@ use crate::{
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, UInt64Array, make_comparator, new_null_array},
-    compute::{SortOptions, concat, concat_batches, partition, take},
+    compute::{SortOptions, concat, concat_batches, take},
     datatypes::{DataType, Field, Float64Type, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -74,13 +75,8 @@ fn tables(frame: &Frame, context: &dyn Context) -> FluxResult<Vec<(String, Table
     let Some(first) = batches.first() else { return Ok(vec![]) };
     let rows = concat_batches(&first.schema(), &batches)?;
     let columns: Vec<ArrayRef> = frame.key.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-    let cuts = match rows.num_rows() {
-        0 => vec![],
-        count if columns.is_empty() => std::iter::once(0..count).collect(),
-        _ => partition(&columns)?.ranges(),
-    };
     let mut out = vec![];
-    for cut in cuts {
+    for cut in runs(&columns, rows.num_rows())? {
         let mut rows = rows.slice(cut.start, cut.len());
         let mut key = frame.key.clone();
         if frame.absent_keys {

@@ -11,6 +11,7 @@ use crate::{
             tables::{is_number, stream},
         },
     },
+    kernel::Number,
     model::Result as Outcome,
     plan::{
         Frame,
@@ -19,13 +20,12 @@ use crate::{
     },
 };
 use arrow::{
-    array::{Array, ArrayRef, AsArray},
-    compute::{cast, max, min},
+    array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray},
     datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type},
     record_batch::RecordBatch,
 };
 use datafusion::common::{Result, ScalarValue};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 pub const FUNCTIONS: &[&Function] = &[&COUNT, &SUM, &MEAN, &SPREAD, &STDDEV];
 
@@ -105,61 +105,74 @@ pub struct Tally {
 }
 
 impl Tally {
-    pub fn update(&mut self, aggregate: Aggregate, column: &ArrayRef) -> Result<()> {
-        self.rows += column.len() as i64;
-        if aggregate == Aggregate::Count {
-            self.count += (column.len() - column.null_count()) as i64;
-            return Ok(());
-        }
+    /// Takes some rows of a column.
+    pub fn update(&mut self, aggregate: Aggregate, column: &ArrayRef, rows: Range<usize>) -> Result<()> {
+        self.rows += rows.len() as i64;
         match aggregate {
-            Aggregate::Sum => {
-                match column.data_type() {
-                    DataType::Int64 => {
-                        column.as_primitive::<Int64Type>().iter().flatten().for_each(|v| self.int = self.int.wrapping_add(v))
-                    }
-                    DataType::UInt64 => {
-                        column.as_primitive::<UInt64Type>().iter().flatten().for_each(|v| self.uint = self.uint.wrapping_add(v))
-                    }
-                    _ => column.as_primitive::<Float64Type>().iter().flatten().for_each(|v| self.float += v),
-                }
-                self.count += (column.len() - column.null_count()) as i64;
-            }
-            Aggregate::Mean => {
-                let column = cast(column, &DataType::Float64)?;
-                column.as_primitive::<Float64Type>().iter().flatten().for_each(|v| self.float += v);
-                self.count += (column.len() - column.null_count()) as i64;
-            }
-            Aggregate::Stddev { .. } => {
-                let column = cast(column, &DataType::Float64)?;
-                for value in column.as_primitive::<Float64Type>().iter().flatten() {
-                    self.count += 1;
-                    let delta = value - self.float;
-                    self.float += delta / self.count as f64;
-                    self.squares += delta * (value - self.float);
-                }
-            }
-            Aggregate::First if self.low.is_none() => {
-                let row = (0..column.len()).find(|r| column.is_valid(*r));
+            Aggregate::Count => self.count += (rows.len() - null_count(column, &rows)) as i64,
+            Aggregate::First if self.low.is_some() => {}
+            Aggregate::First => {
+                let row = rows.into_iter().find(|r| column.is_valid(*r));
                 self.low = row.map(|row| ScalarValue::try_from_array(column, row)).transpose()?;
             }
             Aggregate::Last => {
-                if let Some(row) = (0..column.len()).rev().find(|r| column.is_valid(*r)) {
+                if let Some(row) = rows.rev().find(|r| column.is_valid(*r)) {
                     self.high = Some(ScalarValue::try_from_array(column, row)?);
                 }
             }
-            Aggregate::Min | Aggregate::Max | Aggregate::Spread => {
-                if let Some((low, high)) = range(column) {
-                    if self.low.as_ref().is_none_or(|known| low < *known) {
-                        self.low = Some(low);
-                    }
-                    if self.high.as_ref().is_none_or(|known| high > *known) {
-                        self.high = Some(high);
-                    }
-                }
-            }
-            Aggregate::First | Aggregate::Count => {}
+            _ => match column.data_type() {
+                DataType::Int64 => self.numbers(aggregate, column.as_primitive::<Int64Type>(), rows),
+                DataType::UInt64 => self.numbers(aggregate, column.as_primitive::<UInt64Type>(), rows),
+                _ => self.numbers(aggregate, column.as_primitive::<Float64Type>(), rows),
+            },
         }
         Ok(())
+    }
+
+    fn numbers<T: ArrowPrimitiveType>(&mut self, aggregate: Aggregate, column: &PrimitiveArray<T>, rows: Range<usize>)
+    where
+        T::Native: Number + ArrowNativeTypeOp + Into<ScalarValue>,
+    {
+        match aggregate {
+            // Floats one after the other, so that the sum does not depend on how rows come in batches.
+            Aggregate::Sum if T::DATA_TYPE == DataType::Float64 => self.count += each(column, rows, |v| self.float += v.to_f64()),
+            Aggregate::Sum => {
+                let mut sum = T::Native::default();
+                self.count += each(column, rows, |v| sum = sum.plus(v));
+                match sum.into() {
+                    ScalarValue::Int64(Some(sum)) => self.int = self.int.wrapping_add(sum),
+                    ScalarValue::UInt64(Some(sum)) => self.uint = self.uint.wrapping_add(sum),
+                    _ => {}
+                }
+            }
+            Aggregate::Mean => self.count += each(column, rows, |v| self.float += v.to_f64()),
+            Aggregate::Stddev { .. } => {
+                let mut count = self.count;
+                each(column, rows, |v| {
+                    count += 1;
+                    let delta = v.to_f64() - self.float;
+                    self.float += delta / count as f64;
+                    self.squares += delta * (v.to_f64() - self.float);
+                });
+                self.count = count;
+            }
+            _ => {
+                // Floats in total order.
+                let mut range: Option<(T::Native, T::Native)> = None;
+                each(column, rows, |v| {
+                    range = Some(
+                        range.map_or((v, v), |(low, high)| (if v.is_lt(low) { v } else { low }, if v.is_gt(high) { v } else { high })),
+                    );
+                });
+                let Some((low, high)) = range.map(|(low, high)| (low.into(), high.into())) else { return };
+                if self.low.as_ref().is_none_or(|known| low < *known) {
+                    self.low = Some(low);
+                }
+                if self.high.as_ref().is_none_or(|known| high > *known) {
+                    self.high = Some(high);
+                }
+            }
+        }
     }
 
     /// Whether any value that is not null was seen.
@@ -210,22 +223,19 @@ impl Tally {
     }
 }
 
-/// Smallest and greatest number of a column (floats in total order).
-fn range(column: &ArrayRef) -> Option<(ScalarValue, ScalarValue)> {
-    Some(match column.data_type() {
-        DataType::Int64 => {
-            let column = column.as_primitive::<Int64Type>();
-            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
-        }
-        DataType::UInt64 => {
-            let column = column.as_primitive::<UInt64Type>();
-            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
-        }
-        _ => {
-            let column = column.as_primitive::<Float64Type>();
-            (ScalarValue::from(min(column)?), ScalarValue::from(max(column)?))
-        }
-    })
+fn null_count(column: &dyn Array, rows: &Range<usize>) -> usize {
+    column.nulls().map_or(0, |nulls| nulls.slice(rows.start, rows.len()).null_count())
+}
+
+/// Visits the values that are not null; gives their number.
+fn each<T: ArrowPrimitiveType>(column: &PrimitiveArray<T>, rows: Range<usize>, mut visit: impl FnMut(T::Native)) -> i64 {
+    if column.null_count() == 0 {
+        let values = &column.values()[rows];
+        values.iter().for_each(|v| visit(*v));
+        return values.len() as i64;
+    }
+    let valid = rows.filter(|r| column.is_valid(*r));
+    valid.map(|r| visit(column.value(r))).count() as i64
 }
 
 #[derive(Debug, Clone)]
@@ -258,7 +268,8 @@ impl TableTransform for Reduce {
 impl TableState for Reducing {
     fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
         for (name, tally) in self.shape.columns.iter().zip(&mut self.tallies) {
-            tally.update(self.shape.aggregate, rows.column_by_name(name).expect("looked up when the plan was made"))?;
+            let column = rows.column_by_name(name).expect("looked up when the plan was made");
+            tally.update(self.shape.aggregate, column, 0..column.len())?;
         }
         Ok(())
     }

@@ -7,9 +7,10 @@ use crate::{
         lower::cells::{record_at, value_at},
         stdlib::{Call, Function},
     },
+    model::runs::runs,
     plan::TableStream,
 };
-use arrow::compute::{concat_batches, partition};
+use arrow::compute::concat_batches;
 use std::sync::Arc;
 
 pub const FUNCTIONS: &[&Function] = &[&TABLE_FIND, &FIND_COLUMN, &FIND_RECORD, &GET_COLUMN, &GET_RECORD];
@@ -24,9 +25,7 @@ fn find(call: &mut Call<'_>) -> FluxResult<Option<FoundTable>> {
         let Some(first) = batches.first() else { continue };
         let rows = concat_batches(&first.schema(), &batches)?;
         let keys: Vec<_> = frame.key.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-        let whole = 0..rows.num_rows();
-        let cuts = if keys.is_empty() { vec![whole] } else { partition(&keys)?.ranges() };
-        for cut in cuts.into_iter().filter(|c| !c.is_empty()) {
+        for cut in runs(&keys, rows.num_rows())? {
             let key: Record = frame
                 .key
                 .iter()

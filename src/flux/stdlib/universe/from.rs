@@ -11,9 +11,11 @@ use crate::{
 };
 use arrow::{
     array::{ArrayRef, Int64Array, StringArray},
+    datatypes::DataType,
     record_batch::RecordBatch,
 };
 use datafusion::{
+    common::ScalarValue,
     datasource::provider_as_source,
     logical_expr::{LogicalPlanBuilder, lit},
 };
@@ -63,7 +65,10 @@ fn wide_frame(scan: datafusion::logical_expr::LogicalPlan, schema: &MeasurementS
         .collect();
     let scan = LogicalPlanBuilder::from(scan).project(bare)?.build()?;
     let plan = ordered(scan, order)?;
-    let mut columns = vec![("_time".to_string(), col(TIME_COLUMN)), ("_measurement".to_string(), lit(schema.measurement.to_string()))];
+    // A dictionary of one value, as tags are: comparing its rows costs nothing.
+    let name = ScalarValue::from(schema.measurement.as_ref());
+    let measurement = lit(ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(name)));
+    let mut columns = vec![("_time".to_string(), col(TIME_COLUMN)), ("_measurement".to_string(), measurement)];
     columns.extend(tags.iter().chain(&fields).map(|c| (c.clone(), col(c))));
     let key: Vec<String> = ["_measurement".to_string()].into_iter().chain(tags).collect();
     let frame = Frame { fields: fields.clone(), absent_keys: true, ..Frame::long(plan, vec![]) };

@@ -10,11 +10,12 @@ use crate::{
         },
         stdlib::{Call, Function, tables::stream},
     },
+    model::runs::runs,
     plan::{Frame, stream::regroup_frames},
 };
 use arrow::{
     array::{ArrayRef, UInt64Array},
-    compute::{concat_batches, partition, take},
+    compute::{concat_batches, take},
     datatypes::{DataType, Field, Schema},
     record_batch::RecordBatch,
 };
@@ -42,7 +43,7 @@ fn reduce(call: &mut Call<'_>) -> FluxResult<Value> {
             continue;
         }
         let keys: Vec<ArrayRef> = frame.key.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-        let cuts = if keys.is_empty() { std::iter::once(0..rows.num_rows()).collect() } else { partition(&keys)?.ranges() };
+        let cuts = runs(&keys, rows.num_rows())?;
         let (mut starts, mut records) = (vec![], vec![]);
         for cut in cuts {
             starts.push(cut.start as u64);

@@ -12,7 +12,7 @@ use crate::{
     model::Result as Outcome,
     plan::{
         Frame,
-        node::{TableState, TableTransform},
+        node::{TableState, TableTransform, operator::Newest},
         stream::type_name,
     },
 };
@@ -149,6 +149,11 @@ struct SelectingWide {
 impl TableTransform for SelectWide {
     fn name(&self) -> &'static str {
         self.name
+    }
+
+    fn newest(&self, key: &[String]) -> Option<Newest> {
+        let is_last = self.name == "last";
+        is_last.then(|| Newest { count: 1, complete: self.fields.clone(), by: key.to_vec(), time: "_time".to_string() })
     }
 
     fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {

@@ -9,12 +9,12 @@ use crate::{
             tables::{each, run_error},
         },
     },
-    model::{FieldType, MeasurementSchema},
+    model::{FieldType, MeasurementSchema, runs::runs},
     plan::{BucketInfo, BucketRef, Context, Frame, WriteRows},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray},
-    compute::{cast, is_null, partition},
+    compute::{cast, is_null},
     datatypes::DataType,
     record_batch::RecordBatch,
 };
@@ -90,7 +90,7 @@ fn write(rows: &RecordBatch, target: &Target, context: &dyn Context) -> Result<(
         t if is_text(t) => FieldType::String,
         _ => return Err(run_error("to: `_value` must be a float, int, uint, string or bool")),
     };
-    for cut in partition(&[measurement.clone(), field.clone()])?.ranges() {
+    for cut in runs(&[measurement.clone(), field.clone()], rows.num_rows())? {
         let (measurement, field) = (measurement.as_string::<i32>(), field.as_string::<i32>());
         let mut stored = MeasurementSchema::new(measurement.value(cut.start));
         tags.iter().for_each(|t| {

@@ -550,7 +550,7 @@ impl TableState for ReducingWindows {
         each_window(column("_time"), &plan.shape, &mut self.current, |window, start, stop| {
             let tallies = windows.entry(window).or_insert_with(|| vec![Tally::default(); columns.len()]);
             for (column, tally) in columns.iter().zip(tallies) {
-                tally.update(plan.kind, &column.slice(start, stop - start))?;
+                tally.update(plan.kind, column, start..stop)?;
             }
             Ok(())
         })
