@@ -5,10 +5,10 @@ use crate::support::Database;
 use std::{path::PathBuf, time::Duration};
 use tidegauge::{
     clock::{Clock, SystemClock},
-    flux::testcase::{Selection, testcases},
+    flux::testcase::Selection,
     query::{
         session::{SessionSettings, Sessions},
-        testcases::{RunOptions, read_suite, run},
+        testcases::{RunOptions, Suite, run},
     },
 };
 
@@ -27,9 +27,9 @@ fn upstream_testcases_pass() {
         println!("skipped: no Flux testcases in {}; TIDEGAUGE_FLUX_SUITE names their folder", folder.display());
         return;
     }
-    let (files, module) = read_suite(&folder).expect("the suite can be read");
+    let testcases = Suite::read(&folder).expect("the suite can be read").testcases().expect("the suite parses");
     let selection = Selection::default();
-    let chosen: Vec<_> = testcases(&files, &module).expect("the suite parses").into_iter().filter(|t| selection.takes(t)).collect();
+    let chosen: Vec<_> = testcases.into_iter().filter(|t| selection.takes(t)).collect();
     let sessions = Sessions::new(&SessionSettings::default(), vec![]).expect("a session");
     let threads = std::thread::available_parallelism().map_or(2, |n| n.get());
     let options = RunOptions { threads, time_limit: Duration::from_secs(60), now: SystemClock.now(), stored: false };

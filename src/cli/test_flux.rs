@@ -2,18 +2,18 @@
 
 use crate::{
     clock::{Clock, SystemClock},
-    flux::testcase::{Selection, Testcase, testcases},
+    flux::testcase::{Selection, Testcase},
     model::{Failure, Result},
     query::{
         session::{SessionSettings, Sessions},
-        testcases::{Outcome, RunOptions, read_suite, run as run_testcases},
+        testcases::{Outcome, RunOptions, Suite, run as run_testcases},
     },
 };
 use std::{collections::BTreeMap, num::NonZeroUsize, path::PathBuf, time::Duration};
 
 #[derive(clap::Args)]
 pub struct TestFluxArguments {
-    /// Folder with `*_test.flux` files, at any depth.
+    /// Folder with `*_test.flux` files, at any depth. A file `fluxtest.root` in it, above or below names their module.
     folder: PathBuf,
     /// Run only the testcases of this name (`name` or `package.name`), tagged or not; may be given more than once.
     #[arg(long)]
@@ -39,8 +39,7 @@ pub struct TestFluxArguments {
 }
 
 pub fn run(arguments: TestFluxArguments) -> Result<()> {
-    let (files, module) = read_suite(&arguments.folder)?;
-    let all = testcases(&files, &module)?;
+    let all = Suite::read(&arguments.folder)?.testcases()?;
     let selection = Selection { tests: arguments.test, skip: arguments.skip, tags: arguments.tags };
     let chosen: Vec<Testcase> = all.iter().filter(|t| selection.takes(t) && (!arguments.stored || t.loads())).cloned().collect();
     if chosen.is_empty() {

@@ -23,7 +23,8 @@ pub struct Testcase {
     pub tags: Vec<String>,
     /// Text that the script's spans point into.
     pub text: Arc<str>,
-    pub script: File,
+    /// Why there is none: the testcase that it extends is missing or unfit.
+    pub script: FluxResult<File>,
 }
 
 impl Testcase {
@@ -37,8 +38,10 @@ impl Testcase {
         // The file may import the package under any name; this one is ours.
         let option = parse_file(&format!("import _testing \"testing\"\noption _testing.load = (tables=<-) => {load}"))?;
         let mut out = self.clone();
-        out.script.imports.extend(option.imports);
-        out.script.body.splice(0..0, option.body);
+        if let Ok(script) = &mut out.script {
+            script.imports.extend(option.imports);
+            script.body.splice(0..0, option.body);
+        }
         Ok(out)
     }
 
@@ -51,42 +54,41 @@ impl Testcase {
 /// A file of the suite.
 #[derive(Debug)]
 pub struct TestFile {
-    /// Relative to the suite, with `/`: `universe/max_test.flux`.
+    /// `None`: it lies outside of every module.
+    pub module: Option<Arc<str>>,
+    /// Relative to the module's root, or to the suite's, with `/`: `universe/max_test.flux`.
     pub path: String,
     pub text: Arc<str>,
 }
 
-/// The testcases of `files`, in their order. `module` is the name that the suite's files call it by in `extends`.
+/// The testcases of `files`, in their order. `text_of` gives the file that the first half of `extends "module/folder/file.name"`
+/// says, whether it is among `files` or not.
 ///
-/// Fails when a file does not parse, when a name is given twice in a package, or when a parent does not exist.
-pub fn testcases(files: &[TestFile], module: &str) -> FluxResult<Vec<Testcase>> {
-    let mut parsed = vec![];
+/// Fails when a file does not parse, and when a name is given twice in a package. A testcase that extends what is not there
+/// fails by itself.
+pub fn testcases(files: &[TestFile], text_of: impl Fn(&str) -> Option<Arc<str>>) -> FluxResult<Vec<Testcase>> {
+    let mut out: Vec<Testcase> = vec![];
+    let mut seen: HashMap<(Option<&str>, String), &str> = HashMap::new();
     for file in files {
         let named = |e: FluxError| FluxError { message: format!("{}: {}", file.path, e.message), ..e };
-        parsed.push((file, parse_file(&file.text).map_err(named)?));
-    }
-    let by_module: HashMap<String, &File> =
-        parsed.iter().map(|(file, syntax)| (format!("{module}/{}", file.path.trim_end_matches(".flux")), syntax)).collect();
-    let mut out: Vec<Testcase> = vec![];
-    let mut seen: HashMap<String, &str> = HashMap::new();
-    for (file, syntax) in &parsed {
+        let syntax = parse_file(&file.text).map_err(named)?;
         let package = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
         for statement in &syntax.body {
             let StatementKind::Testcase { name, extends, body } = &statement.kind else { continue };
-            let own = Script::new(syntax, body);
+            let own = Script::new(&syntax, body);
+            let own_tags = || tags(&own.body);
             let script = match extends {
-                None => own,
-                Some(parent) => own.extending(&find(&by_module, parent)?)?,
+                None => Ok(own.clone().file()),
+                Some(parent) => find(&text_of, parent).and_then(|parent| Ok(own.clone().extending(&parent)?.file())),
             };
-            let script = script.file();
             let testcase = Testcase {
                 package: package.to_string(),
                 name: name.name.to_string(),
-                tags: tags(&script.body),
+                tags: script.as_ref().map_or_else(|_| own_tags(), |script| tags(&script.body)),
                 text: file.text.clone(),
                 script,
             };
-            if let Some(other) = seen.insert(testcase.full_name(), &file.path) {
+            if let Some(other) = seen.insert((file.module.as_deref(), testcase.full_name()), &file.path) {
                 let text = format!("testcase {} stands in {other} and in {}", testcase.full_name(), file.path);
                 return Err(FluxError::invalid(text));
             }
@@ -97,6 +99,7 @@ pub fn testcases(files: &[TestFile], module: &str) -> FluxResult<Vec<Testcase>> 
 }
 
 /// A testcase in the making.
+#[derive(Clone)]
 struct Script {
     imports: Vec<Import>,
     preamble: Vec<Statement>,
@@ -132,18 +135,16 @@ fn is_super(statement: &Statement) -> bool {
 }
 
 /// The testcase that `module/folder/file.name` says.
-fn find(files: &HashMap<String, &File>, path: &str) -> FluxResult<Script> {
+fn find(text_of: impl Fn(&str) -> Option<Arc<str>>, path: &str) -> FluxResult<Script> {
     let missing = || FluxError::invalid(format!("there is no testcase {path} to extend"));
     let (file, wanted) = path.rsplit_once('.').ok_or_else(missing)?;
-    let syntax = files.get(file).ok_or_else(missing)?;
-    syntax
-        .body
-        .iter()
-        .find_map(|s| match &s.kind {
-            StatementKind::Testcase { name, extends: None, body } if name.name.as_ref() == wanted => Some(Script::new(syntax, body)),
-            _ => None,
-        })
-        .ok_or_else(missing)
+    let text = text_of(file).ok_or_else(missing)?;
+    let syntax = parse_file(&text).map_err(|e| FluxError { message: format!("{file}: {}", e.message), ..e })?;
+    let own = syntax.body.iter().find_map(|s| match &s.kind {
+        StatementKind::Testcase { name, extends: None, body } if name.name.as_ref() == wanted => Some(Script::new(&syntax, body)),
+        _ => None,
+    });
+    own.ok_or_else(missing)
 }
 
 /// `option testing.tags = ["a", "b"]`, read without running anything.
@@ -184,25 +185,33 @@ impl Selection {
 mod tests {
     use super::*;
 
+    fn file(path: &str, text: &str) -> TestFile {
+        TestFile { module: None, path: path.into(), text: text.into() }
+    }
+
+    fn of(files: &[TestFile]) -> FluxResult<Vec<Testcase>> {
+        let text_of = |path: &str| files.iter().find(|f| format!("flux/{}", f.path) == format!("{path}.flux"));
+        testcases(files, |path| text_of(path).map(|f| f.text.clone()))
+    }
+
     fn suite() -> FluxResult<Vec<Testcase>> {
-        let file = |path: &str, text: &str| TestFile { path: path.into(), text: text.into() };
         let child = r#"import "array" import "testing" own = 1 testcase child extends "flux/a/parent_test.parent" { x = 1 super() y = 2 }"#;
         let parent = r#"import "testing" import "csv" theirs = 2 testcase parent { option testing.tags = ["slow"] z = 3 }"#;
-        testcases(&[file("b/child_test.flux", child), file("a/parent_test.flux", parent)], "flux")
+        of(&[file("b/child_test.flux", child), file("a/parent_test.flux", parent)])
     }
 
     #[test]
     fn a_child_has_both_preambles_and_the_parents_body_in_place_of_super() {
         let cases = suite().expect("two testcases");
         let child = &cases[0];
-        let names: Vec<_> = child
-            .script
+        let script = child.script.as_ref().expect("its parent is there");
+        let names: Vec<_> = script
             .body
             .iter()
             .filter_map(|s| if let StatementKind::Assign { name, .. } = &s.kind { Some(name.name.as_ref()) } else { None })
             .collect();
         assert_eq!(names, ["own", "theirs", "x", "z", "y"]);
-        let imports: Vec<_> = child.script.imports.iter().map(|i| i.path.as_ref()).collect();
+        let imports: Vec<_> = script.imports.iter().map(|i| i.path.as_ref()).collect();
         assert_eq!(imports, ["array", "testing", "csv"]);
         assert_eq!((child.full_name().as_str(), child.tags.as_slice()), ("b.child", ["slow".to_string()].as_slice()));
     }
@@ -218,12 +227,20 @@ mod tests {
 
     #[test]
     fn what_cannot_be_is_refused() {
-        let bad = |text: &str| {
-            let file = TestFile { path: "a/a_test.flux".into(), text: text.into() };
-            testcases(&[file], "flux").expect_err("refused").message
-        };
+        let bad = |text: &str| of(&[file("a/a_test.flux", text)]).expect_err("refused").message;
         assert!(bad("testcase a { x = 1 } testcase a { x = 2 }").contains("testcase a.a stands in"));
-        assert!(bad("testcase a extends \"flux/b/b_test.b\" { super() }").contains("no testcase flux/b/b_test.b"));
         assert!(bad("testcase a {").contains("a/a_test.flux: error @1:13"));
+    }
+
+    #[test]
+    fn a_testcase_without_its_parent_fails_alone() {
+        let why = |text: &str| {
+            let cases = of(&[file("a/a_test.flux", text)]).expect("testcases");
+            cases.into_iter().map(|c| c.script.err().map(|e| e.message).unwrap_or_default()).collect::<Vec<_>>()
+        };
+        let orphan = r#"testcase a extends "flux/b/b_test.b" { super() } testcase c { x = 1 }"#;
+        assert_eq!(why(orphan), ["there is no testcase flux/b/b_test.b to extend", ""]);
+        let without_super = r#"testcase a { x = 1 } testcase b extends "flux/a/a_test.a" { y = 1 }"#;
+        assert_eq!(why(without_super), ["", "a testcase that extends another one calls `super()`"]);
     }
 }

@@ -11,7 +11,7 @@ use crate::{
     clock::{ManualClock, Randomness},
     flux::{
         self,
-        testcase::{ERROR_OUTPUT, TestFile, Testcase},
+        testcase::{ERROR_OUTPUT, TestFile, Testcase, testcases},
     },
     model::{Failure, Result, Timestamp},
     plan::{Context, memory::MemoryContext},
@@ -19,10 +19,11 @@ use crate::{
 };
 use arrow::{record_batch::RecordBatch, util::pretty::pretty_format_batches};
 use std::{
+    collections::BTreeMap,
     fs,
-    path::Path,
+    path::{Component, Path, PathBuf},
     sync::{
-        Mutex,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
         mpsc,
     },
@@ -53,32 +54,90 @@ pub struct Outcome {
     pub elapsed: Duration,
 }
 
-/// The `*_test.flux` files below a folder, in path order, and the module name in its `fluxtest.root` (`flux` without one).
-pub fn read_suite(folder: &Path) -> Result<(Vec<TestFile>, String)> {
-    fn walk(folder: &Path, prefix: &str, out: &mut Vec<TestFile>) -> Result<()> {
-        let unreadable = |path: &Path, e: std::io::Error| Failure::not_found(format!("{}: {e}", path.display()));
-        let mut entries = fs::read_dir(folder).and_then(|d| d.collect::<std::io::Result<Vec<_>>>()).map_err(|e| unreadable(folder, e))?;
+/// The test files below a folder, and the modules they belong to.
+#[derive(Debug)]
+pub struct Suite {
+    files: Vec<TestFile>,
+    /// The folder of each module.
+    roots: BTreeMap<Arc<str>, PathBuf>,
+}
+
+/// A module and its folder, or no module and the folder that the suite was read from.
+type Place = (Option<Arc<str>>, PathBuf);
+
+/// A module of test files: everything below the folder that holds this file, up to another one. It gives the module's name.
+const ROOT_FILE: &str = "fluxtest.root";
+/// What files outside of every module call the folder that was asked for, unless a module has the name.
+const DEFAULT_MODULE: &str = "flux";
+
+impl Suite {
+    /// Reads the `*_test.flux` files below `folder`, in path order. Their modules' roots may lie below, at or above it.
+    pub fn read(folder: &Path) -> Result<Suite> {
+        let folder = folder.canonicalize().map_err(|e| unreadable(folder, e))?;
+        let mut suite = Suite { files: vec![], roots: BTreeMap::new() };
+        let place = match folder.ancestors().find(|f| f.join(ROOT_FILE).is_file()) {
+            Some(root) => suite.module(root)?,
+            None => (None, folder.clone()),
+        };
+        suite.walk(&folder, &place)?;
+        suite.roots.entry(DEFAULT_MODULE.into()).or_insert_with(|| folder.clone());
+        match suite.files.is_empty() {
+            true => Err(Failure::not_found(format!("there are no *_test.flux files below {}", folder.display()))),
+            false => Ok(suite),
+        }
+    }
+
+    /// See [`testcases`].
+    pub fn testcases(&self) -> Result<Vec<Testcase>> {
+        Ok(testcases(&self.files, |path| self.text_of(path))?)
+    }
+
+    /// The file that `module/folder/name` says, without `.flux`.
+    fn text_of(&self, path: &str) -> Option<Arc<str>> {
+        let (module, file) = path.split_once('/')?;
+        let inside = Path::new(file).components().all(|part| matches!(part, Component::Normal(_)));
+        let root = self.roots.get(module).filter(|_| inside)?;
+        Some(fs::read_to_string(root.join(format!("{file}.flux"))).ok()?.into())
+    }
+
+    /// The module that has its root here.
+    fn module(&mut self, root: &Path) -> Result<Place> {
+        let path = root.join(ROOT_FILE);
+        let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
+        let said = serde_json::from_str::<serde_json::Value>(&text).ok();
+        let name = said.as_ref().and_then(|said| said["name"].as_str()).filter(|name| !name.is_empty());
+        let name: Arc<str> =
+            name.ok_or_else(|| Failure::invalid(format!("{} names no module; write {{\"name\": \"...\"}}", path.display())))?.into();
+        match self.roots.insert(name.clone(), root.into()) {
+            Some(other) if other != root => {
+                Err(Failure::invalid(format!("{} and {} are both roots of a module `{name}`", other.display(), root.display())))
+            }
+            _ => Ok((Some(name), root.into())),
+        }
+    }
+
+    fn walk(&mut self, folder: &Path, outside: &Place) -> Result<()> {
+        let place = if folder.join(ROOT_FILE).is_file() { self.module(folder)? } else { outside.clone() };
+        let entries = fs::read_dir(folder).and_then(|d| d.collect::<std::io::Result<Vec<_>>>());
+        let mut entries = entries.map_err(|e| unreadable(folder, e))?;
         entries.sort_by_key(|e| e.file_name());
         for entry in entries {
-            let (path, name) = (entry.path(), entry.file_name().to_string_lossy().to_string());
+            let path = entry.path();
             if path.is_dir() {
-                walk(&path, &format!("{prefix}{name}/"), out)?;
-            } else if name.ends_with("_test.flux") {
+                self.walk(&path, &place)?;
+            } else if entry.file_name().to_string_lossy().ends_with("_test.flux") {
                 let text = fs::read_to_string(&path).map_err(|e| unreadable(&path, e))?;
-                out.push(TestFile { path: format!("{prefix}{name}"), text: text.into() });
+                let below = path.strip_prefix(&place.1).unwrap_or(&path);
+                let parts: Vec<_> = below.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+                self.files.push(TestFile { module: place.0.clone(), path: parts.join("/"), text: text.into() });
             }
         }
         Ok(())
     }
-    let mut files = vec![];
-    walk(folder, "", &mut files)?;
-    if files.is_empty() {
-        return Err(Failure::not_found(format!("there are no *_test.flux files below {}", folder.display())));
-    }
-    let root = fs::read_to_string(folder.join("fluxtest.root")).ok();
-    let root = root.and_then(|text| serde_json::from_str::<serde_json::Value>(&text).ok());
-    let module = root.and_then(|r| r["name"].as_str().map(str::to_string)).unwrap_or_else(|| "flux".to_string());
-    Ok((files, module))
+}
+
+fn unreadable(path: &Path, error: std::io::Error) -> Failure {
+    Failure::not_found(format!("{}: {error}", path.display()))
 }
 
 /// Runs all of `testcases`; outcomes come in the same order. `progress` hears of each as it ends.
@@ -144,13 +203,13 @@ fn stored(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<()
     let folder = std::env::temp_dir().join(format!("tidegauge-testcases-{}-{number}", std::process::id()));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(|e| e.to_string())?;
     let run = || -> Result<Result<(), String>> {
-        let log = std::sync::Arc::new(LocalFolder::open(folder.join("wal"))?);
+        let log = Arc::new(LocalFolder::open(folder.join("wal"))?);
         let randomness = Randomness::seeded(number as u64);
         let opening = Storage::open(Store::memory(), log, StorageOptions::default(), ManualClock::at(now), randomness);
         let storage = runtime.block_on(opening)?;
         let context = || {
             let _inside = runtime.enter();
-            QueryContext::new(std::sync::Arc::new(SingleBucket::new(BUCKET)), storage.clone(), sessions.session(now), now)
+            QueryContext::new(Arc::new(SingleBucket::new(BUCKET)), storage.clone(), sessions.session(now), now)
         };
         // What cannot be written is missing when the rows are read.
         let _ = verdict(&testcase.loading(&format!("tables |> to(bucket: \"{BUCKET}\")"))?, &context());
@@ -166,7 +225,8 @@ fn stored(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<()
 }
 
 fn verdict(testcase: &Testcase, context: &dyn Context) -> Result<(), String> {
-    let program = flux::compile_file(&testcase.script, &testcase.text, context, vec![]).map_err(|e| e.to_string())?;
+    let script = testcase.script.as_ref().map_err(|e| e.to_string())?;
+    let program = flux::compile_file(script, &testcase.text, context, vec![]).map_err(|e| e.to_string())?;
     let mut wrong: Vec<RecordBatch> = vec![];
     for result in program.results {
         for frame in result.frames {
@@ -197,3 +257,6 @@ fn shown(batches: &[RecordBatch]) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests;
