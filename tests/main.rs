@@ -7,5 +7,8 @@ mod influxql;
 mod parity;
 mod plans;
 mod process;
+#[cfg(feature = "s3")]
+#[path = "../src/storage/object/s3_server.rs"]
+mod s3_server;
 mod support;
 mod tidy;

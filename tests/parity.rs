@@ -1,11 +1,12 @@
 //! One question in several languages has one answer: before a flush, after it, from a file and the buffer, from two
-//! files, after compaction, and after a restart.
+//! files, after compaction, after a restart, and after one without the log; from a folder, and from S3.
 //!
 //! A case file begins with lines to write (`> line`), then questions: `# title`, `columns: a,b` (what is compared),
 //! one text per language, and the rows, indented, in any order.
 
 use crate::support::{Database, Row};
 use std::{fmt::Write, path::Path};
+use tidegauge::storage::object::Store;
 
 #[derive(Default)]
 struct Question {
@@ -68,31 +69,67 @@ async fn ask(database: &Database, questions: &[Question], phase: &str, wrong: &m
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_question_has_one_answer_in_every_language_and_phase() {
+/// Every case in every phase, each over a store of its own. `open` gives the same store for the same name.
+async fn all_cases(kind: &str, open: impl Fn(&str) -> Store) {
     let mut wrong = String::new();
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases/parity");
     for file in std::fs::read_dir(folder).expect("the cases are there") {
-        let text = std::fs::read_to_string(file.expect("the cases are there").path()).expect("a case is text");
-        let (lines, questions) = read(&text);
-        let place = tempfile::tempdir().expect("a folder for the test");
-        let database = Database::open(place.path(), 1_000_000_000_000_000_000).await;
-        for request in lines.lines().collect::<Vec<_>>().chunks(4) {
-            let report = database.write(&request.join("\n")).await;
-            assert_eq!(report.rejected, vec![], "every line of a case is good");
-        }
-        ask(&database, &questions, "before a flush", &mut wrong).await;
-        database.storage.flush().await.expect("a flush");
-        ask(&database, &questions, "after a flush", &mut wrong).await;
-        database.write(lines.lines().next().expect("a case has lines")).await;
-        ask(&database, &questions, "with a line written again", &mut wrong).await;
-        database.storage.flush().await.expect("a flush");
-        ask(&database, &questions, "from two files", &mut wrong).await;
-        assert!(database.compact().await > 0, "two files are merged");
-        ask(&database, &questions, "after compaction", &mut wrong).await;
-        drop(database);
-        let database = Database::open(place.path(), 1_000_000_000_000_000_001).await;
-        ask(&database, &questions, "after a restart", &mut wrong).await;
+        let file = file.expect("the cases are there");
+        let name = file.file_name().to_string_lossy().to_string();
+        let text = std::fs::read_to_string(file.path()).expect("a case is text");
+        phases(&text, kind, || open(&name), &mut wrong).await;
     }
     assert!(wrong.is_empty(), "{wrong}");
+}
+
+async fn phases(text: &str, kind: &str, store: impl Fn() -> Store, wrong: &mut String) {
+    let (lines, questions) = read(text);
+    let (log, other_log) = (tempfile::tempdir().expect("a folder for the log"), tempfile::tempdir().expect("a folder for the log"));
+    let mut ask = async |database: &Database, phase: &str| ask(database, &questions, &format!("{kind}, {phase}"), wrong).await;
+    let first_line = lines.lines().next().expect("a case has lines");
+    let database = Database::over(store(), log.path(), 1_000_000_000_000_000_000).await;
+    for request in lines.lines().collect::<Vec<_>>().chunks(4) {
+        let report = database.write(&request.join("\n")).await;
+        assert_eq!(report.rejected, vec![], "every line of a case is good");
+    }
+    ask(&database, "before a flush").await;
+    database.storage.flush().await.expect("a flush");
+    ask(&database, "after a flush").await;
+    database.write(first_line).await;
+    ask(&database, "with a line written again").await;
+    database.storage.flush().await.expect("a flush");
+    ask(&database, "from two files").await;
+    assert!(database.compact().await > 0, "two files are merged");
+    ask(&database, "after compaction").await;
+    drop(database);
+    let database = Database::over(store(), log.path(), 1_000_000_000_000_000_001).await;
+    ask(&database, "after a restart").await;
+    drop(database);
+    let database = Database::over(store(), other_log.path(), 1_000_000_000_000_000_002).await;
+    ask(&database, "without the log").await;
+    database.write(first_line).await;
+    ask(&database, "in a new log").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_question_has_one_answer_in_every_language_and_phase() {
+    let place = tempfile::tempdir().expect("a folder for the test");
+    let open = |name: &str| Store::open(&place.path().join(name).to_string_lossy()).expect("a store in the folder");
+    all_cases("folder", open).await;
+}
+
+/// One request in fifty fails, and one reply in fifty is lost.
+#[cfg(feature = "s3")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_question_has_one_answer_from_s3_too() {
+    let (address, server) = crate::s3_server::Server::start().await;
+    server.fails_every.store(50, std::sync::atomic::Ordering::Relaxed);
+    let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
+    let keys = keys.map(|(name, value)| (name.to_string(), value.to_string()));
+    let open = |name: &str| {
+        let url = format!("s3://tides/parity/{name}?endpoint=http://{address}");
+        Store::open_with(&url, keys.clone().into_iter()).expect("a store at the server")
+    };
+    all_cases("S3", open).await;
+    assert_eq!(server.open_uploads(), 0, "no part of an upload is left");
 }

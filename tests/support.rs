@@ -35,7 +35,12 @@ pub type Row = BTreeMap<String, String>;
 impl Database {
     pub async fn open(folder: &Path, now: i64) -> Database {
         let store = Store::open(&folder.join("store").to_string_lossy()).expect("a store in the folder");
-        let log = Arc::new(LocalFolder::open(folder.join("wal")).expect("a folder for the log"));
+        Database::over(store, &folder.join("wal"), now).await
+    }
+
+    /// Files in `store`, the log in a folder.
+    pub async fn over(store: Store, log: &Path, now: i64) -> Database {
+        let log = Arc::new(LocalFolder::open(log).expect("a folder for the log"));
         let (clock, randomness) = (ManualClock::at(now), Randomness::seeded(now as u64));
         let storage = Storage::open(store, log, StorageOptions::default(), clock, randomness).await.expect("the store opens");
         let sessions = Sessions::new(&SessionSettings::default(), vec![]).expect("a session");
