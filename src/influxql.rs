@@ -14,7 +14,7 @@ pub mod parse;
 
 use crate::format::series::SeriesLayout;
 use crate::model::{ErrorKind, Failure, Result};
-use crate::plan::{BucketInfo, Context, DeleteRows, PolicyChange};
+use crate::plan::{BucketInfo, BucketRef, Context, DeleteRows, PolicyChange};
 use arrow::record_batch::RecordBatch;
 use datafusion::logical_expr::LogicalPlan;
 
@@ -80,6 +80,10 @@ pub enum Effect {
         bucket: BucketInfo,
         deletes: Vec<DeleteRows>,
     },
+    DropMeasurement {
+        buckets: Vec<BucketInfo>,
+        measurement: String,
+    },
     /// `measurement`: `None` keeps the names of the sources.
     Into {
         plans: Vec<SeriesPlan>,
@@ -116,6 +120,10 @@ impl Effect {
             }
             Effect::Delete { bucket, deletes } => {
                 deletes.iter().try_for_each(|rows| context.delete(bucket, rows))?;
+                Ok(vec![])
+            }
+            Effect::DropMeasurement { buckets, measurement } => {
+                buckets.iter().try_for_each(|bucket| context.drop_measurement(bucket, measurement))?;
                 Ok(vec![])
             }
             Effect::Into { plans, bucket, measurement } => {
@@ -168,6 +176,9 @@ pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &D
             policy: policy.as_ref().and_then(|p| p.name.clone()),
             retention_ns: policy.as_ref().and_then(|p| p.duration_ns).filter(|ns| *ns != 0),
         }),
+        Statement::DropMeasurement { name } => {
+            Output::Effect(Effect::DropMeasurement { buckets: buckets_of(context, defaults)?, measurement: name.clone() })
+        }
         Statement::DropDatabase { name } => Output::Effect(Effect::DropDatabase { database: name.clone() }),
         other => match (lower::show(other, context, defaults)?, lower::delete(other, context, defaults)?) {
             (Some(rows), _) => Output::Rows(rows),
@@ -181,6 +192,14 @@ pub fn plan_statement(statement: &Statement, context: &dyn Context, defaults: &D
         messages.push(("warning".to_string(), text));
     }
     Ok(StatementPlan { output, messages })
+}
+
+/// Every retention policy of the request's database: a measurement goes from all of them (InfluxDB 1.8).
+fn buckets_of(context: &dyn Context, defaults: &Defaults) -> Result<Vec<BucketInfo>> {
+    let database = defaults.database.as_deref().filter(|d| !d.is_empty());
+    let database = database.ok_or_else(|| Failure::invalid("database name required"))?;
+    let mapped: Vec<BucketInfo> = context.databases()?.into_iter().filter(|d| d.database == database).map(|d| d.bucket).collect();
+    if mapped.is_empty() { Ok(vec![context.bucket(BucketRef::Database { database, policy: None })?]) } else { Ok(mapped) }
 }
 
 /// Replication and the length of shards are not ours; they are read and have no effect.

@@ -29,7 +29,7 @@ pub mod write;
 pub use open::{BufferedDamage, StorageOptions};
 pub use write::{BadLines, WriteReport, WriteRequest};
 
-use crate::model::{BucketId, MeasurementSchema, Result, Timestamp};
+use crate::model::{BucketId, Failure, MeasurementSchema, Result, Timestamp};
 use buffer::{StagedTable, Table, table::View};
 use chunk::Chunk;
 use delete::DeleteSpec;
@@ -54,13 +54,17 @@ struct Inner {
     options: StorageOptions,
     files: FileStore,
     log: wal::Log,
-    /// Every measurement that ever had rows, with what is buffered and not yet in files.
+    /// Every measurement that had rows and was not dropped, with what is buffered and not yet in files.
     schemas: RwLock<HashMap<BucketId, Schemas>>,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
     in_flight: Mutex<InFlight>,
     /// Bytes of rows that are in no file.
     buffered: AtomicUsize,
     flushing: tokio::sync::Mutex<()>,
+    /// Writes share it from their first look at a schema until their rows are visible; what takes a schema away has it alone.
+    writing: tokio::sync::RwLock<()>,
+    /// How many measurements were dropped: by it a reader notices that the schema it began with is another one by now.
+    drops: AtomicUsize,
     flush_wanted: tokio::sync::Notify,
     damage: Vec<BufferedDamage>,
 }
@@ -132,12 +136,19 @@ impl Storage {
         all
     }
 
-    /// The rows of one measurement as of now; rows before `floor` are hidden. `None` when it never had any.
+    /// The rows of one measurement as of now; rows before `floor` are hidden. `None` when it never had any, or was dropped.
     pub fn snapshot(&self, bucket: BucketId, measurement: &str, floor: Option<Timestamp>) -> Option<MeasurementSnapshot> {
-        let schema = self.schema(bucket, measurement)?;
-        // The buffer first: a flush in between shows rows twice, which merge into one, and never hides them.
-        let chunks = self.chunks(bucket, measurement).iter().map(|chunk| Chunk::clone(chunk)).collect();
-        self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN))
+        loop {
+            let drops = self.inner.drops.load(Ordering::Acquire);
+            let schema = self.schema(bucket, measurement)?;
+            // The buffer first: a flush in between shows rows twice, which merge into one, and never hides them.
+            let chunks = self.chunks(bucket, measurement).iter().map(|chunk| Chunk::clone(chunk)).collect();
+            let snapshot = self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN));
+            // Otherwise the rows may be those of a new measurement of the name, and the schema that of the old one.
+            if self.inner.drops.load(Ordering::Acquire) == drops {
+                return snapshot;
+            }
+        }
     }
 
     /// Buffered rows, sorted, oldest first.
@@ -167,6 +178,36 @@ impl Storage {
         let no_flush = self.inner.flushing.lock().await;
         let sequence = self.flush_alone(&no_flush).await?;
         self.inner.files.delete(bucket, spec, sequence).await
+    }
+
+    /// Forgets a measurement: its rows, and what its tags and fields were, so that later writes may choose other types. Durable
+    /// when it returns. A write at the same time counts as before it or after it, whole. Dropping the future does not undo it.
+    pub async fn drop_measurement(&self, bucket: BucketId, measurement: &str) -> Result<()> {
+        let (storage, measurement) = (self.clone(), Arc::<str>::from(measurement));
+        // Once the manifest has forgotten it, so must memory.
+        tokio::spawn(async move { storage.drop_to_the_end(bucket, measurement).await })
+            .await
+            .map_err(|e| Failure::internal(format!("dropping a measurement panicked: {e}")))?
+    }
+
+    async fn drop_to_the_end(self, bucket: BucketId, measurement: Arc<str>) -> Result<()> {
+        let no_flush = self.inner.flushing.lock().await;
+        // Nearly all of it while writes go on, so that they wait for little.
+        self.flush_alone(&no_flush).await?;
+        {
+            let _no_write = self.inner.writing.write().await;
+            if self.schema(bucket, &measurement).is_none() {
+                return Ok(());
+            }
+            // The log may still hold rows of other measurements beside those that must not come back: it is needed no more.
+            let sequence = self.flush_alone(&no_flush).await?;
+            self.inner.files.drop_measurement(bucket, measurement.clone(), sequence).await?;
+            if let Some(schemas) = self.inner.schemas.write().get_mut(&bucket) {
+                schemas.remove(&measurement);
+            }
+            self.inner.drops.fetch_add(1, Ordering::Release);
+        }
+        self.inner.files.say_twice(bucket).await
     }
 
     /// Forgets a bucket's rows; its identifier must not be used again.

@@ -334,6 +334,14 @@ async fn clients_of_1x_find_what_they_know() {
         asked.text,
         "{\"results\":[{\"statement_id\":0,\"series\":[{\"name\":\"cpu\",\"columns\":[\"time\",\"v\"],\"values\":[[1,1],[2,2]]}]}]}\n"
     );
+    server.send("POST /write?db=metrics", &[], "gone,host=a v=1 1").await.says(204, "");
+    server
+        .send(&format!("POST /query?db=metrics&{login}"), &ana, "q=DROP+MEASUREMENT+gone")
+        .await
+        .says(200, "{\"results\":[{\"statement_id\":0}]}");
+    server.get("/query?db=metrics&q=SHOW+MEASUREMENTS").await.says(200, "\"values\":[[\"cpu\"]]");
+    server.send("POST /write?db=metrics", &[], "gone,v=tag host=\"field\" 1").await.says(204, "");
+    server.get("/query?db=metrics&q=SHOW+TAG+KEYS+FROM+gone").await.says(200, "\"values\":[[\"v\"]]");
     server.get("/query?db=metrics&q=SELECT+mean(v)+FROM+cpu").await.says(200, "[[\"1970-01-01T00:00:00Z\",1.5]]");
     let wrong = server.get("/query?db=metrics&q=SELEC").await;
     wrong.says(400, "error parsing query: found SELEC, expected SELECT");

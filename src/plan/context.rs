@@ -112,6 +112,10 @@ pub trait Context: Send + Sync {
     /// Durable when it returns. Needs the write permission of the caller.
     fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()>;
 
+    /// DROP MEASUREMENT: its rows go, and what its tags and fields were is forgotten. Durable when it returns; succeeds when
+    /// there is none. Needs the write permission of the caller.
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()>;
+
     /// CREATE DATABASE and CREATE BUCKET: makes a bucket and its mapping; succeeds when it is there already.
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;
 

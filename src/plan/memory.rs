@@ -215,6 +215,14 @@ impl Context for MemoryContext {
         Ok(())
     }
 
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()> {
+        let mut tables = self.inner.tables.write();
+        if let Some((_, stored)) = tables.iter_mut().find(|(b, _)| b.id == bucket.id) {
+            stored.remove(measurement);
+        }
+        Ok(())
+    }
+
     fn create_database(&self, database: &str, _policy: Option<&str>, _retention_ns: Option<i64>) -> Result<()> {
         if self.bucket(BucketRef::NameOrId(database)).is_err() {
             self.add_bucket(database);

@@ -238,6 +238,13 @@ impl Context for QueryContext {
         Ok(())
     }
 
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()> {
+        self.inner.directory.check_write(bucket)?;
+        self.wait(self.inner.storage.drop_measurement(bucket.id, measurement))?;
+        self.inner.tables.lock().clear();
+        Ok(())
+    }
+
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()> {
         self.inner.directory.create_database(database, policy, retention_ns)
     }

@@ -243,6 +243,13 @@ impl FileStore {
         self.say_twice(bucket).await
     }
 
+    /// Takes a measurement's files and schema out of the bucket; durable when it returns. Every row up to `sequence` is in
+    /// files, and nothing may be logged or flushed until this returns.
+    pub async fn drop_measurement(&self, bucket: BucketId, measurement: Arc<str>, sequence: u64) -> Result<()> {
+        let edit = Edit { drop_measurement: Some(measurement), flushed_through: Some(sequence), ..Edit::default() };
+        self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await.map(drop)
+    }
+
     /// The bucket and all its rows are gone when this returns.
     pub async fn drop_bucket(&self, bucket: BucketId) -> Result<()> {
         let edit = Edit { drop_bucket: true, ..Edit::default() };
@@ -252,7 +259,7 @@ impl FileStore {
 
     /// A second version that says the same. Rows can be found in their files again when one version is damaged; deletes are
     /// in the manifest only, so two must be damaged before one is lost.
-    async fn say_twice(&self, bucket: BucketId) -> Result<()> {
+    pub(super) async fn say_twice(&self, bucket: BucketId) -> Result<()> {
         self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await.map(drop)
     }
 

@@ -103,6 +103,8 @@ impl Storage {
             in_flight: Mutex::new(InFlight { open: Default::default(), last: replayed.last_sequence }),
             buffered: AtomicUsize::new(0),
             flushing: Default::default(),
+            writing: Default::default(),
+            drops: AtomicUsize::new(0),
             flush_wanted: Default::default(),
             damage: vec![],
         };

@@ -181,6 +181,122 @@ async fn writers_that_disagree_on_a_type_end_with_one() {
     assert_eq!(stored, 10, "all of one type, none of the other");
 }
 
+/// Names of the measurements, with the type of `f` where it is a field.
+fn measurements(storage: &Storage) -> Vec<String> {
+    let show = |s: &Arc<MeasurementSchema>| format!("{} {:?}", s.measurement, s.fields.get("f"));
+    storage.schemas(bucket()).iter().map(show).collect()
+}
+
+async fn row_count(storage: &Storage, measurement: &str) -> usize {
+    let Some(snapshot) = storage.snapshot(bucket(), measurement, None) else { return 0 };
+    let mut merge = snapshot.read(None, block::RowFilter::all(), 100).expect("the rows can be read");
+    let mut count = 0;
+    while let Some(batch) = merge.next().await.expect("the rows can be read") {
+        count += batch.num_rows();
+    }
+    count
+}
+
+#[tokio::test]
+async fn a_dropped_measurement_is_gone_and_its_names_are_free() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    write(&storage, "m,h=a f=1 1\nn f=1 1").await.expect("stored");
+    storage.flush().await.expect("flushed");
+    write(&storage, "m,h=a f=2 2\nn f=2 2").await.expect("stored");
+    let before = storage.snapshot(bucket(), "m", None).expect("there");
+    storage.drop_measurement(bucket(), "m").await.expect("dropped");
+    storage.drop_measurement(bucket(), "m").await.expect("as good as dropped");
+    assert_eq!(before.files.len(), 1, "a reader that began before it goes on");
+    assert!(before.read(None, block::RowFilter::all(), 10).expect("a stream").next().await.expect("readable").is_some());
+    for storage in [&storage, &open(&store, &disk).await] {
+        assert_eq!(measurements(storage), ["n Some(Float)"]);
+        assert!(storage.snapshot(bucket(), "m", None).is_none());
+        assert_eq!(row_count(storage, "n").await, 2, "the rows of others stay");
+    }
+    let storage = open(&store, &disk).await;
+    assert_eq!(write(&storage, "m,f=tag h=\"field\" 1").await.expect("stored").rejected, vec![], "tag and field have changed places");
+    for flushed in [false, true] {
+        let storage = open(&store, &disk).await;
+        assert_eq!((measurements(&storage), storage.damage()), (vec!["m None".into(), "n Some(Float)".to_string()], &[][..]));
+        assert_eq!(row_count(&storage, "m").await, 1, "flushed: {flushed}");
+        storage.flush().await.expect("flushed");
+    }
+}
+
+#[tokio::test]
+async fn a_drop_that_is_broken_off_has_happened_or_has_not() {
+    use failpoint::{Failpoint, Failpoints};
+    let mut outcomes = std::collections::BTreeSet::new();
+    for point in [Failpoint::Freeze, Failpoint::StorePut, Failpoint::ManifestCommit, Failpoint::ManifestCommitted, Failpoint::WalTrim] {
+        for nth in 1..=4 {
+            let (store, disk, failpoints) = (Store::memory(), FaultyDisk::default(), Failpoints::default());
+            let options = StorageOptions::default().with_failpoints(failpoints.clone());
+            let opening = Storage::open(store.clone(), Arc::new(disk.clone()), options, ManualClock::at(0), Randomness::from_os());
+            let storage = opening.await.expect("the store opens");
+            write(&storage, "m f=1 1\nn f=1 1").await.expect("stored");
+            storage.flush().await.expect("flushed");
+            write(&storage, "m f=2 2\nn f=2 2").await.expect("stored");
+            failpoints.kill_at(point, nth);
+            let dropped = storage.drop_measurement(bucket(), "m").await;
+            drop(storage);
+            let storage = open(&store, &disk.crash(u64::from(nth))).await;
+            let case = format!("{point:?} {nth}, {dropped:?}");
+            assert_eq!((row_count(&storage, "n").await, storage.damage()), (2, &[][..]), "{case}");
+            let gone = storage.schema(bucket(), "m").is_none();
+            assert_eq!(row_count(&storage, "m").await, if gone { 0 } else { 2 }, "{case}: all or nothing");
+            assert!(gone || dropped.is_err(), "{case}: what was acknowledged is done");
+            let other_type = write(&storage, "m f=\"text\" 3").await.expect("an answer");
+            assert_eq!(other_type.row_count, usize::from(gone), "{case}");
+            outcomes.insert((gone, dropped.is_ok()));
+        }
+    }
+    assert_eq!(outcomes.len(), 3, "before, unanswered and done: {outcomes:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drops_writes_and_reads_of_one_measurement_may_meet() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    let stop = tokio_util::sync::CancellationToken::new();
+    let writers = ["f=1", "f=\"text\"", "f=1i", "g=1"].map(|field| {
+        let (storage, stop) = (storage.clone(), stop.clone());
+        tokio::spawn(async move {
+            let (mut time, mut stored) = (0, 0);
+            while !stop.is_cancelled() {
+                time += 1;
+                stored += write(&storage, &format!("m,h={} {field} {time}", field.len())).await.expect("an answer").row_count;
+            }
+            stored
+        })
+    });
+    let reader = tokio::spawn({
+        let (storage, stop) = (storage.clone(), stop.clone());
+        async move {
+            while !stop.is_cancelled() {
+                row_count(&storage, "m").await;
+            }
+        }
+    });
+    for round in 0..40 {
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
+        if round % 3 == 0 {
+            storage.flush().await.expect("flushed");
+        }
+        storage.drop_measurement(bucket(), "m").await.expect("dropped");
+    }
+    stop.cancel();
+    for writer in writers {
+        assert!(writer.await.expect("no panic") > 0, "every type had its turn");
+    }
+    reader.await.expect("no panic");
+    storage.drop_measurement(bucket(), "m").await.expect("dropped");
+    assert_eq!(write(&storage, "m f=\"last\" 1\nm f=\"last\" 2").await.expect("stored").row_count, 2);
+    for storage in [&storage, &open(&store, &disk).await] {
+        assert_eq!((row_count(storage, "m").await, storage.damage()), (2, &[][..]));
+    }
+}
+
 #[tokio::test]
 async fn a_closed_store_refuses_writes() {
     let storage = open(&Store::memory(), &FaultyDisk::default()).await;

@@ -81,6 +81,7 @@ impl Storage {
 
     async fn write_to_the_end(self, request: WriteRequest) -> Result<WriteReport> {
         let request = Arc::new(request);
+        let _writing = self.inner.writing.read().await;
         let mut staged = self.stage_and_admit(&request).await?;
         let rejected = std::mem::take(&mut staged.rejected);
         let refuse_all = request.bad_lines == BadLines::RefuseAll && rejected.iter().any(|r| r.kind == Rejected::Unreadable);

@@ -15,6 +15,8 @@ pub struct Edit {
     pub tombstones: Vec<Tombstone>,
     pub flushed_through: Option<u64>,
     pub drop_bucket: bool,
+    /// Its files leave, and its schema is forgotten.
+    pub drop_measurement: Option<Arc<str>>,
     /// Removed files that are deleted from the store by now.
     pub collected: Vec<String>,
     pub lost: Vec<LostFile>,
@@ -36,7 +38,10 @@ impl Edit {
         after.as_of = before.as_of.max(as_of);
         let leaving: HashSet<u64> = match self.drop_bucket {
             true => before.files.iter().map(|f| f.id).collect(),
-            false => self.remove.iter().copied().collect(),
+            false => {
+                let dropped = before.files.iter().filter(|f| self.drop_measurement.as_ref() == Some(&f.measurement));
+                self.remove.iter().copied().chain(dropped.map(|f| f.id)).collect()
+            }
         };
         let (gone, kept): (Vec<_>, Vec<_>) = after.files.drain(..).partition(|f| leaving.contains(&f.id));
         if gone.len() != leaving.len() {
@@ -48,6 +53,9 @@ impl Edit {
         after.files.extend(self.add.iter().cloned());
         after.lost.retain(|l| !self.no_longer_lost.contains(&l.path));
         after.lost.extend(self.lost.iter().cloned());
+        if let Some(measurement) = &self.drop_measurement {
+            after.schemas.remove(measurement);
+        }
         for schema in &self.schemas {
             let widened = match after.schemas.get(&schema.measurement) {
                 Some(stored) if stored == schema => continue,
