@@ -298,6 +298,59 @@ async fn drops_writes_and_reads_of_one_measurement_may_meet() {
 }
 
 #[tokio::test]
+async fn row_groups_that_a_condition_excludes_are_not_read() {
+    use super::parquet::{cache::Part, writer::ROW_GROUP_ROWS};
+    use datafusion::{
+        common::ScalarValue,
+        prelude::{SessionContext, col, lit},
+    };
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    // Rows are sorted by host first: each fills one row group. Times rise from one host to the next.
+    for (at, host) in ["a", "b", "c"].iter().enumerate() {
+        let lines: String = (0..ROW_GROUP_ROWS).map(|i| format!("m,h={host} f=1,g=2 {}\n", at * ROW_GROUP_ROWS + i)).collect();
+        write(&storage, &lines).await.expect("stored");
+    }
+    storage.close().await.expect("closed");
+    let instant = |row: usize| lit(ScalarValue::TimestampNanosecond(Some(row as i64), None));
+    let all = ROW_GROUP_ROWS;
+    let cases = [
+        ("everything", lit(true), 3 * all, vec!["footer", "0 h time f", "1 h time f", "2 h time f"]),
+        ("a tag", col("h").eq(lit("b")), all, vec!["footer", "1 h time f"]),
+        ("a tag between two", col("h").eq(lit("bb")), 0, vec!["footer"]),
+        ("a tag past the last row's", col("h").eq(lit("d")), 0, vec![]),
+        ("a time", col("time").gt_eq(instant(2 * all + 1)), all - 1, vec!["footer", "2 h time f"]),
+        (
+            "a time of two groups",
+            col("time").gt_eq(instant(all - 1)).and(col("time").lt_eq(instant(all))),
+            2,
+            vec!["footer", "0 h time f", "1 h time f"],
+        ),
+        ("a time past the last row's", col("time").gt_eq(instant(3 * all)), 0, vec![]),
+        ("a tag and a time that never meet", col("h").eq(lit("a")).and(col("time").gt_eq(instant(all))), 0, vec!["footer"]),
+    ];
+    for (case, condition, row_count, expected) in cases {
+        // Nothing is in the cache of a store that was just opened.
+        let snapshot = open(&store, &disk).await.snapshot(bucket(), "m", None).expect("there");
+        let (reader, file) = (snapshot.reader.clone(), snapshot.files[0].clone());
+        assert_eq!(snapshot.files.len(), 1);
+        let rows = SessionContext::new().read_table(Arc::new(crate::query::provider::SnapshotTable::new(snapshot))).expect("a table");
+        let rows = rows.filter(condition).expect("a condition").select_columns(&["f"]).expect("a column").collect().await.expect("rows");
+        assert_eq!(rows.iter().map(|b| b.num_rows()).sum::<usize>(), row_count, "{case}");
+        let is_decoded = |part: Part| reader.cache.get(file.id, part).is_some();
+        let mut decoded: Vec<String> = vec![];
+        decoded.extend(is_decoded(Part::Footer).then(|| "footer".into()));
+        for group in 0..3 {
+            let runs = is_decoded(Part::Runs { group }).then_some("h");
+            let columns = ["time", "f", "g"].into_iter().filter(|name| is_decoded(Part::Column { group, name: (*name).into() }));
+            let parts: Vec<&str> = runs.into_iter().chain(columns).collect();
+            decoded.extend((!parts.is_empty()).then(|| format!("{group} {}", parts.join(" "))));
+        }
+        assert_eq!(decoded, expected, "{case}");
+    }
+}
+
+#[tokio::test]
 async fn a_closed_store_refuses_writes() {
     let storage = open(&Store::memory(), &FaultyDisk::default()).await;
     storage.close().await.expect("closed");
