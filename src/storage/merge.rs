@@ -244,9 +244,31 @@ impl Merge {
         Ok(true)
     }
 
+    /// Takes what goes into one batch: all that is pending, unless a series has brought more of its last rows than fit.
+    fn due(&mut self) -> Vec<(Arc<Block>, Span)> {
+        if self.layout.newest.is_none() {
+            return std::mem::take(&mut self.pending);
+        }
+        let (mut due, mut room) = (vec![], self.layout.batch_rows);
+        let mut left = std::mem::take(&mut self.pending).into_iter();
+        for (block, span) in left.by_ref() {
+            let end = span.end.min(span.start + room);
+            room -= end - span.start;
+            due.push((block.clone(), Span { end, ..span }));
+            if room == 0 {
+                let rest = Span { start: end, ..span };
+                self.pending.extend((rest.start < rest.end).then_some((block, rest)));
+                break;
+            }
+        }
+        self.pending.extend(left);
+        due
+    }
+
     fn emit(&mut self) -> Result<RecordBatch> {
-        let pending = std::mem::take(&mut self.pending);
-        let rows = std::mem::take(&mut self.pending_rows);
+        let pending = self.due();
+        let rows = pending.iter().map(|(_, span)| span.end - span.start).sum();
+        self.pending_rows -= rows;
         // Neighbouring spans of one block are one slice.
         let mut slices: Vec<(&Arc<Block>, usize, usize)> = vec![];
         for (block, span) in &pending {

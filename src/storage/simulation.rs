@@ -44,7 +44,16 @@ impl World {
 
     async fn found(&self) -> Rows {
         let filter = RowFilter { time_min: self.floor, ..RowFilter::all() };
-        try_read(&self.storage, filter, 50).await.expect("the rows can be read")
+        let rows = try_read(&self.storage, filter.clone(), 50).await.expect("the rows can be read");
+        for count in [1, 3] {
+            let newest = RowFilter { newest: Some(count), ..filter.clone() };
+            let newest = try_read(&self.storage, newest, 5).await.expect("the rows can be read");
+            let later = |host: &str, time: i64| rows.keys().filter(|(h, t)| h == host && *t > time).count();
+            let mut expected = rows.clone();
+            expected.retain(|(host, time), _| later(host, *time) < count);
+            assert_eq!(newest, expected, "the newest {count} of each series");
+        }
+        rows
     }
 
     fn kept(&self, rows: &Rows) -> Rows {

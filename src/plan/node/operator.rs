@@ -4,7 +4,10 @@
 //! DataFusion: every input is read as a single partition, and nothing may be moved across the node, since an
 //! operator sees tables, not rows. It does not know what any operator does.
 
-use arrow::{datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{
+    datatypes::{Schema, SchemaRef},
+    record_batch::RecordBatch,
+};
 use async_trait::async_trait;
 use datafusion::{
     catalog::Session,
@@ -25,6 +28,7 @@ use datafusion::{
 };
 use futures::stream::BoxStream;
 use std::{
+    any::Any,
     cmp::Ordering,
     collections::{BTreeSet, HashSet},
     fmt,
@@ -36,7 +40,7 @@ use std::{
 pub type Batches = BoxStream<'static, Result<RecordBatch>>;
 
 /// An operation on ordered rows. It is a value: two runs of one operator do not see each other.
-pub trait Operator: fmt::Debug + Send + Sync + 'static {
+pub trait Operator: Any + fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
     /// More words for EXPLAIN.
@@ -57,6 +61,14 @@ pub trait Operator: fmt::Debug + Send + Sync + 'static {
     /// Whether the one input comes out as it is, so that conditions on rows and a choice of columns may be moved to it.
     fn passes_rows_on(&self) -> bool {
         false
+    }
+
+    /// Columns that come out row by row as they went in, so that a condition on them alone may be moved to the input.
+    fn unchanged(&self, schema: &Schema) -> HashSet<String> {
+        match self.passes_rows_on() {
+            true => schema.fields().iter().map(|f| f.name().clone()).collect(),
+            false => HashSet::new(),
+        }
     }
 
     /// Starts the work. `schema` is what [`OperatorNode::plan`] was given; `memory` is charged for what is held.
@@ -92,6 +104,19 @@ impl OperatorNode {
     pub fn plan(operator: Arc<dyn Operator>, inputs: Vec<LogicalPlan>, schema: SchemaRef) -> Result<LogicalPlan> {
         let schema = Arc::new(DFSchema::try_from(schema)?);
         Ok(LogicalPlan::Extension(Extension { node: Arc::new(OperatorNode { inputs, schema, operator }) }))
+    }
+
+    /// The operator at the top of a plan, when it is an `O`, and its first input.
+    pub fn as_operator<O: Operator>(plan: &LogicalPlan) -> Option<(&O, &LogicalPlan)> {
+        let LogicalPlan::Extension(extension) = plan else { return None };
+        let node = extension.node.as_any().downcast_ref::<OperatorNode>()?;
+        let operator: &dyn Any = node.operator.as_ref();
+        Some((operator.downcast_ref()?, node.inputs.first()?))
+    }
+
+    /// A plan that has one of ours at its top, over another input.
+    pub fn over(plan: &LogicalPlan, input: LogicalPlan) -> Result<LogicalPlan> {
+        plan.with_new_exprs(vec![], vec![input])
     }
 }
 
@@ -135,7 +160,8 @@ impl UserDefinedLogicalNodeCore for OperatorNode {
     }
 
     fn prevent_predicate_push_down_columns(&self) -> HashSet<String> {
-        if self.operator.passes_rows_on() { HashSet::new() } else { self.schema.field_names().into_iter().collect() }
+        let unchanged = self.operator.unchanged(self.schema.as_arrow());
+        self.schema.field_names().into_iter().filter(|name| !unchanged.contains(name)).collect()
     }
 
     fn necessary_children_exprs(&self, output_columns: &[usize]) -> Option<Vec<Vec<usize>>> {

@@ -3,12 +3,12 @@
 //! An empty table (a key without rows) travels as one row whose [`EMPTY`] column is true. Only the machinery here
 //! sees that column: a transform is started for the table and finished without a row.
 
-use super::operator::{Batches, Newest, Operator, OperatorNode};
+use super::operator::{Batches, Operator, OperatorNode};
 use crate::model::runs::runs;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array},
     compute::BatchCoalescer,
-    datatypes::SchemaRef,
+    datatypes::{Schema, SchemaRef},
     record_batch::RecordBatch,
 };
 use datafusion::{
@@ -17,7 +17,12 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::StreamExt;
-use std::{collections::VecDeque, fmt, sync::Arc};
+use std::{
+    any::Any,
+    collections::{HashSet, VecDeque},
+    fmt,
+    sync::Arc,
+};
 
 /// Name of the column that marks the row of an empty table. No name a user can write holds this character.
 pub const EMPTY: &str = "\u{0}empty";
@@ -26,12 +31,12 @@ pub const EMPTY: &str = "\u{0}empty";
 const BATCH_ROWS: usize = 8192;
 
 /// What to do with each table.
-pub trait TableTransform: fmt::Debug + Send + Sync + 'static {
+pub trait TableTransform: Any + fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
 
-    /// See [`Operator::newest`]; `key` tells the tables apart.
-    fn newest(&self, _key: &[String]) -> Option<Newest> {
-        None
+    /// See [`Operator::unchanged`].
+    fn unchanged(&self) -> HashSet<String> {
+        HashSet::new()
     }
 
     /// Begins a table. `first` is its first row (for an empty table: its key, the rest null), without the marker.
@@ -72,6 +77,13 @@ pub fn per_table(
     OperatorNode::plan(Arc::new(operator), vec![input], schema)
 }
 
+/// The transform at the top of a plan, when it is a `T`, and its input.
+pub fn as_transform<T: TableTransform>(plan: &LogicalPlan) -> Option<(&T, &LogicalPlan)> {
+    let (per_table, input) = OperatorNode::as_operator::<PerTable>(plan)?;
+    let transform: &dyn Any = per_table.transform.as_ref();
+    Some((transform.downcast_ref()?, input))
+}
+
 impl Operator for PerTable {
     fn name(&self) -> &'static str {
         self.transform.name()
@@ -81,8 +93,8 @@ impl Operator for PerTable {
         format!("by [{}]", self.key.join(", "))
     }
 
-    fn newest(&self) -> Option<Newest> {
-        self.transform.newest(&self.key)
+    fn unchanged(&self, _schema: &Schema) -> HashSet<String> {
+        self.transform.unchanged()
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {

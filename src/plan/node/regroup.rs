@@ -7,7 +7,7 @@ use super::per_table::EMPTY;
 use arrow::{
     array::{Array, AsArray, UInt64Array},
     compute::{concat_batches, take_record_batch},
-    datatypes::SchemaRef,
+    datatypes::{Schema, SchemaRef},
     record_batch::RecordBatch,
     row::{RowConverter, SortField},
 };
@@ -17,12 +17,15 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::{StreamExt, TryStreamExt};
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
 const BATCH_ROWS: usize = 8192;
 
 #[derive(Debug)]
-struct Regroup(Vec<String>);
+pub struct Regroup(Vec<String>);
 
 /// The rows of `input`, tables by `key` one after the other.
 pub fn regroup(input: LogicalPlan, key: &[String]) -> Result<LogicalPlan> {
@@ -37,6 +40,12 @@ impl Operator for Regroup {
 
     fn describe(&self) -> String {
         format!("by [{}]", self.0.join(", "))
+    }
+
+    fn unchanged(&self, schema: &Schema) -> HashSet<String> {
+        // A marker stands for its table only where that has no row.
+        let names = schema.fields().iter().map(|f| f.name().clone());
+        if schema.index_of(EMPTY).is_ok() { HashSet::new() } else { names.collect() }
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {

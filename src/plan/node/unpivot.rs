@@ -12,7 +12,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::{common::Result, logical_expr::LogicalPlan};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// What the long rows are made of.
 #[derive(Debug, Clone)]
@@ -20,6 +20,8 @@ struct Unpivot {
     fields: Vec<String>,
     null_rows: bool,
     schema: SchemaRef,
+    /// Columns that stay what they are, their type too.
+    unchanged: Vec<String>,
 }
 
 /// Long rows of `input`: every column but the wide ones, then `_field` and `_value`. A null is no row; with
@@ -32,7 +34,10 @@ pub fn unpivot(input: LogicalPlan, key: &[String], wide: &[String], fields: &[St
     columns.push(Field::new("_value", value_type.unwrap_or(DataType::Null), true));
     let schema = Arc::new(Schema::new(columns));
     let output_key: Vec<String> = key.iter().cloned().chain(["_field".to_string()]).collect();
-    let transform = Unpivot { fields: fields.to_vec(), null_rows, schema: schema.clone() };
+    // With `null_rows`, whether a table has values decides over rows that have none.
+    let stays = |f: &&Arc<Field>| !null_rows && from.field_with_name(f.name()).is_ok_and(|old| old.data_type() == f.data_type());
+    let unchanged = schema.fields().iter().filter(stays).map(|f| f.name().clone()).collect();
+    let transform = Unpivot { fields: fields.to_vec(), null_rows, schema: schema.clone(), unchanged };
     per_table(input, key, Arc::new(transform), schema, &output_key)
 }
 
@@ -45,6 +50,10 @@ fn plain(field: &Field) -> Field {
 impl TableTransform for Unpivot {
     fn name(&self) -> &'static str {
         "Unpivot"
+    }
+
+    fn unchanged(&self) -> HashSet<String> {
+        self.unchanged.iter().cloned().collect()
     }
 
     fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {

@@ -1,5 +1,6 @@
 //! `sort`, `limit`, `tail`: order and extent of each table.
 
+use super::window::newest_of_windows;
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
@@ -8,7 +9,12 @@ use crate::{
     },
     plan::{
         Frame,
-        node::{TableState, TableTransform},
+        node::{
+            OperatorNode, TableState, TableTransform,
+            first_enough::first_enough,
+            per_table::{WholeTable, as_transform},
+            regroup::Regroup,
+        },
     },
 };
 use arrow::{
@@ -16,7 +22,7 @@ use arrow::{
     compute::take_record_batch,
     record_batch::RecordBatch,
 };
-use datafusion::common::Result;
+use datafusion::{common::Result, logical_expr::LogicalPlan};
 use std::sync::Arc;
 
 pub const FUNCTIONS: &[&Function] = &[&SORT, &LIMIT, &TAIL];
@@ -37,12 +43,30 @@ fn sort(call: &mut Call<'_>) -> FluxResult<Value> {
         if by.is_empty() {
             return Ok(frame.clone());
         }
-        let keep_empty = frame.has_empty_tables();
-        frame.whole_tables("sort", frame.schema(), frame.key.clone(), keep_empty, move |_, rows| {
+        let sort = SortRows { by, descending };
+        frame.per_table(Arc::new(sort), frame.schema(), frame.key.clone(), frame.has_empty_tables())
+    })
+}
+
+#[derive(Debug, Clone)]
+struct SortRows {
+    by: Vec<String>,
+    descending: bool,
+}
+
+impl TableTransform for SortRows {
+    fn name(&self) -> &'static str {
+        "sort"
+    }
+
+    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        let SortRows { by, descending } = self.clone();
+        let run = move |_: &RecordBatch, rows: &RecordBatch| {
             let columns = by.iter().filter_map(|c| rows.column_by_name(c).cloned()).collect::<Vec<_>>();
             Ok(take_record_batch(rows, &sorted_rows(&columns, rows.num_rows(), descending)?)?)
-        })
-    })
+        };
+        WholeTable { name: "sort", input: first.schema(), run: Arc::new(run) }.start(first)
+    }
 }
 
 /// Row numbers in stable order: nulls first, or last when descending.
@@ -79,8 +103,26 @@ fn limit(call: &mut Call<'_>) -> FluxResult<Value> {
     let (n, offset) = extent(call)?;
     each(call, |frame| {
         let keep_empty = n == 0 || frame.has_empty_tables();
-        frame.per_table(Arc::new(Limit { n, offset }), frame.schema(), frame.key.clone(), keep_empty)
+        let limited = |frame: &Frame| frame.per_table(Arc::new(Limit { n, offset }), frame.schema(), frame.key.clone(), keep_empty);
+        let whole = limited(frame)?;
+        match newest_windows(&frame.plan, n.saturating_add(offset))? {
+            Some(plan) if n > 0 => {
+                let narrow = limited(&Frame { plan, ..frame.clone() })?;
+                Ok(Frame { plan: first_enough(narrow.plan, whole.plan.clone(), n, vec![])?, ..whole })
+            }
+            _ => Ok(whole),
+        }
     })
+}
+
+/// The same rows without those that come after the first `count`, where these are the latest windows of one table.
+fn newest_windows(plan: &LogicalPlan, count: usize) -> crate::model::Result<Option<LogicalPlan>> {
+    let by_time = |(sort, _): &(&SortRows, &LogicalPlan)| sort.descending && sort.by == ["_time"];
+    let Some((_, sorted)) = as_transform::<SortRows>(plan).filter(by_time) else { return Ok(None) };
+    let regrouped = OperatorNode::as_operator::<Regroup>(sorted).map(|(_, input)| input);
+    let Some(windows) = newest_of_windows(regrouped.unwrap_or(sorted), count)? else { return Ok(None) };
+    let sorted = if regrouped.is_some() { OperatorNode::over(sorted, windows)? } else { windows };
+    Ok(Some(OperatorNode::over(plan, sorted)?))
 }
 
 /// The frame with at most `n` rows of each table.

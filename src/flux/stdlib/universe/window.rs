@@ -5,12 +5,13 @@
 
 use super::{
     aggregates::{Aggregate, Tally},
-    selectors::{Pick, beats, pick_by_name},
+    pick::Pick,
 };
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
         eval::{FunctionValue, Value},
+        lower::cells::time_literal,
         stdlib::{
             Call, Function,
             tables::{run_error, stream, times},
@@ -20,7 +21,10 @@ use crate::{
     model::{Duration, Result as Outcome, TimeRange, schema::time_type},
     plan::{
         Frame, TableStream,
-        node::{TableState, TableTransform, per_table::EMPTY},
+        node::{
+            OperatorNode, TableState, TableTransform,
+            per_table::{EMPTY, as_transform},
+        },
         stream::{col, null, regroup_frames},
     },
 };
@@ -30,7 +34,10 @@ use arrow::{
     datatypes::{DataType, Field, Schema, TimestampNanosecondType},
     record_batch::RecordBatch,
 };
-use datafusion::common::{Result, ScalarValue};
+use datafusion::{
+    common::{Result, ScalarValue},
+    logical_expr::{Filter, LogicalPlan},
+};
 use std::{collections::BTreeMap, sync::Arc};
 
 pub const FUNCTIONS: &[&Function] = &[&WINDOW, &_WINDOW, &AGGREGATE_WINDOW];
@@ -244,7 +251,7 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
         && let Some(picks) = long.frames.iter().map(|frame| pick_of(frame, f.name)).collect::<Option<Vec<_>>>()
     {
         let from_start = time_source == "_start";
-        let frames = long.frames.iter().zip(picks).map(|(frame, pick)| pick_windows(frame, f.name, pick, &shape, from_start));
+        let frames = long.frames.iter().zip(picks).map(|(frame, pick)| pick_windows(frame, pick, &shape, from_start));
         return Ok(stream(regroup_frames(frames.collect::<Outcome<Vec<_>>>()?, call.context())?, &tables));
     }
     let frames = long.frames.iter().map(|f| into_windows(f, &shape)).collect::<Outcome<Vec<_>>>()?;
@@ -276,18 +283,33 @@ fn picks_values_only(frame: &Frame, kind: Aggregate) -> bool {
     frame.is_wide() && !frame.null_rows && frame.columns().iter().all(told) && frame.fields.iter().all(fits)
 }
 
+/// The same windows over the rows of the last `count` of them only, where one table has them all. With more windows than
+/// are worth a try, or none that say when they begin, nothing.
+pub fn newest_of_windows(plan: &LogicalPlan, count: usize) -> Outcome<Option<LogicalPlan>> {
+    let picking = as_transform::<PickWindows>(plan).map(|(p, input)| (&p.shape, &p.key, input));
+    let reducing = as_transform::<ReduceWindows>(plan).map(|(p, input)| (&p.shape, &p.key, input));
+    let Some((shape, key, input)) = picking.or(reducing) else { return Ok(None) };
+    let one_table = key.iter().all(|k| *k == shape.start || *k == shape.stop);
+    let (Some(window), true) = (&shape.window, one_table && (1..=1_000).contains(&count)) else { return Ok(None) };
+    let last = window.latest(shape.bounds.stop.saturating_sub(1));
+    let first = (1..count).fold(last, |at, _| window.previous(at));
+    let recent = Filter::try_new(col(&shape.time).gt_eq(time_literal(first.start)), Arc::new(input.clone()))?;
+    Ok(Some(OperatorNode::over(plan, LogicalPlan::Filter(recent))?))
+}
+
 /// What a selector picks in this long frame; `None` when only the composition knows what to do or to say.
 fn pick_of(frame: &Frame, name: &str) -> Option<Pick> {
     let timed = matches!(frame.data_type("_time"), Some(DataType::Timestamp(..)));
     if !timed || frame.is_key("_value") || frame.is_key("_time") || frame.has_empty_tables() {
         return None;
     }
-    pick_by_name(name, &frame.data_type("_value")?)
+    let data_type = frame.data_type("_value")?;
+    Pick::ALL.into_iter().find(|pick| pick.name() == name && pick.takes(&data_type))
 }
 
 /// The picked row of every window, stamped with the window's start or stop; with `create_empty` a row of nulls where
 /// there is none. One pass over each table, which holds the picked rows only.
-fn pick_windows(frame: &Frame, name: &'static str, pick: Pick, shape: &Shape, from_start: bool) -> Outcome<Frame> {
+fn pick_windows(frame: &Frame, pick: Pick, shape: &Shape, from_start: bool) -> Outcome<Frame> {
     let bound = |name: &String| (name.clone(), if frame.has(name) { col(name) } else { null(&time_type()) });
     let mut input = frame.with_columns(vec![bound(&shape.start), bound(&shape.stop)])?;
     let schema = input.schema();
@@ -296,13 +318,12 @@ fn pick_windows(frame: &Frame, name: &'static str, pick: Pick, shape: &Shape, fr
     input.key = frame.key.clone();
     let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
     let schema = Schema::new(fields);
-    let plan = PickWindows { name, pick, shape: shape.clone(), from_start, key: frame.key.clone(), schema: Arc::new(schema.clone()) };
+    let plan = PickWindows { pick, shape: shape.clone(), from_start, key: frame.key.clone(), schema: Arc::new(schema.clone()) };
     input.per_table(Arc::new(plan), schema, key, false)
 }
 
 #[derive(Debug, Clone)]
 struct PickWindows {
-    name: &'static str,
     pick: Pick,
     shape: Shape,
     from_start: bool,
@@ -322,7 +343,7 @@ struct PickingWindows {
 
 impl TableTransform for PickWindows {
     fn name(&self) -> &'static str {
-        self.name
+        self.pick.name()
     }
 
     fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
@@ -338,11 +359,11 @@ impl TableState for PickingWindows {
         let (pick, windows) = (self.plan.pick, &mut self.windows);
         let mut picked: BTreeMap<(i64, i64), usize> = BTreeMap::new();
         each_window(column("_time"), &self.plan.shape, &mut self.current, |window, start, stop| {
-            let before = windows.entry(window).or_default().as_ref().and_then(|b| b.column_by_name("_value"));
-            let Some(row) = pick(&values.slice(start, stop - start))? else { return Ok(()) };
-            let row = start + row;
-            let old = picked.get(&window).map(|old| values.slice(*old, 1)).or_else(|| before.cloned());
-            if old.map_or(Ok(true), |old| beats(pick, &values.slice(row, 1), &old))? {
+            let known = windows.entry(window).or_default();
+            let Some(row) = pick.row(values, start..stop)? else { return Ok(()) };
+            let before = known.as_ref().and_then(|b| b.column_by_name("_value")).map(|b| (b, 0));
+            let old = picked.get(&window).map(|old| (values, *old)).or(before);
+            if old.map_or(Ok(true), |old| pick.prefers((values, row), old))? {
                 picked.insert(window, row);
             }
             Ok(())
@@ -433,7 +454,6 @@ fn each_window(
 /// `_start` and `_stop` back to the bounds of the query. Windows end inside the bounds or with them, and rows stamped
 /// with the last instant stay, too.
 fn into_bounds(frame: &Frame, shape: &Shape) -> Outcome<Frame> {
-    use crate::flux::lower::cells::time_literal;
     let mut out = frame.with_columns(vec![
         (shape.start.clone(), time_literal(shape.bounds.start)),
         (shape.stop.clone(), time_literal(shape.bounds.stop)),
@@ -451,7 +471,7 @@ fn show_empty_tables(frame: &Frame) -> Outcome<Frame> {
     if !frame.has_empty_tables() {
         return Ok(frame.clone());
     }
-    use datafusion::logical_expr::{LogicalPlan, Projection};
+    use datafusion::logical_expr::Projection;
     let columns = frame.columns().iter().map(|c| col(c)).collect();
     let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(frame.plan.clone()))?);
     Ok(Frame { plan, ..frame.clone() })
