@@ -14,6 +14,7 @@ pub mod reduce;
 pub mod regroup;
 pub mod row_function;
 pub mod series_limit;
+pub mod size;
 pub mod time_order;
 pub mod unpivot;
 pub mod values;

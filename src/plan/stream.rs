@@ -48,9 +48,6 @@ pub struct TableStream {
     pub bounds: Option<TimeRange>,
 }
 
-/// The first columns of rows from a store; tags follow in name order, `_field` and `_measurement` among them.
-const STORED_ORDER: [&str; 4] = ["_start", "_stop", "_time", "_value"];
-
 /// A column by its exact name.
 pub fn col(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
@@ -203,8 +200,7 @@ impl Frame {
         self.whole_tables(name, self.schema(), self.key.clone(), self.has_empty_tables(), run)
     }
 
-    /// Long frames with the same tables: one per type of field. Columns come in the order in which InfluxDB 2.7 gives
-    /// rows from its store.
+    /// Long frames with the same tables: one per type of field.
     pub fn to_long(&self) -> Result<Vec<Frame>> {
         if !self.is_wide() {
             return Ok(vec![self.clone()]);
@@ -220,15 +216,14 @@ impl Frame {
         by_type
             .into_iter()
             .map(|(_, fields)| {
-                let keep: Vec<Expr> =
-                    self.columns().iter().filter(|c| !self.fields.contains(c) || fields.contains(c)).map(|c| col(c)).collect();
-                let input = LogicalPlan::Projection(Projection::try_new(keep, Arc::new(self.plan.clone()))?);
-                let plan = unpivot::unpivot(input, &self.key, &fields, &fields, self.null_rows)?;
+                let mut input = self.plan.clone();
+                if fields.len() < self.fields.len() {
+                    let keep = self.columns().iter().filter(|c| !self.fields.contains(c) || fields.contains(c)).map(|c| col(c)).collect();
+                    input = LogicalPlan::Projection(Projection::try_new(keep, Arc::new(input))?);
+                }
+                let plan = unpivot::unpivot(input, &self.key, &fields, self.null_rows)?;
                 let key: Vec<String> = self.key.iter().cloned().chain(["_field".to_string()]).collect();
-                let long = Frame { absent_keys: self.absent_keys, ..Frame::long(plan, key.clone()) };
-                let mut columns = long.columns();
-                columns.sort_by_key(|name| (STORED_ORDER.iter().position(|n| n == name).unwrap_or(STORED_ORDER.len()), name.clone()));
-                long.project(columns.into_iter().map(|name| (name.clone(), col(&name))).collect(), key)
+                Ok(Frame { absent_keys: self.absent_keys, ..Frame::long(plan, key) })
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! The scan: a snapshot's rows as a stream in storage order, (tags in name order with nulls first, time).
 
 use crate::model::{Failure, Result as StorageResult, time::rfc3339};
+use crate::plan::node::size::held_bytes;
 use crate::storage::{
     block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
     merge::Merge,
@@ -285,7 +286,7 @@ impl ExecutionPlan for ScanExec {
                 if complete.iter().any(|c| batch.column(*c).null_count() > 0) {
                     return Ok(self::rows(all, usize::MAX));
                 }
-                memory.try_grow(batch.get_array_memory_size())?;
+                memory.try_grow(held_bytes(&batch))?;
                 found.push(batch);
             }
             Ok::<_, DataFusionError>(futures::stream::iter(found).map(Ok).boxed())

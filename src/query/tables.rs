@@ -3,7 +3,7 @@
 use super::{provider::SnapshotTable, run};
 use crate::{
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
-    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows},
+    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::size::held_bytes},
     storage::{
         Storage,
         delete::{DeleteSpec, TagPredicate},
@@ -205,7 +205,7 @@ impl Context for QueryContext {
             let mut stream = run::stream(&self.inner.state, &plan).await?;
             let mut batches = vec![];
             while let Some(batch) = stream.try_next().await? {
-                self.inner.collected.try_grow(batch.get_array_memory_size())?;
+                self.inner.collected.try_grow(held_bytes(&batch))?;
                 batches.push(batch);
             }
             Ok(batches)

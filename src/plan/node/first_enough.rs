@@ -1,6 +1,7 @@
 //! Two plans for one answer: a cheap one that may not find enough, and the whole one.
 
 use super::operator::{Batches, Operator, OperatorNode};
+use super::size::held_bytes;
 use arrow::{array::Array, datatypes::SchemaRef, record_batch::RecordBatch};
 use datafusion::{
     common::Result,
@@ -38,7 +39,7 @@ impl Operator for FirstEnough {
         let work = async move {
             let mut found: Vec<RecordBatch> = vec![];
             while let Some(batch) = narrow.try_next().await? {
-                memory.try_grow(batch.get_array_memory_size())?;
+                memory.try_grow(held_bytes(&batch))?;
                 found.push(batch);
             }
             let has_null =

@@ -4,11 +4,12 @@
 //! sees that column: a transform is started for the table and finished without a row.
 
 use super::operator::{Batches, Operator, OperatorNode};
+use super::size::held_bytes;
 use crate::model::runs::runs;
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array},
     compute::BatchCoalescer,
-    datatypes::{Schema, SchemaRef},
+    datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
 use datafusion::{
@@ -17,12 +18,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::StreamExt;
-use std::{
-    any::Any,
-    collections::{HashSet, VecDeque},
-    fmt,
-    sync::Arc,
-};
+use std::{any::Any, collections::VecDeque, fmt, sync::Arc};
 
 /// Name of the column that marks the row of an empty table. No name a user can write holds this character.
 pub const EMPTY: &str = "\u{0}empty";
@@ -33,11 +29,6 @@ const BATCH_ROWS: usize = 8192;
 /// What to do with each table.
 pub trait TableTransform: Any + fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
-
-    /// See [`Operator::unchanged`].
-    fn unchanged(&self) -> HashSet<String> {
-        HashSet::new()
-    }
 
     /// Begins a table. `first` is its first row (for an empty table: its key, the rest null), without the marker.
     fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>>;
@@ -91,10 +82,6 @@ impl Operator for PerTable {
 
     fn describe(&self) -> String {
         format!("by [{}]", self.key.join(", "))
-    }
-
-    fn unchanged(&self, _schema: &Schema) -> HashSet<String> {
-        self.transform.unchanged()
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
@@ -287,7 +274,7 @@ struct Held<F> {
 
 impl<F: WholeTableFn> TableState for Held<F> {
     fn push(&mut self, rows: &RecordBatch, _out: &mut Vec<RecordBatch>) -> Result<()> {
-        self.bytes += rows.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>();
+        self.bytes += held_bytes(rows);
         self.rows.push(rows.clone());
         Ok(())
     }

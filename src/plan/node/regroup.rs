@@ -4,6 +4,7 @@
 
 use super::operator::{Batches, Operator, OperatorNode};
 use super::per_table::EMPTY;
+use super::size::held_bytes;
 use arrow::{
     array::{Array, AsArray, UInt64Array},
     compute::{concat_batches, take_record_batch},
@@ -59,7 +60,7 @@ impl Operator for Regroup {
             let mut held = vec![];
             let mut input = input;
             while let Some(batch) = input.try_next().await? {
-                memory.try_grow(batch.get_array_memory_size())?;
+                memory.try_grow(held_bytes(&batch))?;
                 held.push(batch);
             }
             let all = concat_batches(&schema, &held)?;

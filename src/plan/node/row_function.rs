@@ -3,7 +3,10 @@
 //! Results are added as columns; a function may read what an earlier one of the same node gave. A null is no value: it is
 //! passed over and gives null. Loops are `kernel`'s, in InfluxQL's variants.
 
-use super::per_table::{TableState, TableTransform, per_table};
+use super::{
+    per_table::{TableState, TableTransform, per_table},
+    size::held_bytes,
+};
 use crate::{
     kernel::{
         Number,
@@ -260,11 +263,7 @@ impl TableState for Series {
     }
 
     fn size(&self) -> usize {
-        self.held
-            .iter()
-            .flatten()
-            .map(|b| b.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>())
-            .sum()
+        self.held.iter().flatten().map(held_bytes).sum()
     }
 }
 

@@ -6,6 +6,7 @@
 use super::{
     groups::Groups,
     operator::{Batches, Newest, Operator, OperatorNode},
+    size::held_bytes,
 };
 use arrow::{
     array::{ArrayRef, AsArray, UInt32Array, types::TimestampNanosecondType},
@@ -66,7 +67,7 @@ impl Operator for TimeOrder {
         let work = async move {
             let (mut held, mut row_count) = (vec![], 0);
             while let Some(batch) = input.try_next().await? {
-                memory.try_grow(batch.get_array_memory_size())?;
+                memory.try_grow(held_bytes(&batch))?;
                 row_count += batch.num_rows();
                 held.push(batch);
                 if limit.is_some_and(|n| row_count > KEPT_ROWS_MIN.max(n.saturating_mul(4))) {
@@ -76,7 +77,7 @@ impl Operator for TimeOrder {
                     kept.sort_unstable();
                     let kept = take_record_batch(&all, &UInt32Array::from(kept))?;
                     row_count = kept.num_rows();
-                    memory.try_resize(kept.get_array_memory_size())?;
+                    memory.try_resize(held_bytes(&kept))?;
                     held = vec![kept];
                 }
             }

@@ -1,44 +1,56 @@
 //! Wide rows to `_field`/`_value` rows: each field column of a table becomes a table of its own.
 //!
-//! All fields given have one type. With one field, rows stream; with several, one wide table is held at a time, since
+//! All fields given have one type. With one field, rows stream; with several, the wide table that may go on is held, since
 //! its rows belong to several tables that come one after the other.
 
-use super::per_table::{TableState, TableTransform, per_table};
-use crate::model::schema::tag_type;
+use super::{
+    operator::{Batches, Operator, OperatorNode},
+    size::held_bytes,
+};
+use crate::model::{runs::runs, schema::tag_type};
 use arrow::{
-    array::{Array, ArrayRef, BooleanArray, StringArray},
-    compute::{cast, concat_batches, filter_record_batch, is_not_null},
+    array::{Array, ArrayRef, StringBuilder, UInt64Array},
+    compute::{cast, concat_batches, interleave, take},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
-use datafusion::{common::Result, logical_expr::LogicalPlan};
-use std::{collections::HashSet, sync::Arc};
+use datafusion::{
+    common::Result,
+    execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
+    logical_expr::LogicalPlan,
+};
+use futures::{StreamExt, TryStreamExt};
+use std::{collections::HashSet, ops::Range, sync::Arc};
 
 /// What the long rows are made of.
 #[derive(Debug, Clone)]
 struct Unpivot {
+    /// Tells the wide tables apart.
+    key: Vec<String>,
     fields: Vec<String>,
     null_rows: bool,
-    schema: SchemaRef,
     /// Columns that stay what they are, their type too.
-    unchanged: Vec<String>,
+    unchanged: HashSet<String>,
 }
 
-/// Long rows of `input`: every column but the wide ones, then `_field` and `_value`. A null is no row; with
-/// `null_rows`, it is a null value in tables that have any value. `key` tells the wide tables apart.
-pub fn unpivot(input: LogicalPlan, key: &[String], wide: &[String], fields: &[String], null_rows: bool) -> Result<LogicalPlan> {
+/// The first columns of rows from a store; tags follow in name order, `_field` and `_measurement` among them (InfluxDB 2.7).
+const FIRST_COLUMNS: [&str; 4] = ["_start", "_stop", "_time", "_value"];
+
+/// Long rows of `input`: `_field` and `_value` in place of `fields`, columns in the order of rows from a store. A null is no
+/// row; with `null_rows`, it is a null value in tables that have any value. `key` tells the wide tables apart.
+pub fn unpivot(input: LogicalPlan, key: &[String], fields: &[String], null_rows: bool) -> Result<LogicalPlan> {
     let from = input.schema().as_arrow().clone();
-    let mut columns: Vec<Field> = from.fields().iter().filter(|f| !wide.contains(f.name())).map(|f| plain(f)).collect();
+    let mut columns: Vec<Field> = from.fields().iter().filter(|f| !fields.contains(f.name())).map(|f| plain(f)).collect();
     let value_type = fields.first().map(|f| from.field_with_name(f).map(|f| f.data_type().clone())).transpose()?;
     columns.push(Field::new("_field", DataType::Utf8, true));
     columns.push(Field::new("_value", value_type.unwrap_or(DataType::Null), true));
-    let schema = Arc::new(Schema::new(columns));
-    let output_key: Vec<String> = key.iter().cloned().chain(["_field".to_string()]).collect();
+    let place = |name: &str| FIRST_COLUMNS.iter().position(|first| *first == name).unwrap_or(FIRST_COLUMNS.len());
+    columns.sort_by_key(|f| (place(f.name()), f.name().clone()));
     // With `null_rows`, whether a table has values decides over rows that have none.
-    let stays = |f: &&Arc<Field>| !null_rows && from.field_with_name(f.name()).is_ok_and(|old| old.data_type() == f.data_type());
-    let unchanged = schema.fields().iter().filter(stays).map(|f| f.name().clone()).collect();
-    let transform = Unpivot { fields: fields.to_vec(), null_rows, schema: schema.clone(), unchanged };
-    per_table(input, key, Arc::new(transform), schema, &output_key)
+    let stays = |f: &&Field| !null_rows && from.field_with_name(f.name()).is_ok_and(|old| old.data_type() == f.data_type());
+    let unchanged = columns.iter().filter(stays).map(|f| f.name().clone()).collect();
+    let operator = Unpivot { key: key.to_vec(), fields: fields.to_vec(), null_rows, unchanged };
+    OperatorNode::plan(Arc::new(operator), vec![input], Arc::new(Schema::new(columns)))
 }
 
 /// Tags lose their dictionary: long rows hold Flux's six types only.
@@ -47,74 +59,157 @@ fn plain(field: &Field) -> Field {
     Field::new(field.name(), data_type, true)
 }
 
-impl TableTransform for Unpivot {
+impl Operator for Unpivot {
     fn name(&self) -> &'static str {
         "Unpivot"
     }
 
-    fn unchanged(&self) -> HashSet<String> {
-        self.unchanged.iter().cloned().collect()
+    fn describe(&self) -> String {
+        format!("by [{}]", self.key.join(", "))
     }
 
-    fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {
-        Ok(Box::new(State { shape: self.clone(), held: vec![], bytes: 0 }))
+    fn unchanged(&self, _schema: &Schema) -> HashSet<String> {
+        self.unchanged.clone()
     }
-}
 
-struct State {
-    shape: Unpivot,
-    held: Vec<RecordBatch>,
-    bytes: usize,
-}
-
-impl State {
-    fn long(&self, rows: &RecordBatch, field: &str, keep_nulls: bool) -> Result<RecordBatch> {
-        let value = rows.column_by_name(field).expect("the planner took the field from this schema").clone();
-        let count = rows.num_rows();
-        let mut columns: Vec<ArrayRef> = vec![];
-        for column in self.shape.schema.fields() {
-            columns.push(match column.name().as_str() {
-                "_field" => Arc::new(StringArray::from_iter_values(std::iter::repeat_n(field, count))),
-                "_value" => value.clone(),
-                name => {
-                    let from = rows.column_by_name(name).expect("the planner took the column from this schema");
-                    if from.data_type() == column.data_type() { from.clone() } else { cast(from, column.data_type())? }
+    fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
+        let input = inputs.remove(0);
+        let from = input.schema();
+        let at = |names: &[String]| names.iter().map(|n| from.index_of(n)).collect::<Result<Vec<_>, _>>();
+        let sources = schema.fields().iter().map(|f| match f.name().as_str() {
+            "_field" => Ok(Source::FieldName),
+            "_value" => Ok(Source::Value),
+            name => from.index_of(name).map(Source::Column),
+        });
+        let work = Work {
+            key: at(&self.key)?,
+            fields: at(&self.fields)?,
+            sources: sources.collect::<Result<_, _>>()?,
+            schema,
+            spec: self.clone(),
+            open: None,
+            held: vec![],
+            memory,
+        };
+        Ok(futures::stream::try_unfold((input, Some(work)), |(mut input, work)| async move {
+            let Some(mut work) = work else { return Ok(None) };
+            while let Some(batch) = input.try_next().await? {
+                if let Some(out) = work.take(&batch)? {
+                    return Ok(Some((out, (input, Some(work)))));
                 }
-            });
-        }
-        let long = RecordBatch::try_new(self.shape.schema.clone(), columns)?;
-        if keep_nulls || value.null_count() == 0 {
-            return Ok(long);
-        }
-        let present: BooleanArray = is_not_null(&value)?;
-        Ok(filter_record_batch(&long, &present)?)
+            }
+            Ok(work.close()?.map(|out| (out, (input, None))))
+        })
+        .boxed())
     }
 }
 
-impl TableState for State {
-    fn push(&mut self, rows: &RecordBatch, out: &mut Vec<RecordBatch>) -> Result<()> {
-        if self.shape.fields.len() == 1 && !self.shape.null_rows {
-            out.push(self.long(rows, &self.shape.fields[0], false)?);
-            return Ok(());
-        }
-        self.bytes += rows.columns().iter().map(|c| c.to_data().get_slice_memory_size().unwrap_or(0)).sum::<usize>();
-        self.held.push(rows.clone());
-        Ok(())
-    }
+/// What an output column is made of.
+enum Source {
+    FieldName,
+    Value,
+    Column(usize),
+}
 
-    fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let Some(first) = self.held.first() else { return Ok(()) };
-        let table = if self.held.len() == 1 { first.clone() } else { concat_batches(&first.schema(), &self.held)? };
-        for field in &self.shape.fields {
-            let value = table.column_by_name(field).expect("the planner took the field from this schema");
-            if value.null_count() < value.len() {
-                out.push(self.long(&table, field, self.shape.null_rows)?);
+struct Work {
+    spec: Unpivot,
+    key: Vec<usize>,
+    fields: Vec<usize>,
+    sources: Vec<Source>,
+    schema: SchemaRef,
+    /// Key of the wide table that may go on, and its rows.
+    open: Option<Vec<ArrayRef>>,
+    held: Vec<RecordBatch>,
+    memory: MemoryReservation,
+}
+
+impl Work {
+    fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
+        let count = batch.num_rows();
+        if let ([_], false) = (self.fields.as_slice(), self.spec.null_rows) {
+            // The rows of the one field are those of its table, wherever that begins and ends.
+            return self.long(batch, std::slice::from_ref(&(0..count)));
+        }
+        let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
+        let tables = runs(&keys, count)?;
+        let key = |run: &Range<usize>| keys.iter().map(|k| k.slice(run.start, 1)).collect::<Vec<_>>();
+        let (Some(first), Some(last)) = (tables.first(), tables.last()) else { return Ok(None) };
+        let goes_on = self.open.as_ref().is_some_and(|open| *open == key(first));
+        if goes_on {
+            self.hold(batch.slice(first.start, first.len()))?;
+            if tables.len() == 1 {
+                return Ok(None);
             }
         }
+        let before = self.close()?;
+        let whole = self.long(batch, &tables[usize::from(goes_on)..tables.len() - 1])?;
+        self.open = Some(key(last));
+        self.hold(batch.slice(last.start, last.len()))?;
+        match (before, whole) {
+            (Some(a), Some(b)) => Ok(Some(concat_batches(&self.schema, [&a, &b])?)),
+            (a, b) => Ok(a.or(b)),
+        }
+    }
+
+    fn hold(&mut self, rows: RecordBatch) -> Result<()> {
+        self.memory.try_grow(held_bytes(&rows))?;
+        self.held.push(rows);
         Ok(())
     }
 
-    fn size(&self) -> usize {
-        self.bytes
+    /// The long rows of the table that is held, which has ended.
+    fn close(&mut self) -> Result<Option<RecordBatch>> {
+        let held = std::mem::take(&mut self.held);
+        let Some(first) = held.first() else { return Ok(None) };
+        let table = if held.len() == 1 { first.clone() } else { concat_batches(first.schema_ref(), &held)? };
+        self.memory.free();
+        let whole = 0..table.num_rows();
+        self.long(&table, std::slice::from_ref(&whole))
+    }
+
+    /// Long rows of whole tables.
+    fn long(&self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Option<RecordBatch>> {
+        let values: Vec<&ArrayRef> = self.fields.iter().map(|f| batch.column(*f)).collect();
+        // Field and number of the rows that come next, and where the rows are.
+        let mut stretches: Vec<(usize, usize)> = vec![];
+        let mut places: Vec<(usize, usize)> = vec![];
+        for table in tables {
+            for (field, column) in values.iter().enumerate() {
+                let before = places.len();
+                let valid = |row: &usize| column.is_valid(*row);
+                match column.null_count() {
+                    0 => places.extend(table.clone().map(|row| (field, row))),
+                    _ if !self.spec.null_rows => places.extend(table.clone().filter(valid).map(|row| (field, row))),
+                    _ if table.clone().any(|row| valid(&row)) => places.extend(table.clone().map(|row| (field, row))),
+                    _ => {}
+                }
+                stretches.push((field, places.len() - before));
+            }
+        }
+        if places.is_empty() {
+            return Ok(None);
+        }
+        let is_all = values.len() == 1 && places.len() == batch.num_rows();
+        let rows = UInt64Array::from_iter_values(places.iter().map(|(_, row)| *row as u64));
+        let columns = self.sources.iter().zip(self.schema.fields()).map(|(source, field)| -> Result<ArrayRef> {
+            Ok(match source {
+                Source::FieldName => {
+                    let mut names = StringBuilder::new();
+                    for (field, count) in &stretches {
+                        (0..*count).for_each(|_| names.append_value(&self.spec.fields[*field]));
+                    }
+                    Arc::new(names.finish())
+                }
+                Source::Value if is_all => values[0].clone(),
+                Source::Value if values.len() == 1 => take(values[0], &rows, None)?,
+                Source::Value => interleave(&values.iter().map(|v| v.as_ref()).collect::<Vec<_>>(), &places)?,
+                Source::Column(at) => {
+                    let column = batch.column(*at);
+                    let taken = if is_all { column.clone() } else { take(column, &rows, None)? };
+                    if taken.data_type() == field.data_type() { taken } else { cast(&taken, field.data_type())? }
+                }
+            })
+        });
+        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?))
     }
 }

@@ -22,7 +22,7 @@ use crate::{
 use arrow::{array::BooleanArray, compute::filter_record_batch};
 use datafusion::{
     common::{DFSchemaRef, ScalarValue},
-    logical_expr::{Expr, lit, simplify::SimplifyContext, when},
+    logical_expr::{BinaryExpr, Expr, Operator, lit, simplify::SimplifyContext, when},
     optimizer::simplify_expressions::ExprSimplifier,
 };
 use std::{collections::HashSet, sync::Arc};
@@ -120,9 +120,20 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
             name => frame.data_type(name).map(|t| Typed::column(constant_of(frame, name).unwrap_or_else(|| col(name)), t)),
         };
         let Lowered::Columns((predicate, used)) = lower_filter(interpreter, function, &columns, span)? else { return Ok(None) };
-        let predicate = simplifier.simplify(simplifier.coerce(predicate, frame.plan.schema())?)?;
+        let predicate = match settled(&predicate) {
+            Some(answer) => lit(answer),
+            None => simplifier.simplify(simplifier.coerce(predicate, frame.plan.schema())?)?,
+        };
+        let of_all = !used.contains("_field") && !used.contains("_value");
         if !is_false(&predicate) {
             conditions.push((field.clone(), predicate, used));
+        }
+        if of_all {
+            // What does not look at the field is the same for all of them.
+            if let Some((_, predicate, used)) = conditions.last().cloned() {
+                conditions.extend(frame.fields.iter().skip(1).map(|f| (f.clone(), predicate.clone(), used.clone())));
+            }
+            break;
         }
     }
     if conditions.is_empty() {
@@ -157,6 +168,32 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
     let hidden = Frame { fields: fields.clone(), ..frame.project(columns, key)? };
     let any = fields.iter().map(|f| col(f).is_not_null()).reduce(Expr::or).unwrap_or_else(|| lit(true));
     Ok(Some(Some(hidden.filter(any)?)))
+}
+
+/// What a predicate on texts comes to where they are all known: the common case of a condition on the field's name, for
+/// which the simplifier would be asked once per field.
+fn settled(e: &Expr) -> Option<bool> {
+    let text = |e: &Expr| match e {
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_string),
+        _ => None,
+    };
+    match e {
+        Expr::Literal(ScalarValue::Boolean(answer), _) => *answer,
+        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
+            Operator::Eq => Some(text(left)? == text(right)?),
+            Operator::NotEq => Some(text(left)? != text(right)?),
+            Operator::And => match (settled(left), settled(right)) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (a, b) => Some(a? && b?),
+            },
+            Operator::Or => match (settled(left), settled(right)) {
+                (Some(true), _) | (_, Some(true)) => Some(true),
+                (a, b) => Some(a? || b?),
+            },
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The literal behind a column, when the frame's plan says it.
