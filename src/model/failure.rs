@@ -110,10 +110,10 @@ impl From<datafusion::error::DataFusionError> for Failure {
                     Some(failure) => failure.clone(),
                     None => Failure::internal(inner.to_string()),
                 },
-                E::ResourcesExhausted(m) => Failure::new(ErrorKind::Unavailable, m.clone()),
+                E::ResourcesExhausted(m) => out_of_memory(m),
                 _ => Failure::internal(inner.to_string()),
             },
-            E::ResourcesExhausted(m) => Failure::new(ErrorKind::Unavailable, m),
+            E::ResourcesExhausted(m) => out_of_memory(&m),
             E::SQL(..) | E::Plan(_) | E::SchemaError(..) | E::Configuration(_) | E::Execution(_) => Failure::invalid(e.strip_backtrace()),
             E::ArrowError(inner, _) => match *inner {
                 arrow::error::ArrowError::ExternalError(other) => match other.downcast::<Failure>() {
@@ -126,6 +126,12 @@ impl From<datafusion::error::DataFusionError> for Failure {
             other => Failure::internal(other.strip_backtrace()),
         }
     }
+}
+
+/// It begins as Flux says it (v0.200), then tells what the memory pool knows: who asked for how much, and who holds most.
+fn out_of_memory(what: &str) -> Failure {
+    let message = format!("memory allocation limit reached: {what}; ask for less at a time, or give queries more memory");
+    Failure::new(ErrorKind::Unavailable, message)
 }
 
 impl From<arrow::error::ArrowError> for Failure {
