@@ -63,7 +63,7 @@ impl World {
     /// One thing that a database does; the model has it done.
     async fn step(&mut self) -> Result<()> {
         self.clock.advance(MINUTE);
-        match self.random.random_range(0..14) {
+        match self.random.random_range(0..15) {
             0..5 => {
                 let text = random_lines(&mut self.random, &mut self.model);
                 try_write(&self.storage, text).await.map(drop)
@@ -85,6 +85,10 @@ impl World {
             12 => {
                 self.clock.advance(11 * MINUTE);
                 self.storage.files().collect(bucket()).await.map(drop)
+            }
+            13 => {
+                self.model.clear();
+                self.storage.drop_measurement(bucket(), "m").await
             }
             _ => {
                 self.storage.close().await?;
