@@ -143,10 +143,12 @@ impl Storage {
             let schema = self.schema(bucket, measurement)?;
             // The buffer first: a flush in between shows rows twice, which merge into one, and never hides them.
             let chunks = self.chunks(bucket, measurement).iter().map(|chunk| Chunk::clone(chunk)).collect();
-            let snapshot = self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN));
+            let mut snapshot = self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN))?;
+            // The schema last: what is new in a row is in the schema before the row can be seen.
+            snapshot.schema = self.schema(bucket, measurement)?;
             // Otherwise the rows may be those of a new measurement of the name, and the schema that of the old one.
             if self.inner.drops.load(Ordering::Acquire) == drops {
-                return snapshot;
+                return Some(snapshot);
             }
         }
     }

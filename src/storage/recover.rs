@@ -41,7 +41,12 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
     loaded.next = loaded.next.max(found.created_max + 1);
     if !loaded.damaged.is_empty() || found.changes_something() {
         let bucket = loaded.version.bucket;
-        tracing::warn!(%bucket, found = found.edit.add.len(), lost = found.edit.lost.len(), "manifest repaired from what the files say");
+        let (added, lost) = (found.edit.add.len(), found.edit.lost.len());
+        // After a kill between a file and its commit this is how the file is found: nothing to worry about.
+        match loaded.damaged.is_empty() && lost == 0 {
+            true => tracing::info!(%bucket, added, "manifest completed from what the files say"),
+            false => tracing::warn!(%bucket, added, lost, "manifest repaired from what the files say"),
+        }
         let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
         match manifest.commit(&loaded.version, &found.edit, stamp).await {
             Ok(Committed::Now(version) | Committed::Earlier(version)) => {

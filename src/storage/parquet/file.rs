@@ -96,7 +96,7 @@ impl FileReader {
         Failure::internal(format!("damaged file `{path}`: {what}"))
     }
 
-    async fn footer(&self, file: &FileMeta, schema: &MeasurementSchema) -> Result<Arc<OpenFooter>> {
+    async fn footer(&self, file: &FileMeta) -> Result<Arc<OpenFooter>> {
         if let Some(Decoded::Footer(footer)) = self.cache.get(file.id, Part::Footer) {
             return Ok(footer);
         }
@@ -117,11 +117,11 @@ impl FileReader {
         }
         let metadata = ParquetMetaDataReader::decode_metadata(&tail[start..tail.len() - 8]).map_err(|e| self.damage(&file.path, e))?;
         let own = own_footer(&metadata).map_err(|e| self.damage(&file.path, e))?;
-        // Tags come out as dictionaries: the file says strings.
+        // Tags come out as dictionaries: the file says strings. It may have columns that a reader's schema, being a moment older,
+        // has not.
         let columns = metadata.file_metadata().schema_descr().columns().iter().map(|c| match c.name() {
             "time" => Field::new("time", time_type(), false),
-            name if schema.is_tag(name) => Field::new(name, tag_type(), true),
-            name => Field::new(name, schema.fields.get(name).map_or(tag_type(), |t| t.arrow()), true),
+            name => Field::new(name, own.fields.get(name).map_or(tag_type(), |t| t.arrow()), true),
         });
         let hint = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(hint);
@@ -260,7 +260,7 @@ pub struct FileSource {
 #[async_trait]
 impl Source for FileSource {
     async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>> {
-        let footer = self.reader.footer(&self.file, &self.schema).await?;
+        let footer = self.reader.footer(&self.file).await?;
         let time_name: Arc<str> = "time".into();
         let mut groups = match self.wanted_groups.take() {
             Some(groups) => groups,
