@@ -83,6 +83,6 @@ impl Engine {
     async fn enter(&self, caller: &Caller, org: Option<&str>, state: SessionState, now: Timestamp) -> Result<(QueryContext, Ticket)> {
         let directory = Arc::new(self.directory(caller, org)?);
         let ticket = self.inner.admission.enter().await?;
-        Ok((QueryContext::new(directory, self.storage().clone(), state, now), ticket))
+        Ok((QueryContext::new(directory, self.storage().clone(), state, now).holding(ticket.clone()), ticket))
     }
 }

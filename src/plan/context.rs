@@ -102,6 +102,11 @@ pub trait Context: Send + Sync {
     /// The DataFusion session: functions, rules, memory pool.
     fn session(&self) -> &SessionState;
 
+    /// Fails once nobody waits for the answer. Work that takes long without reading anything asks now and then.
+    fn check_wanted(&self) -> Result<()> {
+        Ok(())
+    }
+
     /// Runs a plan to its end and keeps the answer in memory, charged to the query's budget. The order of rows is
     /// the order in which the plan's single output partition gives them.
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>>;

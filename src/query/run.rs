@@ -30,7 +30,7 @@ pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<Sendable
 }
 
 /// Work that may wait, away from the async threads; dropping the future cancels it. A panic goes on in the caller.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     context: &QueryContext,
     work: impl FnOnce(&QueryContext) -> Result<T> + Send + 'static,
 ) -> Result<T> {
@@ -124,3 +124,6 @@ fn in_memory(rows: SeriesRows) -> SeriesStream {
     let batches = futures::stream::iter([Ok(rows.batch)]);
     SeriesStream { layout: rows.layout, batches: Box::pin(RecordBatchStreamAdapter::new(schema, batches)) }
 }
+
+#[cfg(test)]
+mod tests;

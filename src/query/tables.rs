@@ -109,10 +109,15 @@ impl Directory for SingleBucket {
     }
 }
 
+fn given_up() -> Failure {
+    Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away")
+}
+
 /// [`Context`] over a directory and a storage. Clones are the same query.
 #[derive(Clone)]
 pub struct QueryContext {
     inner: Arc<Inner>,
+    _permit: Option<Arc<dyn Send + Sync>>,
 }
 
 /// `None`: there is no such measurement.
@@ -137,7 +142,13 @@ impl QueryContext {
     pub fn new(directory: Arc<dyn Directory>, storage: Storage, state: SessionState, now: Timestamp) -> QueryContext {
         let collected = MemoryConsumer::new("rows that a script works on").register(&state.runtime_env().memory_pool);
         let (runtime, tables, cancelled) = (Handle::current(), Mutex::default(), CancellationToken::new());
-        QueryContext { inner: Arc::new(Inner { directory, storage, state, now, runtime, tables, cancelled, collected }) }
+        let inner = Inner { directory, storage, state, now, runtime, tables, cancelled, collected };
+        QueryContext { inner: Arc::new(inner), _permit: None }
+    }
+
+    /// The same query, which keeps `permit` until nothing of it runs any more, whoever waits for it.
+    pub fn holding(self, permit: impl Send + Sync + 'static) -> QueryContext {
+        QueryContext { _permit: Some(Arc::new(permit)), ..self }
     }
 
     /// Once it is cancelled, nothing more is read for the language's own use.
@@ -200,6 +211,10 @@ impl Context for QueryContext {
         &self.inner.state
     }
 
+    fn check_wanted(&self) -> Result<()> {
+        if self.inner.cancelled.is_cancelled() { Err(given_up()) } else { Ok(()) }
+    }
+
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         let rows = async {
             let mut stream = run::stream(&self.inner.state, &plan).await?;
@@ -210,8 +225,7 @@ impl Context for QueryContext {
             }
             Ok(batches)
         };
-        let given_up = || Err(Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away"));
-        self.wait(self.inner.cancelled.run_until_cancelled(rows)).unwrap_or_else(given_up)
+        self.wait(self.inner.cancelled.run_until_cancelled(rows)).unwrap_or_else(|| Err(given_up()))
     }
 
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64> {

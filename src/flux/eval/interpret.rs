@@ -385,6 +385,7 @@ impl<'a> Interpreter<'a> {
         let Value::Function(function) = function else {
             return Err(FluxError::invalid(format!("cannot call a value of type {}", function.type_name())).at(span));
         };
+        self.context.check_wanted()?;
         if self.depth.get() >= DEPTH_MAX {
             return Err(FluxError::invalid(format!("functions call each other more than {DEPTH_MAX} deep")).at(span));
         }

@@ -1,0 +1,96 @@
+use super::*;
+use crate::{
+    clock::{ManualClock, Randomness},
+    query::{
+        session::{SessionSettings, Sessions},
+        tables::SingleBucket,
+    },
+    storage::{Storage, StorageOptions, fs::LocalFolder, object::Store},
+};
+use arrow::{array::Int64Array, datatypes::SchemaRef, record_batch::RecordBatch};
+use datafusion::{
+    catalog::streaming::StreamingTable, datasource::provider_as_source, execution::TaskContext, functions_aggregate::count::count_all,
+    logical_expr::LogicalPlanBuilder, physical_plan::streaming::PartitionStream,
+};
+use futures::FutureExt;
+use std::{panic::AssertUnwindSafe, time::Duration};
+
+/// A query over nothing, and the permit that it holds.
+async fn query() -> (QueryContext, std::sync::Weak<()>, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let log = Arc::new(LocalFolder::open(folder.path().join("wal")).expect("a log"));
+    let storage = Storage::open(Store::memory(), log, StorageOptions::default(), ManualClock::at(0), Randomness::seeded(1)).await;
+    let sessions = Sessions::new(&SessionSettings { partitions: 1, ..SessionSettings::default() }, vec![]).expect("sessions");
+    let permit = Arc::new(());
+    let held = Arc::downgrade(&permit);
+    let context = QueryContext::new(Arc::new(SingleBucket::new("db")), storage.expect("opens"), sessions.session(0), 0);
+    (context.holding(permit), held, folder)
+}
+
+/// Rows without end: always ready, or never.
+#[derive(Debug)]
+struct Endless {
+    rows: RecordBatch,
+    ready: bool,
+}
+
+impl PartitionStream for Endless {
+    fn schema(&self) -> &SchemaRef {
+        self.rows.schema_ref()
+    }
+
+    fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let rows = self.rows.clone();
+        match self.ready {
+            true => Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::repeat_with(move || Ok(rows.clone())))),
+            false => Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::pending())),
+        }
+    }
+}
+
+/// How many rows there are, which nobody will ever know.
+fn endless(ready: bool) -> LogicalPlan {
+    let rows = RecordBatch::try_from_iter([("v", Arc::new(Int64Array::from(vec![1; 100])) as _)]).expect("rows");
+    let table = StreamingTable::try_new(rows.schema(), vec![Arc::new(Endless { rows, ready })]).expect("a table");
+    let plan = LogicalPlanBuilder::scan("endless", provider_as_source(Arc::new(table.with_infinite_table(true))), None);
+    let none = Vec::<datafusion::logical_expr::Expr>::new();
+    plan.and_then(|p| p.aggregate(none, [count_all()])).and_then(|p| p.build()).expect("a plan")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planning_that_reads_stops_when_nobody_waits_for_it() {
+    for ready in [false, true] {
+        let (context, held, _folder) = query().await;
+        let (tell, mut begun) = tokio::sync::mpsc::channel(1);
+        let work = tokio::spawn(async move {
+            let reading = move |context: &QueryContext| {
+                tell.blocking_send(()).expect("somebody listens");
+                let rows = context.collect(endless(ready));
+                // It may go on a little; what it asks for next is refused at once.
+                assert!(rows.is_err() && context.check_wanted().is_err() && context.collect(endless(ready)).is_err());
+                rows
+            };
+            blocking(&context, reading).await
+        });
+        begun.recv().await.expect("it has begun");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(held.strong_count() > 0, "it runs");
+        work.abort();
+        let stopped = async {
+            while held.strong_count() > 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(10), stopped).await.unwrap_or_else(|_| panic!("rows always ready: {ready}: it runs on"));
+    }
+}
+
+#[tokio::test]
+async fn a_panic_of_the_work_goes_on_in_the_caller() {
+    let (context, held, _folder) = query().await;
+    let work = blocking(&context, |_| -> Result<()> { panic!("on purpose") });
+    let panic = AssertUnwindSafe(work).catch_unwind().await.expect_err("a panic");
+    assert_eq!(panic.downcast_ref::<&str>(), Some(&"on purpose"));
+    drop(context);
+    assert_eq!(held.strong_count(), 0, "what it held is free");
+}
