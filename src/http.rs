@@ -39,6 +39,16 @@ pub const VERSION: &str = "v2.7.12";
 
 /// Every path that is served.
 pub fn router(app: App) -> Router {
+    surrounded(routes(), app)
+}
+
+/// Routes with what surrounds every request.
+fn surrounded(routes: Router<App>, app: App) -> Router {
+    let served = routes.fallback(layers::unknown).layer(axum::middleware::from_fn_with_state(app.clone(), layers::around)).with_state(app);
+    Router::new().fallback_service(served).layer(axum::middleware::map_response(layers::method_not_allowed))
+}
+
+fn routes() -> Router<App> {
     let service = Router::new()
         .route("/ping", get(pulse::ping))
         .route("/health", get(pulse::health))
@@ -88,15 +98,7 @@ pub fn router(app: App) -> Router {
         let path = format!("/api/v2/{name}");
         router.route(&path, any(service::not_yet)).route(&format!("{path}/{{*rest}}"), any(service::not_yet))
     });
-    let served = service
-        .merge(rows)
-        .merge(people)
-        .merge(names)
-        .merge(not_yet)
-        .fallback(layers::unknown)
-        .layer(axum::middleware::from_fn_with_state(app.clone(), layers::around))
-        .with_state(app);
-    Router::new().fallback_service(served).layer(axum::middleware::map_response(layers::method_not_allowed))
+    service.merge(rows).merge(people).merge(names).merge(not_yet)
 }
 
 /// Answers requests (HTTP/1.1 and h2c) until `shutdown` is there; then running requests have `settings.drain` to end.

@@ -1,3 +1,5 @@
+mod hardship;
+
 use super::*;
 use crate::engine::EngineSettings;
 use axum::{
@@ -11,6 +13,7 @@ use tower::ServiceExt;
 
 /// A server without a socket, set up with organisation `lab`, bucket `gpu` and the operator's token `t`.
 struct Server {
+    app: App,
     router: Router,
     bucket_id: String,
     org_id: String,
@@ -50,15 +53,21 @@ async fn read(answer: Response<Body>) -> Got {
 }
 
 impl Server {
-    async fn bare(settings: HttpSettings) -> (Router, tempfile::TempDir) {
+    /// Not set up.
+    async fn bare(settings: HttpSettings, change: impl FnOnce(&mut EngineSettings)) -> Server {
         let folder = tempfile::tempdir().expect("a folder");
-        let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
-        (router(App::new(engine, settings)), folder)
+        let mut engine = EngineSettings::at(folder.path());
+        change(&mut engine);
+        let app = App::new(Engine::open(engine).await.expect("an engine"), settings);
+        Server { router: router(app.clone()), app, bucket_id: String::new(), org_id: String::new(), _folder: folder }
     }
 
     async fn with(settings: HttpSettings) -> Server {
-        let (router, folder) = Self::bare(settings).await;
-        let mut server = Server { router, bucket_id: String::new(), org_id: String::new(), _folder: folder };
+        Self::bare(settings, |_| ()).await.set_up().await
+    }
+
+    async fn set_up(self) -> Server {
+        let mut server = self;
         let body = json!({ "username": "ana", "password": "long enough", "org": "lab", "bucket": "gpu", "token": "t" });
         let made = server.send("POST /api/v2/setup", &[("authorization", "")], body.to_string()).await;
         assert_eq!(made.status, StatusCode::CREATED, "{}", made.text);
@@ -74,6 +83,11 @@ impl Server {
 
     /// `what` is a method and a path; the operator's token is shown unless `headers` say otherwise.
     async fn send(&self, what: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Got {
+        read(self.begin(what, headers, body).await).await
+    }
+
+    /// The answer as it begins, with its body still to come.
+    async fn begin(&self, what: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Response<Body> {
         let (method, path) = what.split_once(' ').expect("a method and a path");
         let mut request = Request::builder().method(method).uri(path);
         if !headers.iter().any(|(name, _)| *name == "authorization") {
@@ -83,7 +97,7 @@ impl Server {
             request = request.header(*name, *value);
         }
         let request = request.body(body.into()).expect("a request");
-        read(self.router.clone().oneshot(request).await.expect("infallible")).await
+        self.router.clone().oneshot(request).await.expect("infallible")
     }
 
     async fn get(&self, path: &str) -> Got {
@@ -107,8 +121,7 @@ const ALL: &str = "from(bucket: \"gpu\") |> range(start: 0)";
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fresh_server_lives_and_can_be_set_up_once() {
-    let (router, folder) = Server::bare(HttpSettings::default()).await;
-    let server = Server { router, bucket_id: String::new(), org_id: String::new(), _folder: folder };
+    let server = Server::bare(HttpSettings::default(), |_| ()).await;
     let ping = server.send("GET /ping", &[("authorization", "")], "").await;
     assert_eq!((ping.status, ping.text.as_str()), (StatusCode::NO_CONTENT, ""));
     assert_eq!((ping.header("x-influxdb-build"), ping.header("x-influxdb-version").starts_with("v2.7")), ("OSS", true));
