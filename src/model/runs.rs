@@ -31,6 +31,9 @@ pub fn runs(columns: &[ArrayRef], row_count: usize) -> Result<Vec<Range<usize>>,
 fn mark(column: &ArrayRef, begins: &mut [bool]) -> Result<(), ArrowError> {
     if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>().filter(|d| d.values().null_count() == 0) {
         let (keys, values) = (dictionary.keys(), dictionary.values());
+        if keys.null_count() == 0 && values.len() == 1 {
+            return Ok(());
+        }
         if keys.null_count() == 0 {
             // Two keys may stand for one value: a dictionary need not hold a value once only.
             let same = |a: i32, b: i32| values.slice(a as usize, 1).to_data() == values.slice(b as usize, 1).to_data();

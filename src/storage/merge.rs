@@ -8,7 +8,8 @@
 use crate::model::{FieldType, Result};
 use crate::storage::block::{Block, Span, single_run};
 use arrow::{
-    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringBuilder, new_null_array},
+    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, StringBuilder, new_null_array},
+    buffer::ScalarBuffer,
     compute::{concat, interleave},
     datatypes::{Int32Type, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
@@ -16,7 +17,7 @@ use arrow::{
 use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// Sorted blocks with the rows that are wanted of them (never none).
@@ -56,6 +57,9 @@ pub struct Layout {
     /// Only so many rows of each series, those that come last.
     pub newest: Option<usize>,
 }
+
+/// Rows of the batches that queries ask for.
+const SHARED_ZEROS: usize = 8_192;
 
 struct Cursor {
     source: Box<dyn Source>,
@@ -302,6 +306,15 @@ impl Merge {
 
 /// One tag of the spans as a dictionary array. Rows of one block share the block's dictionary.
 fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef {
+    if let Some(value) = only_value(spans, name) {
+        // Most batches lie within few series, which share most of their tags.
+        let dictionary: ArrayRef = Arc::new(StringArray::from_iter_values(value));
+        let keys = match value {
+            Some(_) => Int32Array::new(zeros(rows), None),
+            None => Int32Array::new_null(rows),
+        };
+        return Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary));
+    }
     let one_block = spans.iter().all(|(b, _)| Arc::ptr_eq(b, &spans[0].0));
     let mut keys: Vec<i32> = Vec::with_capacity(rows);
     let shared = spans[0].0.runs.tag(name).filter(|_| one_block);
@@ -331,6 +344,19 @@ fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef
         false => Int32Array::from(keys),
     };
     Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary))
+}
+
+/// The value of a tag that all spans share (`None`: none of them has the tag); nothing where they differ.
+fn only_value<'a>(spans: &'a [(Arc<Block>, Span)], name: &str) -> Option<Option<&'a str>> {
+    let value = |(block, span): &'a (Arc<Block>, Span)| block.runs.tag(name).and_then(|tag| tag.value(span.run));
+    let first = value(&spans[0]);
+    spans[1..].iter().all(|span| value(span) == first).then_some(first)
+}
+
+/// Keys that all point at the first value, which batches share.
+fn zeros(count: usize) -> ScalarBuffer<i32> {
+    static SHARED: LazyLock<ScalarBuffer<i32>> = LazyLock::new(|| ScalarBuffer::from(vec![0; SHARED_ZEROS]));
+    if count <= SHARED_ZEROS { SHARED.slice(0, count) } else { ScalarBuffer::from(vec![0; count]) }
 }
 
 trait LenI32 {
