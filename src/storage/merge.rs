@@ -5,11 +5,10 @@
 //! block per source and one batch of output. It has never heard of Parquet. It can be asked for the last rows of each
 //! series only, which its sources then give, too.
 
-use crate::model::{FieldType, Result};
+use crate::model::{FieldType, Result, schema::tag_type};
 use crate::storage::block::{Block, Span, single_run};
 use arrow::{
     array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, StringBuilder, new_null_array},
-    buffer::ScalarBuffer,
     compute::{concat, interleave},
     datatypes::{Int32Type, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
@@ -59,7 +58,7 @@ pub struct Layout {
 }
 
 /// Rows of the batches that queries ask for.
-const SHARED_ZEROS: usize = 8_192;
+const SHARED_ROWS: usize = 8_192;
 
 struct Cursor {
     source: Box<dyn Source>,
@@ -308,12 +307,10 @@ impl Merge {
 fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef {
     if let Some(value) = only_value(spans, name) {
         // Most batches lie within few series, which share most of their tags.
-        let dictionary: ArrayRef = Arc::new(StringArray::from_iter_values(value));
-        let keys = match value {
-            Some(_) => Int32Array::new(zeros(rows), None),
-            None => Int32Array::new_null(rows),
+        return match value {
+            Some(value) => Arc::new(of_first_value(rows).with_values(Arc::new(StringArray::from(vec![value])))),
+            None => new_null_array(&tag_type(), rows),
         };
-        return Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary));
     }
     let one_block = spans.iter().all(|(b, _)| Arc::ptr_eq(b, &spans[0].0));
     let mut keys: Vec<i32> = Vec::with_capacity(rows);
@@ -353,10 +350,13 @@ fn only_value<'a>(spans: &'a [(Arc<Block>, Span)], name: &str) -> Option<Option<
     spans[1..].iter().all(|span| value(span) == first).then_some(first)
 }
 
-/// Keys that all point at the first value, which batches share.
-fn zeros(count: usize) -> ScalarBuffer<i32> {
-    static SHARED: LazyLock<ScalarBuffer<i32>> = LazyLock::new(|| ScalarBuffer::from(vec![0; SHARED_ZEROS]));
-    if count <= SHARED_ZEROS { SHARED.slice(0, count) } else { ScalarBuffer::from(vec![0; count]) }
+/// A dictionary array whose rows all have the first value. Batches share its keys, which were checked once.
+fn of_first_value(row_count: usize) -> DictionaryArray<Int32Type> {
+    fn make(count: usize) -> DictionaryArray<Int32Type> {
+        DictionaryArray::new(Int32Array::from(vec![0; count]), Arc::new(StringArray::from(vec![""])))
+    }
+    static SHARED: LazyLock<DictionaryArray<Int32Type>> = LazyLock::new(|| make(SHARED_ROWS));
+    if row_count <= SHARED_ROWS { SHARED.slice(0, row_count) } else { make(row_count) }
 }
 
 trait LenI32 {
