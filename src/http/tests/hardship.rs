@@ -33,8 +33,8 @@ fn large_answers() -> Vec<Asked> {
 /// Scripts that are worked on for minutes before they have an answer: by functions alone, and by reading again and again.
 const LONG_SCRIPTS: [&str; 2] = [
     "import \"generate\"
-     many = (fn) => generate.from(start: 2020-01-01T00:00:00Z, stop: 2021-01-01T00:00:00Z, count: 1000000, fn: fn)
-     many(fn: (n) => { inner = many(fn: (n) => n) return n })",
+     rows = (count, fn) => generate.from(start: 2020-01-01T00:00:00Z, stop: 2021-01-01T00:00:00Z, count: count, fn: fn)
+     rows(count: 1000000, fn: (n) => { inner = rows(count: 50, fn: (n) => n) return n })",
     "import \"array\"
      all = from(bucket: \"gpu\") |> range(start: 0)
      values = all |> findColumn(fn: (key) => true, column: \"_value\")

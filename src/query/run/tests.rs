@@ -14,6 +14,7 @@ use datafusion::{
 };
 use futures::FutureExt;
 use std::{panic::AssertUnwindSafe, time::Duration};
+use tokio::time::Instant;
 
 /// A query over nothing, and the permit that it holds.
 async fn query() -> (QueryContext, std::sync::Weak<()>, tempfile::TempDir) {
@@ -27,32 +28,33 @@ async fn query() -> (QueryContext, std::sync::Weak<()>, tempfile::TempDir) {
     (context.holding(permit), held, folder)
 }
 
-/// Rows without end: always ready, or never.
+/// Half a minute of rows: always ready, or none at all. With an end, so that a test that fails has one.
 #[derive(Debug)]
-struct Endless {
+struct Lasting {
     rows: RecordBatch,
     ready: bool,
 }
 
-impl PartitionStream for Endless {
+impl PartitionStream for Lasting {
     fn schema(&self) -> &SchemaRef {
         self.rows.schema_ref()
     }
 
     fn execute(&self, _: Arc<TaskContext>) -> SendableRecordBatchStream {
-        let rows = self.rows.clone();
-        match self.ready {
-            true => Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::repeat_with(move || Ok(rows.clone())))),
-            false => Box::pin(RecordBatchStreamAdapter::new(rows.schema(), futures::stream::pending())),
-        }
+        let (rows, schema, end) = (self.rows.clone(), self.rows.schema(), Instant::now() + Duration::from_secs(30));
+        let batches = match self.ready {
+            true => futures::stream::iter(std::iter::from_fn(move || (Instant::now() < end).then(|| Ok(rows.clone())))).boxed(),
+            false => futures::stream::once(tokio::time::sleep_until(end)).filter_map(|()| std::future::ready(None)).boxed(),
+        };
+        Box::pin(RecordBatchStreamAdapter::new(schema, batches))
     }
 }
 
-/// How many rows there are, which nobody will ever know.
-fn endless(ready: bool) -> LogicalPlan {
+/// How many rows there are.
+fn lasting(ready: bool) -> LogicalPlan {
     let rows = RecordBatch::try_from_iter([("v", Arc::new(Int64Array::from(vec![1; 100])) as _)]).expect("rows");
-    let table = StreamingTable::try_new(rows.schema(), vec![Arc::new(Endless { rows, ready })]).expect("a table");
-    let plan = LogicalPlanBuilder::scan("endless", provider_as_source(Arc::new(table.with_infinite_table(true))), None);
+    let table = StreamingTable::try_new(rows.schema(), vec![Arc::new(Lasting { rows, ready })]).expect("a table");
+    let plan = LogicalPlanBuilder::scan("lasting", provider_as_source(Arc::new(table.with_infinite_table(true))), None);
     let none = Vec::<datafusion::logical_expr::Expr>::new();
     plan.and_then(|p| p.aggregate(none, [count_all()])).and_then(|p| p.build()).expect("a plan")
 }
@@ -65,9 +67,9 @@ async fn planning_that_reads_stops_when_nobody_waits_for_it() {
         let work = tokio::spawn(async move {
             let reading = move |context: &QueryContext| {
                 tell.blocking_send(()).expect("somebody listens");
-                let rows = context.collect(endless(ready));
+                let rows = context.collect(lasting(ready));
                 // It may go on a little; what it asks for next is refused at once.
-                assert!(rows.is_err() && context.check_wanted().is_err() && context.collect(endless(ready)).is_err());
+                assert!(rows.is_err() && context.check_wanted().is_err() && context.collect(lasting(ready)).is_err());
                 rows
             };
             blocking(&context, reading).await
