@@ -102,6 +102,25 @@ impl Frame {
         self.data_type(column).is_some()
     }
 
+    /// The literal behind a column, when the plan says it.
+    pub fn constant(&self, column: &str) -> Option<Expr> {
+        let mut plan = &self.plan;
+        loop {
+            plan = match plan {
+                LogicalPlan::Filter(f) => &f.input,
+                LogicalPlan::Projection(p) => {
+                    let at = p.schema.fields().iter().position(|f| f.name() == column)?;
+                    match &p.expr[at] {
+                        Expr::Alias(a) => return matches!(a.expr.as_ref(), Expr::Literal(..)).then(|| a.expr.as_ref().clone()),
+                        Expr::Column(c) if c.name == column => &p.input,
+                        _ => return None,
+                    }
+                }
+                _ => return None,
+            }
+        }
+    }
+
     pub fn is_key(&self, column: &str) -> bool {
         self.key.iter().any(|k| k == column)
     }

@@ -136,6 +136,10 @@ impl Merge {
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.pending_rows < self.layout.batch_rows {
             self.refill().await?;
+            // A batch of one series has one value of each tag, which spares whoever works on it looking at every row.
+            if self.pending_rows * 2 >= self.layout.batch_rows && self.begins_series() {
+                break;
+            }
             if self.cursors.is_empty() {
                 self.end_series();
                 break;
@@ -181,6 +185,12 @@ impl Merge {
             }
         }
         Ok(())
+    }
+
+    /// Whether the next rows are certainly of another series than those before: the only source left begins a run.
+    fn begins_series(&self) -> bool {
+        let ([cursor], Some((block, span))) = (self.cursors.as_slice(), self.pending.last()) else { return false };
+        cursor.block.as_ref().is_some_and(|next| Arc::ptr_eq(next, block)) && cursor.head().run != span.run
     }
 
     fn push(&mut self, cursor: usize, rows: usize) {

@@ -1,4 +1,4 @@
-//! DELETE, DROP SERIES and DROP MEASUREMENT as deletes by measurement, tags and time.
+//! DELETE and DROP SERIES as deletes by measurement, tags and time.
 
 use super::{
     bucket,
@@ -19,10 +19,6 @@ pub fn delete(statement: &Statement, context: &dyn Context, defaults: &Defaults)
     let (sources, condition) = match statement {
         Statement::Delete { source, condition } => (source.iter().cloned().collect(), condition.as_ref()),
         Statement::DropSeries { sources, condition } => (sources.clone(), condition.as_ref()),
-        Statement::DropMeasurement { name } => {
-            let measurement = Measurement { database: None, policy: None, name: NameMatch::Name(name.clone()) };
-            (vec![Source::Measurement(measurement)], None)
-        }
         _ => return Ok(None),
     };
     let (bounds, tags) = condition::split(condition, Moment { now: context.now(), zone: None })?;

@@ -162,7 +162,7 @@ pub fn series(select: &Select, outer: Option<&Outer>, context: &dyn Context, def
     shape.check(select, &known)?;
     let mut answers = vec![];
     for (name, relation) in relations {
-        if let Some((plan, columns)) = shape.plan(&relation)? {
+        if let Some((plan, columns)) = shape.plan(&relation, context)? {
             answers.push(Series { name, plan, tags: shape.tags.clone(), time_header: shape.time_header.clone(), columns });
         }
     }
@@ -263,13 +263,13 @@ impl Shape {
     }
 
     /// The plan for one relation and its columns' types; none when nothing asked for is there.
-    fn plan(&self, relation: &Relation) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
+    fn plan(&self, relation: &Relation, context: &dyn Context) -> Result<Option<(LogicalPlan, Vec<Answered>)>> {
         let whole = self.whole(relation)?;
         let (Some((plan, columns)), Some((narrowed, row_count))) = (whole.clone(), self.narrowed()) else { return Ok(whole) };
         let Some((narrow, _)) = narrowed.whole(relation)? else { return Ok(whole) };
         let takes_last = self.every.is_none() && !self.calls.is_empty();
         let without_nulls = if takes_last { (0..self.columns.len()).map(Series::value).collect() } else { vec![] };
-        Ok(Some((first_enough(narrow, plan, row_count, without_nulls)?, columns)))
+        Ok(Some((first_enough(narrow, plan, row_count, without_nulls, context)?, columns)))
     }
 
     /// The same select over less time, and the number of rows by which its answer is that of the whole: the first windows

@@ -180,7 +180,8 @@ impl UserDefinedLogicalNodeCore for OperatorNode {
 
     fn with_exprs_and_inputs(&self, _expressions: Vec<Expr>, inputs: Vec<LogicalPlan>) -> Result<Self> {
         let schema = match inputs.as_slice() {
-            [input] if self.operator.passes_rows_on() => input.schema().clone(),
+            // By their names alone, whatever table they come from.
+            [input] if self.operator.passes_rows_on() => Arc::new(DFSchema::try_from(input.schema().as_arrow().clone())?),
             _ => self.schema.clone(),
         };
         Ok(OperatorNode { inputs, schema, operator: self.operator.clone() })

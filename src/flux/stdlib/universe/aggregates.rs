@@ -8,7 +8,7 @@ use crate::{
         eval::Value,
         stdlib::{
             Call, Function,
-            tables::{is_number, stream},
+            tables::{is_number, run_error, stream},
         },
     },
     kernel::Number,
@@ -20,7 +20,10 @@ use crate::{
     },
 };
 use arrow::{
-    array::{Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, PrimitiveArray},
+    array::{
+        Array, ArrayRef, ArrowNativeTypeOp, ArrowPrimitiveType, AsArray, Float64Array, Int64Array, PrimitiveArray, UInt64Array,
+        new_null_array,
+    },
     datatypes::{DataType, Field, Float64Type, Int64Type, Schema, UInt64Type},
     record_batch::RecordBatch,
 };
@@ -180,30 +183,51 @@ impl Tally {
         self.count > 0 || self.low.is_some() || self.high.is_some()
     }
 
-    /// The result for a table that is known to exist: no rows give a count of 0, else null.
-    pub fn finish_rows(mut self, aggregate: Aggregate, output: &DataType, wide: bool) -> Result<ScalarValue> {
-        if wide {
-            self.rows = self.count;
+    /// A column of results for windows that are known to exist: no rows give a count of 0, else null; `None` is null.
+    pub fn finish_rows<'a>(
+        tallies: impl ExactSizeIterator<Item = Option<&'a Tally>>,
+        aggregate: Aggregate,
+        output: &DataType,
+        wide: bool,
+    ) -> Result<ArrayRef> {
+        let result = |tally: Option<&Tally>| match tally {
+            Some(tally) => tally.finish(aggregate, output, false, if wide { tally.count } else { tally.rows }),
+            None => ScalarValue::try_from(output),
+        };
+        macro_rules! numbers {
+            ($array:ident, $variant:ident) => {{
+                let number = |tally| match result(tally)? {
+                    ScalarValue::$variant(number) => Ok(number),
+                    other => Err(run_error(format!("{}: {other} is no {output}", aggregate.name()))),
+                };
+                Ok(Arc::new(tallies.map(number).collect::<Result<$array>>()?))
+            }};
         }
-        self.finish(aggregate, output, false)
+        match output {
+            _ if tallies.len() == 0 => Ok(new_null_array(output, 0)),
+            DataType::Float64 => numbers!(Float64Array, Float64),
+            DataType::Int64 => numbers!(Int64Array, Int64),
+            DataType::UInt64 => numbers!(UInt64Array, UInt64),
+            _ => ScalarValue::iter_to_array(tallies.map(result).collect::<Result<Vec<_>>>()?),
+        }
     }
 
-    /// The result. In a wide frame (`wide`) a column without values had no rows at all: null, which means no table.
-    fn finish(self, aggregate: Aggregate, output: &DataType, wide: bool) -> Result<ScalarValue> {
+    /// The result for a table of `rows` rows: nulls count as rows (Flux v0.200 `count.go`), but in a wide frame a null is no
+    /// row. There (`wide`) a column without values had no rows at all: null, which means no table.
+    fn finish(&self, aggregate: Aggregate, output: &DataType, wide: bool, rows: i64) -> Result<ScalarValue> {
         if aggregate == Aggregate::Count {
-            // Nulls count as rows (Flux v0.200 `count.go`), but in a wide frame a null is no row.
-            let count = if wide { self.count } else { self.rows };
+            let count = rows;
             return Ok(ScalarValue::Int64((!wide || count > 0).then_some(count)));
         }
         if aggregate == Aggregate::Spread {
-            return match (self.low, self.high) {
+            return match (&self.low, &self.high) {
                 (Some(low), Some(high)) => high.sub(low),
                 _ => ScalarValue::try_from(output),
             };
         }
         let picked = match aggregate {
-            Aggregate::First | Aggregate::Min => self.low,
-            Aggregate::Last | Aggregate::Max => self.high,
+            Aggregate::First | Aggregate::Min => self.low.clone(),
+            Aggregate::Last | Aggregate::Max => self.high.clone(),
             _ => None,
         };
         if self.count == 0 {
@@ -281,7 +305,8 @@ impl TableState for Reducing {
         }
         let fields = &self.shape.schema.fields()[self.shape.key.len()..];
         for (tally, field) in std::mem::take(&mut self.tallies).into_iter().zip(fields) {
-            columns.push(tally.finish(self.shape.aggregate, field.data_type(), self.shape.wide)?.to_array()?);
+            let rows = if self.shape.wide { tally.count } else { tally.rows };
+            columns.push(tally.finish(self.shape.aggregate, field.data_type(), self.shape.wide, rows)?.to_array()?);
         }
         out.push(RecordBatch::try_new(self.shape.schema.clone(), columns)?);
         Ok(())

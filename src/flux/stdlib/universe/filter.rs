@@ -117,7 +117,7 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
             "_value" => frame.data_type(field).map(|t| Typed::column(col(field), t)),
             name if frame.fields.iter().any(|f| f == name) || name == EMPTY => None,
             // A measurement's frame holds one measurement: its name is a constant column of the plan.
-            name => frame.data_type(name).map(|t| Typed::column(constant_of(frame, name).unwrap_or_else(|| col(name)), t)),
+            name => frame.data_type(name).map(|t| Typed::column(frame.constant(name).unwrap_or_else(|| col(name)), t)),
         };
         let Lowered::Columns((predicate, used)) = lower_filter(interpreter, function, &columns, span)? else { return Ok(None) };
         let predicate = match settled(&predicate) {
@@ -193,29 +193,6 @@ fn settled(e: &Expr) -> Option<bool> {
             _ => None,
         },
         _ => None,
-    }
-}
-
-/// The literal behind a column, when the frame's plan says it.
-fn constant_of(frame: &Frame, name: &str) -> Option<Expr> {
-    use datafusion::logical_expr::LogicalPlan;
-    let mut plan = &frame.plan;
-    loop {
-        plan = match plan {
-            LogicalPlan::Filter(f) => &f.input,
-            LogicalPlan::Projection(p) => {
-                let found = p.expr.iter().find(|e| e.schema_name().to_string() == name)?;
-                match found {
-                    Expr::Alias(a) => match a.expr.as_ref() {
-                        literal @ Expr::Literal(..) => return Some(literal.clone()),
-                        _ => return None,
-                    },
-                    Expr::Column(c) if c.name == name => &p.input,
-                    _ => return None,
-                }
-            }
-            _ => return None,
-        }
     }
 }
 

@@ -54,16 +54,6 @@ fn wide_frame(scan: datafusion::logical_expr::LogicalPlan, schema: &MeasurementS
     let tags: Vec<String> = schema.tags.iter().map(|t| t.to_string()).collect();
     let fields: Vec<String> = schema.fields.keys().map(|f| f.to_string()).collect();
     let order = tags.iter().cloned().chain([TIME_COLUMN.to_string()]).collect();
-    let bare: Vec<_> = scan
-        .schema()
-        .columns()
-        .into_iter()
-        .map(|c| {
-            let name = c.name.clone();
-            datafusion::logical_expr::Expr::Column(c).alias(name)
-        })
-        .collect();
-    let scan = LogicalPlanBuilder::from(scan).project(bare)?.build()?;
     let plan = ordered(scan, order)?;
     // A dictionary of one value, as tags are: comparing its rows costs nothing.
     let name = ScalarValue::from(schema.measurement.as_ref());

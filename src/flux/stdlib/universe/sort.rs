@@ -101,6 +101,7 @@ fn extent(call: &mut Call<'_>) -> FluxResult<(usize, usize)> {
 
 fn limit(call: &mut Call<'_>) -> FluxResult<Value> {
     let (n, offset) = extent(call)?;
+    let context = call.context().shared();
     each(call, |frame| {
         let keep_empty = n == 0 || frame.has_empty_tables();
         let limited = |frame: &Frame| frame.per_table(Arc::new(Limit { n, offset }), frame.schema(), frame.key.clone(), keep_empty);
@@ -108,7 +109,7 @@ fn limit(call: &mut Call<'_>) -> FluxResult<Value> {
         match newest_windows(&frame.plan, n.saturating_add(offset))? {
             Some(plan) if n > 0 => {
                 let narrow = limited(&Frame { plan, ..frame.clone() })?;
-                Ok(Frame { plan: first_enough(narrow.plan, whole.plan.clone(), n, vec![])?, ..whole })
+                Ok(Frame { plan: first_enough(narrow.plan, whole.plan.clone(), n, vec![], context.as_ref())?, ..whole })
             }
             _ => Ok(whole),
         }

@@ -35,7 +35,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use datafusion::{
-    common::{Result, ScalarValue},
+    common::Result,
     logical_expr::{Filter, LogicalPlan},
 };
 use std::{collections::BTreeMap, sync::Arc};
@@ -546,7 +546,11 @@ fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: boo
         from_start,
         schema: Arc::new(schema.clone()),
     };
-    let mut out = frame.per_table(Arc::new(plan), schema, key, false)?;
+    // Bounds that are the same for all rows are not looked at: they come from the windows' shape.
+    let spare = |name: &String| (*name == shape.start || *name == shape.stop) && frame.constant(name).is_some();
+    let kept = frame.columns().into_iter().filter(|c| !spare(c)).map(|c| (c.clone(), col(&c))).collect();
+    let input = frame.project(kept, frame.key.iter().filter(|k| !spare(k)).cloned().collect())?;
+    let mut out = input.per_table(Arc::new(plan), schema, key, false)?;
     out.null_rows = frame.is_wide() && shape.create_empty;
     Ok(vec![out])
 }
@@ -597,15 +601,9 @@ impl TableState for ReducingWindows {
         let stamps = windows.keys().map(|(start, stop)| if plan.from_start { *start } else { *stop });
         columns.push(Arc::new(TimestampNanosecondArray::from_iter_values(stamps)));
         for (at, field) in plan.schema.fields()[plan.key.len() + 3..].iter().enumerate() {
-            let values = windows.values().map(|tallies| {
-                let tally = tallies[at].clone();
-                if !present[at] || (plan.wide && !plan.shape.create_empty && !tally.has_values()) {
-                    return ScalarValue::try_from(field.data_type());
-                }
-                tally.finish_rows(plan.kind, field.data_type(), plan.wide)
-            });
-            let values = values.collect::<Result<Vec<_>>>()?;
-            columns.push(if values.is_empty() { new_null_array(field.data_type(), 0) } else { ScalarValue::iter_to_array(values)? });
+            let tallies = windows.values().map(|tallies| &tallies[at]);
+            let shown = tallies.map(|t| (present[at] && !(plan.wide && !plan.shape.create_empty && !t.has_values())).then_some(t));
+            columns.push(Tally::finish_rows(shown, plan.kind, field.data_type(), plan.wide)?);
         }
         out.push(RecordBatch::try_new(plan.schema.clone(), columns)?);
         Ok(())
