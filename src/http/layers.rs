@@ -1,6 +1,11 @@
 //! What surrounds every request: headers clients look for, CORS, compression, panics, 404 and 405, figures.
 
-use super::{VERSION, app::App, auth, problem::Problem};
+use super::{
+    VERSION,
+    app::App,
+    auth,
+    problem::{self, Problem},
+};
 use crate::model::{ErrorKind, Failure};
 use axum::{
     body::{Body, HttpBody},
@@ -27,7 +32,7 @@ pub async fn around(State(app): State<App>, request: Request, next: Next) -> Res
         && matches!(path.as_str(), "/api/v2/query" | "/query" | "/api/v3/query_sql" | "/api/v3/query_influxql");
     let preflight = method == Method::OPTIONS && origin.is_some();
     let answer = if preflight { Ok(preflight_answer(request.headers())) } else { AssertUnwindSafe(next.run(request)).catch_unwind().await };
-    let mut answer = answer.unwrap_or_else(|panic| panicked(&app, panic.as_ref()));
+    let mut answer = answer.unwrap_or_else(|panic| panicked(&app, &path, panic.as_ref()));
     let headers = answer.headers_mut();
     headers.insert("x-influxdb-version", HeaderValue::from_static(VERSION));
     headers.insert("x-influxdb-build", HeaderValue::from_static("OSS"));
@@ -54,12 +59,17 @@ fn preflight_answer(asked: &HeaderMap) -> Response {
     answer
 }
 
-fn panicked(app: &App, panic: &(dyn std::any::Any + Send)) -> Response {
+fn panicked(app: &App, path: &str, panic: &(dyn std::any::Any + Send)) -> Response {
     let text = panic.downcast_ref::<&str>().map(|s| s.to_string()).or_else(|| panic.downcast_ref::<String>().cloned());
     let number = app.figures.panics.fetch_add(1, Ordering::Relaxed);
     let id = format!("{:x}-{number}", app.engine.started());
     tracing::error!(id, text = text.as_deref().unwrap_or("(no text)"), "a request panicked");
-    Problem(Failure::internal(format!("An internal error has occurred - check server logs for {id}"))).into_response()
+    let failure = Failure::internal(format!("An internal error has occurred - check server logs for {id}"));
+    match path {
+        "/query" | "/write" => problem::v1(failure),
+        path if path.starts_with("/api/v3/") => problem::v3(failure),
+        _ => Problem(failure).into_response(),
+    }
 }
 
 /// The body that 2.7 gives a method the path does not have. It stands outside the router, which adds `Allow` last.

@@ -107,6 +107,12 @@ pub trait Context: Send + Sync {
         Ok(())
     }
 
+    /// Charges bytes that the language's own work will hold until the query ends; fails when the budget is spent, or nobody
+    /// waits for the answer.
+    fn charge(&self, _bytes: usize) -> Result<()> {
+        Ok(())
+    }
+
     /// Runs a plan to its end and keeps the answer in memory, charged to the query's budget. The order of rows is
     /// the order in which the plan's single output partition gives them.
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>>;

@@ -215,6 +215,11 @@ impl Context for QueryContext {
         if self.inner.cancelled.is_cancelled() { Err(given_up()) } else { Ok(()) }
     }
 
+    fn charge(&self, bytes: usize) -> Result<()> {
+        self.check_wanted()?;
+        Ok(self.inner.collected.try_grow(bytes)?)
+    }
+
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
         let rows = async {
             let mut stream = run::stream(&self.inner.state, &plan).await?;

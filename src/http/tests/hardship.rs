@@ -156,7 +156,9 @@ async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() 
     let said = "memory allocation limit reached: ";
     let all = "from(bucket: \"gpu\") |> range(start: 0) |> group()";
     let sort = format!("{all} |> sort(columns: [\"_value\"])");
+    let pairs = format!("a = {all} |> limit(n: 300)\njoin(tables: {{x: a, y: a}}, on: [\"_measurement\"])");
     for (script, consumer) in [
+        (pairs.as_str(), "for rows that a script works on with top memory consumers"),
         (sort.as_str(), "for sort with top memory consumers"),
         (&format!("{all} |> findRecord(fn: (key) => true, idx: 0)"), "for rows that a script works on with top memory consumers"),
     ] {

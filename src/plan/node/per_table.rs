@@ -149,11 +149,15 @@ impl Work {
             return Ok(());
         }
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
-        for (at, range) in runs(&keys, batch.num_rows())?.into_iter().enumerate() {
-            let rows = batch.slice(range.start, range.len());
+        let tables = runs(&keys, batch.num_rows())?;
+        let last = tables.len() - 1;
+        for (at, range) in tables.into_iter().enumerate() {
+            let rows = if range.len() == batch.num_rows() { batch.clone() } else { batch.slice(range.start, range.len()) };
             let empty = self.marker.is_some_and(|m| rows.column(m).as_boolean().value(0));
             let rows = self.without_marker(rows)?;
-            let key: Vec<ArrayRef> = keys.iter().map(|k| k.slice(range.start, 1)).collect();
+            // Keys are compared from batch to batch only.
+            let is_compared = at == 0 || at == last;
+            let key: Vec<ArrayRef> = keys.iter().filter(|_| is_compared).map(|k| k.slice(range.start, 1)).collect();
             let goes_on = at == 0 && self.current.as_ref().is_some_and(|c| same_key(&c.key, &key));
             if !goes_on {
                 self.finish_table()?;

@@ -54,7 +54,7 @@ pub fn unpivot(input: LogicalPlan, key: &[String], fields: &[String], null_rows:
 }
 
 /// Tags lose their dictionary: long rows hold Flux's six types only.
-fn plain(field: &Field) -> Field {
+pub fn plain(field: &Field) -> Field {
     let data_type = if field.data_type() == &tag_type() { DataType::Utf8 } else { field.data_type().clone() };
     Field::new(field.name(), data_type, true)
 }

@@ -7,7 +7,7 @@ use crate::{
         eval::{Record, Value},
         stdlib::{Call, Function},
     },
-    plan::{Context, Frame, TableStream, stream::regroup_frames},
+    plan::{Context, Frame, TableStream, node::size::held_bytes, stream::regroup_frames},
 };
 use arrow::{
     array::{Array, ArrayRef, UInt64Array},
@@ -58,7 +58,7 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
     let mut frames = vec![];
     for left in &lefts {
         for right in &rights {
-            frames.extend(join_frames(left, left_name, right, right_name, &on)?);
+            frames.extend(join_frames(left, left_name, right, right_name, &on, call.context())?);
         }
     }
     let bounds = left.bounds.or(right.bounds);
@@ -80,18 +80,45 @@ fn run(stream: &TableStream, on: &[String], context: &dyn Context) -> FluxResult
     Ok(sides)
 }
 
-fn join_frames(left: &Side, left_name: &str, right: &Side, right_name: &str, on: &[String]) -> FluxResult<Option<Frame>> {
+/// Rows that belong together. They can be as many as one side's times the other's, so they are charged as they are found.
+struct Pairs<'a> {
+    left: Vec<u64>,
+    right: Vec<u64>,
+    row_bytes: usize,
+    context: &'a dyn Context,
+}
+
+impl Pairs<'_> {
+    fn push(&mut self, left: u64, right: u64) -> FluxResult<()> {
+        let count = self.left.len();
+        if count >= 1_024 && count.is_power_of_two() {
+            self.context.charge(count * self.row_bytes)?;
+        }
+        self.left.push(left);
+        self.right.push(right);
+        Ok(())
+    }
+}
+
+fn join_frames(
+    left: &Side,
+    left_name: &str,
+    right: &Side,
+    right_name: &str,
+    on: &[String],
+    context: &dyn Context,
+) -> FluxResult<Option<Frame>> {
     let columns = |side: &Side| -> Vec<ArrayRef> { on.iter().filter_map(|c| side.0.column_by_name(c).cloned()).collect() };
     let (left_on, right_on) = (columns(left), columns(right));
     if left_on.iter().zip(&right_on).any(|(l, r)| l.data_type() != r.data_type()) {
         return Ok(None);
     }
-    let (mut from_left, mut from_right) = (vec![], vec![]);
+    let row_bytes = |rows: &RecordBatch| held_bytes(rows) / rows.num_rows().max(1) + size_of::<u64>();
+    let mut pairs = Pairs { left: vec![], right: vec![], row_bytes: row_bytes(&left.0) + row_bytes(&right.0), context };
     if on.is_empty() {
         for l in 0..left.0.num_rows() as u64 {
             for r in 0..right.0.num_rows() as u64 {
-                from_left.push(l);
-                from_right.push(r);
+                pairs.push(l, r)?;
             }
         }
     } else {
@@ -105,19 +132,18 @@ fn join_frames(left: &Side, left_name: &str, right: &Side, right_name: &str, on:
         }
         for row in (0..left.0.num_rows()).filter(|r| full(&left_on, *r)) {
             for other in by_value.get(left_rows.row(row).data()).into_iter().flatten() {
-                from_left.push(row as u64);
-                from_right.push(*other);
+                pairs.push(row as u64, *other)?;
             }
         }
     }
-    if from_left.is_empty() {
+    if pairs.left.is_empty() {
         return Ok(None);
     }
     let shared =
         |name: &str| !on.iter().any(|c| c == name) && left.0.column_by_name(name).is_some() && right.0.column_by_name(name).is_some();
     let renamed = |name: &String, side: &str| if shared(name) { format!("{name}_{side}") } else { name.clone() };
     let (mut fields, mut arrays) = (vec![], vec![]);
-    for (side, name, rows) in [(left, left_name, UInt64Array::from(from_left)), (right, right_name, UInt64Array::from(from_right))] {
+    for (side, name, rows) in [(left, left_name, UInt64Array::from(pairs.left)), (right, right_name, UInt64Array::from(pairs.right))] {
         for (field, column) in side.0.schema().fields().iter().zip(side.0.columns()) {
             let out = renamed(field.name(), name);
             if fields.iter().any(|f: &Field| *f.name() == out) {

@@ -24,13 +24,14 @@ use crate::{
         node::{
             OperatorNode, TableState, TableTransform,
             per_table::{EMPTY, as_transform},
+            unpivot::plain,
         },
         stream::{col, null, regroup_frames},
     },
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt64Array, new_null_array},
-    compute::{concat, take, take_record_batch},
+    compute::{cast, concat, take, take_record_batch},
     datatypes::{DataType, Field, Schema, TimestampNanosecondType},
     record_batch::RecordBatch,
 };
@@ -525,7 +526,8 @@ fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: boo
     }
     let mut key: Vec<String> = frame.key.iter().filter(|k| *k != "_start" && *k != "_stop").cloned().collect();
     let held = frame.schema();
-    let mut fields: Vec<Field> = key.iter().filter_map(|k| held.field_with_name(k).ok().cloned()).collect();
+    // Few rows are left of many: dictionaries would be put together at more cost than texts.
+    let mut fields: Vec<Field> = key.iter().filter_map(|k| held.field_with_name(k).ok().map(plain)).collect();
     let copied = key.clone();
     for name in ["_start", "_stop"] {
         key.push(name.to_string());
@@ -593,8 +595,9 @@ impl TableState for ReducingWindows {
         let count = windows.len();
         let same = UInt64Array::from(vec![0; count]);
         let mut columns: Vec<ArrayRef> = vec![];
-        for key in &plan.key {
-            columns.push(take(self.first.column_by_name(key).expect("a key column"), &same, None)?);
+        for (key, field) in plan.key.iter().zip(plan.schema.fields()) {
+            let value = cast(self.first.column_by_name(key).expect("a key column"), field.data_type())?;
+            columns.push(take(&value, &same, None)?);
         }
         columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.start; count])));
         columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.stop; count])));
