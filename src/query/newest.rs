@@ -33,6 +33,9 @@ use datafusion::{
 };
 use std::sync::Arc;
 
+/// More rows than this of each series are read in order like all others: the newest are held until their series ends.
+const COUNT_MAX: usize = 8_192;
+
 /// The rule; it comes before those that add sorts.
 #[derive(Debug, Default)]
 pub struct NewestRows;
@@ -124,7 +127,7 @@ fn narrow(plan: &Arc<dyn ExecutionPlan>, wanted: &Wanted) -> Result<Option<Arc<d
     if let Some(scan) = plan.downcast_ref::<ScanExec>() {
         let schema = scan.schema();
         let is_time = wanted.time.is_some_and(|t| schema.field(t).name() == TIME_COLUMN);
-        let fits = is_time && wanted.by.iter().all(|c| scan.is_tag(schema.field(*c).name()));
+        let fits = wanted.count <= COUNT_MAX && is_time && wanted.by.iter().all(|c| scan.is_tag(schema.field(*c).name()));
         return Ok(fits.then(|| Arc::new(scan.newest(wanted.count, wanted.complete.clone())) as Arc<dyn ExecutionPlan>));
     }
     let below = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {

@@ -289,7 +289,12 @@ impl ExecutionPlan for ScanExec {
                 memory.try_grow(held_bytes(&batch))?;
                 found.push(batch);
             }
-            Ok::<_, DataFusionError>(futures::stream::iter(found).map(Ok).boxed())
+            let charged = move |batch| {
+                // The reservation lives as long as the rows do.
+                let _charged = &memory;
+                Ok(batch)
+            };
+            Ok::<_, DataFusionError>(futures::stream::iter(found).map(charged).boxed())
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten())))
     }

@@ -3,13 +3,13 @@
 //! It works on runs of series, not rows: a run that overlaps nothing passes through as a slice, runs of one series
 //! that follow each other in time are appended, and only rows that really overlap are merged one by one. Memory: one
 //! block per source and one batch of output. It has never heard of Parquet. It can be asked for the last rows of each
-//! series only, which its sources then give, too.
+//! series only, which its sources then give, too; those of the series under way are held beside the batch.
 
 use crate::model::{FieldType, Result, schema::tag_type};
 use crate::storage::block::{Block, Span, single_run};
 use arrow::{
-    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, StringBuilder, new_null_array},
-    compute::{concat, interleave},
+    array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, StringBuilder, UInt32Array, new_null_array},
+    compute::{concat, interleave, take},
     datatypes::{Int32Type, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
@@ -141,7 +141,7 @@ impl Merge {
                 break;
             }
             if self.cursors.is_empty() {
-                self.end_series();
+                self.end_series()?;
                 break;
             }
             if !self.step()? {
@@ -193,37 +193,67 @@ impl Merge {
         cursor.block.as_ref().is_some_and(|next| Arc::ptr_eq(next, block)) && cursor.head().run != span.run
     }
 
-    fn push(&mut self, cursor: usize, rows: usize) {
+    fn push(&mut self, cursor: usize, rows: usize) -> Result<()> {
         let rows = rows.min(self.layout.batch_rows - self.pending_rows);
         let (block, span) = self.cursors[cursor].take(rows);
-        self.give(block, span);
+        self.give(block, span)
     }
 
-    fn give(&mut self, block: Arc<Block>, span: Span) {
+    fn give(&mut self, block: Arc<Block>, span: Span) -> Result<()> {
         let Some(wanted) = self.layout.newest else {
             self.pending_rows += span.end - span.start;
             self.pending.push((block, span));
-            return;
+            return Ok(());
         };
         let mut key = vec![];
         block.runs.key(span.run, &self.layout.tags, &mut key);
         if key != self.last.key {
-            self.end_series();
+            self.end_series()?;
             self.last.key = key;
         }
         self.last.add(block, span, wanted);
+        Ok(())
     }
 
-    fn end_series(&mut self) {
+    fn end_series(&mut self) -> Result<()> {
         self.pending_rows += std::mem::take(&mut self.last.row_count);
-        self.pending.extend(std::mem::take(&mut self.last.spans));
+        for (block, span) in std::mem::take(&mut self.last.spans) {
+            if self.pending.last().is_some_and(|(last, _)| !Arc::ptr_eq(last, &block)) {
+                self.let_go_of_block()?;
+            }
+            self.pending.push((block, span));
+        }
+        Ok(())
+    }
+
+    /// Copies the rows that are pending from the block under way, where they are few: a row must not keep a whole block in
+    /// memory until its batch is full.
+    fn let_go_of_block(&mut self) -> Result<()> {
+        let Some((block, _)) = self.pending.last().cloned() else { return Ok(()) };
+        let first = self.pending.iter().rposition(|(b, _)| !Arc::ptr_eq(b, &block)).map_or(0, |at| at + 1);
+        let rows: Vec<u32> = self.pending[first..].iter().flat_map(|(_, s)| s.start as u32..s.end as u32).collect();
+        if rows.len() * 2 > block.time.len() {
+            return Ok(());
+        }
+        let rows = UInt32Array::from(rows);
+        let fields = block.fields.iter().map(|f| f.as_ref().map(|f| take(f, &rows, None)).transpose());
+        let fields = fields.collect::<Result<_, _>>()?;
+        let time = take(&block.time, &rows, None)?.as_primitive().clone();
+        let copy = Arc::new(Block { runs: block.runs.clone(), time, fields });
+        let mut start = 0;
+        for (block, span) in &mut self.pending[first..] {
+            let end = start + span.end - span.start;
+            (*block, *span) = (copy.clone(), Span { run: span.run, start, end });
+            start = end;
+        }
+        Ok(())
     }
 
     /// Moves some rows of the smallest series to the output; false when they would not fit.
     fn step(&mut self) -> Result<bool> {
         if self.cursors.len() == 1 {
             let rows = self.cursors[0].times().len();
-            self.push(0, rows);
+            self.push(0, rows)?;
             return Ok(true);
         }
         let key = self.cursors.iter().map(|c| &c.key).min().expect("there are cursors");
@@ -233,7 +263,7 @@ impl Merge {
         let times = self.cursors[first].times();
         let before = others.map_or(times.len(), |t| times.partition_point(|&x| x < t));
         if before == times.len() || before >= 64 {
-            self.push(first, before);
+            self.push(first, before)?;
             return Ok(true);
         }
         let room = self.layout.batch_rows - self.pending_rows;
@@ -253,7 +283,7 @@ impl Merge {
         }
         let merged = merge_rows(&parts, &self.layout.fields)?;
         let span = Span { run: 0, start: 0, end: merged.time.len() };
-        self.give(Arc::new(merged), span);
+        self.give(Arc::new(merged), span)?;
         Ok(true)
     }
 

@@ -39,7 +39,7 @@ use datafusion::{
     common::ScalarValue,
     logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder},
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// The plans of a SELECT, whatever becomes of its rows.
 pub fn select(select: &Select, context: &dyn Context, defaults: &Defaults) -> Result<Vec<SeriesPlan>> {
@@ -283,15 +283,14 @@ impl Shape {
         let mut narrow = self.clone();
         let is_last = |r: &Reduction| *r == Reduction::Last;
         let row_count = match self.every {
-            None if self.calls.is_empty() && self.descending && limit > 0 => limit.saturating_add(offset),
+            None if self.calls.is_empty() && self.descending && limit > 0 => limit,
             None if !self.calls.is_empty() && offset == 0 && self.calls.reductions.iter().all(|r| is_last(&r.reduction)) => 1,
             Some(every) if limit > 0 && self.is_settled_by_windows() => {
-                let row_count = limit.saturating_add(offset);
-                self.first_windows(every, row_count, &mut narrow.bounds)?;
+                self.first_windows(every, limit.saturating_add(offset), &mut narrow.bounds)?;
                 if self.descending && self.bounds.min.is_none() {
                     narrow.fills_whole_bounds = false;
                 }
-                row_count
+                limit
             }
             _ => return None,
         };
@@ -372,7 +371,9 @@ impl Shape {
         self.columns.iter().for_each(|c| parts_of(&c.expr, &mut vec![], &mut variables));
         let fields: Vec<df::Expr> = self.fields(&variables, &scope)?;
         // A stored row has a value in some field.
-        let is_whole = relation.is_stored && fields.len() == relation.columns.fields.len();
+        let asked: HashSet<&str> = fields.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
+        let is_known = |name: &str| name == TIME_COLUMN || relation.columns.tags.contains(name) || asked.contains(name);
+        let is_whole = relation.is_stored && relation.plan.schema().fields().iter().all(|f| is_known(f.name()));
         let Some(present) = fields.into_iter().map(|f| f.is_not_null()).reduce(df::Expr::or) else { return Ok(None) };
         let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));

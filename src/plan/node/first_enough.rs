@@ -64,6 +64,8 @@ impl Operator for FirstEnough {
             let rows: Batches = if is_enough {
                 futures::stream::iter(found).map(Ok).boxed()
             } else {
+                drop(found);
+                memory.free();
                 let state = spec.context.session();
                 execute_stream(state.create_physical_plan(&spec.whole).await?, state.task_ctx())?.boxed()
             };

@@ -47,7 +47,10 @@ pub fn unpivot(input: LogicalPlan, key: &[String], fields: &[String], null_rows:
     let place = |name: &str| FIRST_COLUMNS.iter().position(|first| *first == name).unwrap_or(FIRST_COLUMNS.len());
     columns.sort_by_key(|f| (place(f.name()), f.name().clone()));
     // With `null_rows`, whether a table has values decides over rows that have none.
-    let stays = |f: &&Field| !null_rows && from.field_with_name(f.name()).is_ok_and(|old| old.data_type() == f.data_type());
+    // A field may be called as one of the two new columns is.
+    let is_new = |f: &Field| f.name() == "_field" || f.name() == "_value";
+    let same = |f: &Field| from.field_with_name(f.name()).is_ok_and(|old| old.data_type() == f.data_type());
+    let stays = |f: &&Field| !null_rows && !is_new(f) && same(f);
     let unchanged = columns.iter().filter(stays).map(|f| f.name().clone()).collect();
     let operator = Unpivot { key: key.to_vec(), fields: fields.to_vec(), null_rows, unchanged };
     OperatorNode::plan(Arc::new(operator), vec![input], Arc::new(Schema::new(columns)))

@@ -10,11 +10,12 @@ use crate::{
     plan::node::{
         Operator, OperatorNode,
         operator::{Batches, Newest},
+        size::held_bytes,
     },
 };
 use arrow::{
     array::{ArrayRef, UInt64Array},
-    compute::{concat_batches, take},
+    compute::{concat_batches, take, take_record_batch},
     datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
@@ -54,10 +55,10 @@ impl Operator for SelectWide {
         (self.pick == Pick::Last).then(|| Newest { count: 1, complete, by, time: "_time".to_string() })
     }
 
-    fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {
+    fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
         let input = inputs.remove(0);
         let at = |names: &[String]| names.iter().map(|n| schema.index_of(n)).collect::<Result<Vec<_>, _>>();
-        let work = Work { pick: self.pick, key: at(&self.key)?, fields: at(&self.fields)?, schema, open: None };
+        let work = Work { pick: self.pick, key: at(&self.key)?, fields: at(&self.fields)?, schema, open: None, memory };
         Ok(futures::stream::try_unfold((input, Some(work)), |(mut input, work)| async move {
             let Some(mut work) = work else { return Ok(None) };
             while let Some(batch) = input.try_next().await? {
@@ -77,6 +78,7 @@ struct Work {
     fields: Vec<usize>,
     schema: SchemaRef,
     open: Option<Open>,
+    memory: MemoryReservation,
 }
 
 /// The table that may go on.
@@ -127,7 +129,8 @@ impl Work {
     /// More rows of the open table.
     fn go_on(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<()> {
         let Some(open) = &mut self.open else { return Ok(()) };
-        for (field, best) in self.fields.iter().zip(&mut open.best) {
+        let mut won: Vec<(usize, usize)> = vec![];
+        for (at, (field, best)) in self.fields.iter().zip(&open.best).enumerate() {
             let values = batch.column(*field);
             let Some(row) = self.pick.row(values, rows.clone())? else { continue };
             let wins = match best {
@@ -135,8 +138,19 @@ impl Work {
                 None => true,
             };
             if wins {
-                // The slice keeps its batch alive until the table ends, which is cheaper than copying rows that are beaten.
-                *best = Some((open.row_count + row - rows.start, batch.slice(row, 1)));
+                won.push((at, row));
+            }
+        }
+        let mut distinct: Vec<usize> = won.iter().map(|(_, row)| *row).collect();
+        distinct.sort_unstable();
+        distinct.dedup();
+        if !distinct.is_empty() {
+            // Copied, so that a row does not keep its whole batch alive.
+            let copied = take_record_batch(batch, &UInt64Array::from_iter_values(distinct.iter().map(|r| *r as u64)))?;
+            self.memory.try_grow(held_bytes(&copied))?;
+            for (at, row) in won {
+                let place = distinct.partition_point(|r| *r < row);
+                open.best[at] = Some((open.row_count + row - rows.start, copied.slice(place, 1)));
             }
         }
         open.row_count += rows.len();
@@ -177,6 +191,7 @@ impl Work {
     /// The rows of the open table, which has ended.
     fn close(&mut self) -> Result<Option<RecordBatch>> {
         let Some(open) = self.open.take() else { return Ok(None) };
+        self.memory.free();
         let mut rows: Vec<(usize, RecordBatch)> = vec![];
         for (number, row) in open.best.iter().flatten() {
             if !rows.iter().any(|(n, _)| n == number) {

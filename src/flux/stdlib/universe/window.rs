@@ -287,10 +287,9 @@ fn picks_values_only(frame: &Frame, kind: Aggregate) -> bool {
 /// The same windows over the rows of the last `count` of them only, where one table has them all. With more windows than
 /// are worth a try, or none that say when they begin, nothing.
 pub fn newest_of_windows(plan: &LogicalPlan, count: usize) -> Outcome<Option<LogicalPlan>> {
-    let picking = as_transform::<PickWindows>(plan).map(|(p, input)| (&p.shape, &p.key, input));
-    let reducing = as_transform::<ReduceWindows>(plan).map(|(p, input)| (&p.shape, &p.key, input));
-    let Some((shape, key, input)) = picking.or(reducing) else { return Ok(None) };
-    let one_table = key.iter().all(|k| *k == shape.start || *k == shape.stop);
+    let picking = as_transform::<PickWindows>(plan).map(|(p, input)| (&p.shape, p.key.is_empty(), input));
+    let reducing = as_transform::<ReduceWindows>(plan).map(|(p, input)| (&p.shape, p.one_table, input));
+    let Some((shape, one_table, input)) = picking.or(reducing) else { return Ok(None) };
     let (Some(window), true) = (&shape.window, one_table && (1..=1_000).contains(&count)) else { return Ok(None) };
     let last = window.latest(shape.bounds.stop.saturating_sub(1));
     let first = (1..count).fold(last, |at, _| window.previous(at));
@@ -485,6 +484,8 @@ struct ReduceWindows {
     shape: Shape,
     columns: Vec<String>,
     key: Vec<String>,
+    /// Whether all rows are of one table.
+    one_table: bool,
     wide: bool,
     from_start: bool,
     schema: Arc<Schema>,
@@ -539,7 +540,12 @@ fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: boo
         fields.push(Field::new(column, output, true));
     }
     let schema = Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>());
+    // Bounds that are the same for all rows are not looked at: they come from the windows' shape.
+    let spare = |name: &String| (*name == shape.start || *name == shape.stop) && frame.constant(name).is_some();
+    let kept = frame.columns().into_iter().filter(|c| !spare(c)).map(|c| (c.clone(), col(&c))).collect();
+    let input = frame.project(kept, frame.key.iter().filter(|k| !spare(k)).cloned().collect())?;
     let plan = ReduceWindows {
+        one_table: input.key.is_empty(),
         kind,
         shape: shape.clone(),
         columns,
@@ -548,10 +554,6 @@ fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: boo
         from_start,
         schema: Arc::new(schema.clone()),
     };
-    // Bounds that are the same for all rows are not looked at: they come from the windows' shape.
-    let spare = |name: &String| (*name == shape.start || *name == shape.stop) && frame.constant(name).is_some();
-    let kept = frame.columns().into_iter().filter(|c| !spare(c)).map(|c| (c.clone(), col(&c))).collect();
-    let input = frame.project(kept, frame.key.iter().filter(|k| !spare(k)).cloned().collect())?;
     let mut out = input.per_table(Arc::new(plan), schema, key, false)?;
     out.null_rows = frame.is_wide() && shape.create_empty;
     Ok(vec![out])
