@@ -552,6 +552,22 @@ fn notification_endpoints_send_each_row() {
 }
 
 #[test]
+fn a_filter_may_look_at_a_record_that_extends_its_row() {
+    check(
+        r#"from(bucket: "b") |> range(start: 0, stop: 10) |> filter(fn: (r) => ({r with x: 1.0})._value > 5.0) |> keep(columns: ["host", "_value"]) |> sum()"#,
+        expect![[r#"
+            _result
+            +------+--------+
+            | host | _value |
+            +------+--------+
+            | a    | 30.0   |
+            | b    | 6.0    |
+            +------+--------+
+        "#]],
+    );
+}
+
+#[test]
 fn library_functions_on_stored_rows() {
     check(
         r#"

@@ -93,7 +93,8 @@ pub type Columns<'a> = &'a dyn Fn(&str) -> Option<Typed>;
 struct Lowering<'a> {
     interpreter: &'a Interpreter<'a>,
     columns: Columns<'a>,
-    column_names: &'a [String],
+    /// What `r with` brings; `None`: not known here.
+    column_names: Option<&'a [String]>,
     used: &'a RefCell<HashSet<String>>,
     depth: usize,
 }
@@ -118,7 +119,7 @@ pub fn lower_filter(
     span: Span,
 ) -> FluxResult<Lowered<(Expr, HashSet<String>)>> {
     let used = RefCell::default();
-    let lowering = Lowering { interpreter, columns, column_names: &[], used: &used, depth: 0 };
+    let lowering = Lowering { interpreter, columns, column_names: None, used: &used, depth: 0 };
     let done = lowering.call_with_row(function, span).and_then(|term| Ok(operators::truth(lowering.cell(term)?)?));
     match done {
         Ok(expr) => Ok(Lowered::Columns((expr, used.into_inner()))),
@@ -136,7 +137,7 @@ pub fn lower_row(
     span: Span,
 ) -> FluxResult<Lowered<Vec<(String, Typed)>>> {
     let used = RefCell::default();
-    let lowering = Lowering { interpreter, columns, column_names, used: &used, depth: 0 };
+    let lowering = Lowering { interpreter, columns, column_names: Some(column_names), used: &used, depth: 0 };
     let done = lowering.call_with_row(function, span).and_then(|term| {
         let properties = match term {
             Term::Row => column_names.iter().map(|n| (Arc::from(n.as_str()), lowering.column(n))).collect(),
@@ -322,7 +323,10 @@ impl Lowering<'_> {
     fn record(&self, with: Option<&str>, properties: &[Property], names: &Names) -> Step<Term> {
         let mut out: Vec<(Arc<str>, Term)> = match with.map(|w| names.local(w)) {
             None => vec![],
-            Some(Some(Term::Row)) => self.column_names.iter().map(|n| (Arc::from(n.as_str()), self.column(n))).collect(),
+            Some(Some(Term::Row)) => {
+                let names = self.column_names.ok_or(Stop::Interpret)?;
+                names.iter().map(|n| (Arc::from(n.as_str()), self.column(n))).collect()
+            }
             Some(Some(Term::Record(properties))) => properties.clone(),
             Some(_) => return Err(Stop::Interpret),
         };
