@@ -19,6 +19,11 @@ pub fn number_type(data_type: &DataType) -> Option<DataType> {
     })
 }
 
+/// The type of differences between such numbers: integers stay integers, and unsigned ones become signed.
+pub fn difference_type(data_type: &DataType) -> Option<DataType> {
+    Some(if number_type(data_type)? == DataType::Float64 { DataType::Float64 } else { DataType::Int64 })
+}
+
 pub fn is_time(data_type: &DataType) -> bool {
     matches!(data_type, DataType::Timestamp(..))
 }

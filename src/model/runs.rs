@@ -36,8 +36,15 @@ fn mark(column: &ArrayRef, begins: &mut [bool]) -> Result<(), ArrowError> {
         }
         if keys.null_count() == 0 {
             // Two keys may stand for one value: a dictionary need not hold a value once only.
-            let same = |a: i32, b: i32| values.slice(a as usize, 1).to_data() == values.slice(b as usize, 1).to_data();
-            mark_changes(keys.values(), begins, |a, b| a == b, same);
+            match values.as_string_opt::<i32>() {
+                Some(texts) => {
+                    mark_changes(keys.values(), begins, |a, b| a == b, |a, b| texts.value(a as usize) == texts.value(b as usize))
+                }
+                None => {
+                    let same = |a: i32, b: i32| values.slice(a as usize, 1).to_data() == values.slice(b as usize, 1).to_data();
+                    mark_changes(keys.values(), begins, |a, b| a == b, same);
+                }
+            }
             return Ok(());
         }
     }

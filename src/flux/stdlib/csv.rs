@@ -69,9 +69,7 @@ fn keys_of(rows: &RecordBatch, key: &[String]) -> FluxResult<Vec<String>> {
     let mut names = key.to_vec();
     names.sort();
     let columns: Vec<ArrayRef> = names.iter().filter_map(|k| rows.column_by_name(k).cloned()).collect();
-    // Without rows there is one key, the empty one.
-    let found = runs(&columns, rows.num_rows().max(1))?;
-    found.into_iter().map(|run| Ok(key_text(rows, &names, run.start)?)).collect()
+    runs(&columns, rows.num_rows())?.into_iter().map(|run| Ok(key_text(rows, &names, run.start)?)).collect()
 }
 
 /// The table's rows with the marker column; an empty table becomes one marked row that holds its key.

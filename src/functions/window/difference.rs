@@ -3,7 +3,7 @@
 
 use super::{Arguments, PartitionFunction};
 use crate::{
-    functions::arguments::number_type,
+    functions::arguments::difference_type,
     kernel::{
         derivative::OnFall,
         difference::{Difference, Subtract},
@@ -33,7 +33,7 @@ impl PartitionFunction for DifferenceFunction {
 
     fn result(&self, arguments: &[DataType]) -> Option<DataType> {
         let [number] = arguments else { return None };
-        Some(if number_type(number)? == DataType::Float64 { DataType::Float64 } else { DataType::Int64 })
+        difference_type(number)
     }
 
     fn run(&self, arguments: &Arguments) -> Result<ArrayRef> {

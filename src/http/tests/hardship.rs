@@ -244,3 +244,15 @@ impl Write for Log {
         Ok(())
     }
 }
+
+#[tokio::test]
+async fn a_panic_is_told_in_the_form_that_the_path_s_clients_read() {
+    let mut server = Server::new().await;
+    let more = Router::new().route("/query", get(panics)).route("/api/v3/query_sql", get(panics));
+    server.router = surrounded(more, server.app.clone());
+    for path in ["/query", "/api/v3/query_sql"] {
+        let got = server.get(path).await;
+        assert_eq!(got.status, StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(got.json()["error"].as_str().is_some_and(|e| e.starts_with("An internal error has occurred")), "{path}: {}", got.text);
+    }
+}

@@ -1,8 +1,9 @@
 //! Key columns to dense group numbers, run by run: rows of one series stand together, so a key is looked up once per
 //! run of equal rows and not once per row.
 
+use crate::model::runs::runs;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray},
+    array::{Array, ArrayRef, AsArray, Int32Array, StringArray},
     compute::cast,
     datatypes::{DataType, Int32Type},
 };
@@ -30,22 +31,12 @@ impl Groups {
 
     /// The runs of equal keys in a batch, each with its group. `columns` are texts, plain or as dictionaries.
     pub fn runs(&mut self, columns: &[ArrayRef], row_count: usize) -> Result<Vec<(Range<usize>, u32)>> {
-        if row_count == 0 {
-            return Ok(vec![]);
-        }
-        let mut begins = vec![false; row_count];
-        begins[0] = true;
-        let texts = columns.iter().map(|c| Texts::of(c, &mut begins)).collect::<Result<Vec<_>>>()?;
-        let starts: Vec<usize> = (0..row_count).filter(|i| begins[*i]).collect();
-        let ends = starts.iter().skip(1).copied().chain([row_count]);
-        Ok(starts
-            .iter()
-            .zip(ends)
-            .map(|(&start, end)| {
-                let key: Key = texts.iter().map(|t| t.get(start).filter(|v| !v.is_empty()).map(Box::from)).collect();
-                (start..end, self.number(key))
-            })
-            .collect())
+        let texts = columns.iter().map(Texts::of).collect::<Result<Vec<_>>>()?;
+        let found = runs(columns, row_count)?.into_iter().map(|run| {
+            let key: Key = texts.iter().map(|t| t.get(run.start).filter(|v| !v.is_empty()).map(Box::from)).collect();
+            (run, self.number(key))
+        });
+        Ok(found.collect())
     }
 
     fn number(&mut self, key: Key) -> u32 {
@@ -83,38 +74,24 @@ impl Groups {
 /// A text column that can be asked row by row.
 enum Texts {
     Plain(StringArray),
-    /// Code per row (-1: null) and the texts.
-    Coded(Vec<i32>, StringArray),
+    /// Code per row and the texts.
+    Coded(Int32Array, StringArray),
 }
 
 impl Texts {
-    /// Marks the rows that differ from the row before.
-    fn of(column: &ArrayRef, begins: &mut [bool]) -> Result<Texts> {
-        if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() {
-            let texts = cast(dictionary.values(), &DataType::Utf8)?.as_string::<i32>().clone();
-            let keys = dictionary.keys();
-            let code = |i: usize| if keys.is_null(i) || texts.is_null(keys.value(i) as usize) { -1 } else { keys.value(i) };
-            let codes: Vec<i32> = match keys.null_count() + texts.null_count() {
-                0 => keys.values().to_vec(),
-                _ => (0..keys.len()).map(code).collect(),
-            };
-            for (begin, pair) in begins[1..].iter_mut().zip(codes.windows(2)) {
-                *begin |= pair[0] != pair[1];
-            }
-            return Ok(Texts::Coded(codes, texts));
-        }
-        let texts = cast(column, &DataType::Utf8)?.as_string::<i32>().clone();
-        let value = |i: usize| texts.is_valid(i).then(|| texts.value(i));
-        for (i, begin) in begins.iter_mut().enumerate().skip(1) {
-            *begin |= value(i) != value(i - 1);
-        }
-        Ok(Texts::Plain(texts))
+    fn of(column: &ArrayRef) -> Result<Texts> {
+        let text = |column: &ArrayRef| -> Result<StringArray> { Ok(cast(column, &DataType::Utf8)?.as_string::<i32>().clone()) };
+        Ok(match column.as_dictionary_opt::<Int32Type>() {
+            Some(dictionary) => Texts::Coded(dictionary.keys().clone(), text(dictionary.values())?),
+            None => Texts::Plain(text(column)?),
+        })
     }
 
     fn get(&self, row: usize) -> Option<&str> {
-        match self {
-            Texts::Plain(texts) => texts.is_valid(row).then(|| texts.value(row)),
-            Texts::Coded(codes, texts) => usize::try_from(codes[row]).ok().map(|c| texts.value(c)),
-        }
+        let (texts, at) = match self {
+            Texts::Plain(texts) => (texts, row),
+            Texts::Coded(codes, texts) => (texts, codes.is_valid(row).then(|| codes.value(row) as usize)?),
+        };
+        texts.is_valid(at).then(|| texts.value(at))
     }
 }

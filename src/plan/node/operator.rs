@@ -5,6 +5,7 @@
 //! operator sees tables, not rows. It does not know what any operator does.
 
 use arrow::{
+    compute::concat_batches,
     datatypes::{Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -26,7 +27,7 @@ use datafusion::{
     },
     physical_planner::{ExtensionPlanner, PhysicalPlanner},
 };
-use futures::stream::BoxStream;
+use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use std::{
     any::Any,
     cmp::Ordering,
@@ -38,6 +39,36 @@ use std::{
 
 /// Batches in order.
 pub type Batches = BoxStream<'static, Result<RecordBatch>>;
+
+/// Work on batches as they come, each giving at most one, and what is left at the end.
+pub trait BatchWork: Send + 'static {
+    fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>>;
+
+    /// The input has ended.
+    fn close(&mut self) -> Result<Option<RecordBatch>>;
+}
+
+/// The batches that the work gives.
+pub fn worked(input: SendableRecordBatchStream, work: impl BatchWork) -> Batches {
+    futures::stream::try_unfold((input, Some(work)), |(mut input, work)| async move {
+        let Some(mut work) = work else { return Ok(None) };
+        while let Some(batch) = input.try_next().await? {
+            if let Some(out) = work.take(&batch)? {
+                return Ok(Some((out, (input, Some(work)))));
+            }
+        }
+        Ok(work.close()?.map(|out| (out, (input, None))))
+    })
+    .boxed()
+}
+
+/// The rows of one batch after those of the other, where there are any.
+pub fn joined(first: Option<RecordBatch>, second: Option<RecordBatch>) -> Result<Option<RecordBatch>> {
+    match (first, second) {
+        (Some(a), Some(b)) => Ok(Some(concat_batches(a.schema_ref(), [&a, &b])?)),
+        (a, b) => Ok(a.or(b)),
+    }
+}
 
 /// An operation on ordered rows. It is a value: two runs of one operator do not see each other.
 pub trait Operator: Any + fmt::Debug + Send + Sync {

@@ -4,7 +4,7 @@
 //! its rows belong to several tables that come one after the other.
 
 use super::{
-    operator::{Batches, Operator, OperatorNode},
+    operator::{BatchWork, Batches, Operator, OperatorNode, joined, worked},
     size::held_bytes,
 };
 use crate::model::{runs::runs, schema::tag_type};
@@ -19,7 +19,6 @@ use datafusion::{
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::LogicalPlan,
 };
-use futures::{StreamExt, TryStreamExt};
 use std::{collections::HashSet, ops::Range, sync::Arc};
 
 /// What the long rows are made of.
@@ -94,16 +93,7 @@ impl Operator for Unpivot {
             held: vec![],
             memory,
         };
-        Ok(futures::stream::try_unfold((input, Some(work)), |(mut input, work)| async move {
-            let Some(mut work) = work else { return Ok(None) };
-            while let Some(batch) = input.try_next().await? {
-                if let Some(out) = work.take(&batch)? {
-                    return Ok(Some((out, (input, Some(work)))));
-                }
-            }
-            Ok(work.close()?.map(|out| (out, (input, None))))
-        })
-        .boxed())
+        Ok(worked(input, work))
     }
 }
 
@@ -126,7 +116,7 @@ struct Work {
     memory: MemoryReservation,
 }
 
-impl Work {
+impl BatchWork for Work {
     fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         let count = batch.num_rows();
         if let ([_], false) = (self.fields.as_slice(), self.spec.null_rows) {
@@ -148,16 +138,7 @@ impl Work {
         let whole = self.long(batch, &tables[usize::from(goes_on)..tables.len() - 1])?;
         self.open = Some(key(last));
         self.hold(batch.slice(last.start, last.len()))?;
-        match (before, whole) {
-            (Some(a), Some(b)) => Ok(Some(concat_batches(&self.schema, [&a, &b])?)),
-            (a, b) => Ok(a.or(b)),
-        }
-    }
-
-    fn hold(&mut self, rows: RecordBatch) -> Result<()> {
-        self.memory.try_grow(held_bytes(&rows))?;
-        self.held.push(rows);
-        Ok(())
+        joined(before, whole)
     }
 
     /// The long rows of the table that is held, which has ended.
@@ -168,6 +149,14 @@ impl Work {
         self.memory.free();
         let whole = 0..table.num_rows();
         self.long(&table, std::slice::from_ref(&whole))
+    }
+}
+
+impl Work {
+    fn hold(&mut self, rows: RecordBatch) -> Result<()> {
+        self.memory.try_grow(held_bytes(&rows))?;
+        self.held.push(rows);
+        Ok(())
     }
 
     /// Long rows of whole tables.

@@ -9,7 +9,7 @@ use crate::{
     model::runs::runs,
     plan::node::{
         Operator, OperatorNode,
-        operator::{Batches, Newest},
+        operator::{BatchWork, Batches, Newest, joined, worked},
         size::held_bytes,
     },
 };
@@ -24,7 +24,6 @@ use datafusion::{
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::LogicalPlan,
 };
-use futures::{StreamExt, TryStreamExt};
 use std::{ops::Range, sync::Arc};
 
 #[derive(Debug, Clone)]
@@ -59,16 +58,7 @@ impl Operator for SelectWide {
         let input = inputs.remove(0);
         let at = |names: &[String]| names.iter().map(|n| schema.index_of(n)).collect::<Result<Vec<_>, _>>();
         let work = Work { pick: self.pick, key: at(&self.key)?, fields: at(&self.fields)?, schema, open: None, memory };
-        Ok(futures::stream::try_unfold((input, Some(work)), |(mut input, work)| async move {
-            let Some(mut work) = work else { return Ok(None) };
-            while let Some(batch) = input.try_next().await? {
-                if let Some(out) = work.take(&batch)? {
-                    return Ok(Some((out, (input, Some(work)))));
-                }
-            }
-            Ok(work.close()?.map(|out| (out, (input, None))))
-        })
-        .boxed())
+        Ok(worked(input, work))
     }
 }
 
@@ -97,7 +87,7 @@ struct Picked {
     fields: Vec<Vec<Option<u64>>>,
 }
 
-impl Work {
+impl BatchWork for Work {
     fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
         let tables = runs(&keys, batch.num_rows())?;
@@ -120,72 +110,7 @@ impl Work {
             }
         }
         let found = self.given(batch, picked)?;
-        match (before, found) {
-            (Some(a), Some(b)) => Ok(Some(concat_batches(&self.schema, [&a, &b])?)),
-            (a, b) => Ok(a.or(b)),
-        }
-    }
-
-    /// More rows of the open table.
-    fn go_on(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<()> {
-        let Some(open) = &mut self.open else { return Ok(()) };
-        let mut won: Vec<(usize, usize)> = vec![];
-        for (at, (field, best)) in self.fields.iter().zip(&open.best).enumerate() {
-            let values = batch.column(*field);
-            let Some(row) = self.pick.row(values, rows.clone())? else { continue };
-            let wins = match best {
-                Some((_, old)) => self.pick.prefers((values, row), (old.column(*field), 0))?,
-                None => true,
-            };
-            if wins {
-                won.push((at, row));
-            }
-        }
-        let mut distinct: Vec<usize> = won.iter().map(|(_, row)| *row).collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        if !distinct.is_empty() {
-            // Copied, so that a row does not keep its whole batch alive.
-            let copied = take_record_batch(batch, &UInt64Array::from_iter_values(distinct.iter().map(|r| *r as u64)))?;
-            self.memory.try_grow(held_bytes(&copied))?;
-            for (at, row) in won {
-                let place = distinct.partition_point(|r| *r < row);
-                open.best[at] = Some((open.row_count + row - rows.start, copied.slice(place, 1)));
-            }
-        }
-        open.row_count += rows.len();
-        Ok(())
-    }
-
-    /// A table that lies in the batch as a whole.
-    fn pick_from(&self, batch: &RecordBatch, rows: Range<usize>, picked: &mut Picked) -> Result<()> {
-        let chosen = self.fields.iter().map(|f| self.pick.row(batch.column(*f), rows.clone()));
-        let chosen: Vec<Option<usize>> = chosen.collect::<Result<_>>()?;
-        let mut distinct: Vec<usize> = chosen.iter().flatten().copied().collect();
-        distinct.sort_unstable();
-        distinct.dedup();
-        for row in distinct {
-            picked.rows.push(row as u64);
-            for (field, of_field) in chosen.iter().zip(&mut picked.fields) {
-                of_field.push(field.filter(|r| *r == row).map(|r| r as u64));
-            }
-        }
-        Ok(())
-    }
-
-    fn given(&self, batch: &RecordBatch, picked: Picked) -> Result<Option<RecordBatch>> {
-        if picked.rows.is_empty() {
-            return Ok(None);
-        }
-        let rows = UInt64Array::from(picked.rows);
-        let columns = batch.columns().iter().enumerate().map(|(at, column)| {
-            let field = self.fields.iter().position(|f| *f == at);
-            Ok(match field {
-                Some(field) => take(column, &UInt64Array::from(picked.fields[field].clone()), None)?,
-                None => take(column, &rows, None)?,
-            })
-        });
-        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?))
+        joined(before, found)
     }
 
     /// The rows of the open table, which has ended.
@@ -209,4 +134,71 @@ impl Work {
         let rows = concat_batches(&self.schema, rows.iter().map(|(_, row)| row))?;
         self.given(&rows, picked)
     }
+}
+
+impl Work {
+    /// More rows of the open table.
+    fn go_on(&mut self, batch: &RecordBatch, rows: Range<usize>) -> Result<()> {
+        let Some(open) = &mut self.open else { return Ok(()) };
+        let mut won: Vec<(usize, usize)> = vec![];
+        for (at, (field, best)) in self.fields.iter().zip(&open.best).enumerate() {
+            let values = batch.column(*field);
+            let Some(row) = self.pick.row(values, rows.clone())? else { continue };
+            let wins = match best {
+                Some((_, old)) => self.pick.prefers((values, row), (old.column(*field), 0))?,
+                None => true,
+            };
+            if wins {
+                won.push((at, row));
+            }
+        }
+        let distinct = distinct(won.iter().map(|(_, row)| *row));
+        if !distinct.is_empty() {
+            // Copied, so that a row does not keep its whole batch alive.
+            let copied = take_record_batch(batch, &UInt64Array::from_iter_values(distinct.iter().map(|r| *r as u64)))?;
+            self.memory.try_grow(held_bytes(&copied))?;
+            for (at, row) in won {
+                let place = distinct.partition_point(|r| *r < row);
+                open.best[at] = Some((open.row_count + row - rows.start, copied.slice(place, 1)));
+            }
+        }
+        open.row_count += rows.len();
+        Ok(())
+    }
+
+    /// A table that lies in the batch as a whole.
+    fn pick_from(&self, batch: &RecordBatch, rows: Range<usize>, picked: &mut Picked) -> Result<()> {
+        let chosen = self.fields.iter().map(|f| self.pick.row(batch.column(*f), rows.clone()));
+        let chosen: Vec<Option<usize>> = chosen.collect::<Result<_>>()?;
+        for row in distinct(chosen.iter().flatten().copied()) {
+            picked.rows.push(row as u64);
+            for (field, of_field) in chosen.iter().zip(&mut picked.fields) {
+                of_field.push(field.filter(|r| *r == row).map(|r| r as u64));
+            }
+        }
+        Ok(())
+    }
+
+    fn given(&self, batch: &RecordBatch, picked: Picked) -> Result<Option<RecordBatch>> {
+        if picked.rows.is_empty() {
+            return Ok(None);
+        }
+        let rows = UInt64Array::from(picked.rows);
+        let columns = batch.columns().iter().enumerate().map(|(at, column)| {
+            let field = self.fields.iter().position(|f| *f == at);
+            Ok(match field {
+                Some(field) => take(column, &UInt64Array::from(picked.fields[field].clone()), None)?,
+                None => take(column, &rows, None)?,
+            })
+        });
+        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?))
+    }
+}
+
+/// The rows in order, each once.
+fn distinct(rows: impl Iterator<Item = usize>) -> Vec<usize> {
+    let mut rows: Vec<usize> = rows.collect();
+    rows.sort_unstable();
+    rows.dedup();
+    rows
 }
