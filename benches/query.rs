@@ -68,7 +68,7 @@ fn defaults() -> Defaults {
 async fn rows(database: &Database, language: &str, text: &str) -> Result<usize> {
     let mut streams = vec![];
     match language {
-        "sql" => streams.push(run::sql(database.sql_context(), text.into(), vec![], DATABASE.into()).await?),
+        "sql" => streams.push(run::sql(database.context(), text.into(), vec![], DATABASE.into()).await?),
         "flux" => {
             let results = run::flux(database.context(), text.into(), vec![]).await?;
             streams.extend(results.into_iter().flat_map(|r| r.frames).map(|f| f.batches));

@@ -3,9 +3,10 @@
 
 pub mod context;
 pub mod memory;
+pub mod merge;
 pub mod node;
 pub mod stream;
 pub mod time_bounds;
 
-pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, TagCondition, WriteRows};
+pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, TagCondition, WriteRows};
 pub use stream::{Frame, TableStream};

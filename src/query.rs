@@ -2,6 +2,7 @@
 
 pub mod session;
 
+mod computed;
 pub mod explain;
 mod newest;
 pub mod provider;

@@ -1,9 +1,6 @@
 //! A database in process for tests: storage on a folder, one bucket that everybody may read and write.
 
-use datafusion::{
-    arrow::{array::*, datatypes::*, record_batch::RecordBatch},
-    execution::context::SessionState,
-};
+use datafusion::arrow::{array::*, datatypes::*, record_batch::RecordBatch};
 use futures::TryStreamExt;
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 use tidegauge::{
@@ -69,27 +66,18 @@ impl Database {
         specs.len()
     }
 
-    /// For Flux and InfluxQL.
     pub fn context(&self) -> QueryContext {
-        self.context_in(self.sessions.session(self.now))
-    }
-
-    pub fn sql_context(&self) -> QueryContext {
-        self.context_in(self.sessions.sql_session(self.now))
-    }
-
-    fn context_in(&self, state: SessionState) -> QueryContext {
-        QueryContext::new(Arc::new(SingleBucket::new(DATABASE)), self.storage.clone(), state, self.now)
+        let session = self.sessions.session(self.now);
+        QueryContext::new(Arc::new(SingleBucket::new(DATABASE)), self.storage.clone(), session, self.now)
     }
 
     /// The plans of a question.
     pub async fn explain(&self, question: Question) -> Result<String> {
-        let context = if matches!(question, Question::Sql { .. }) { self.sql_context() } else { self.context() };
-        explain(context, question).await
+        explain(self.context(), question).await
     }
 
     pub async fn sql(&self, text: &str) -> Result<Vec<Row>> {
-        let stream = run::sql(self.sql_context(), text.into(), vec![], DATABASE.into()).await?;
+        let stream = run::sql(self.context(), text.into(), vec![], DATABASE.into()).await?;
         Ok(rows_of(&stream.try_collect::<Vec<_>>().await?))
     }
 

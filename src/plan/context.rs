@@ -1,7 +1,8 @@
 //! What a language may ask of the database while it compiles and runs a query. Implemented in `query/tables.rs`;
 //! tests implement it over tables in memory.
 //!
-//! All calls block: a language runs on a thread that may wait, never on the server's async threads.
+//! Calls that read rows or change something block: a language that makes them runs on a thread that may wait, never on the
+//! server's async threads.
 
 use crate::model::{BucketId, MeasurementSchema, OrgId, Result, TimeRange, Timestamp};
 use arrow::record_batch::RecordBatch;
@@ -29,6 +30,13 @@ pub enum BucketRef<'a> {
         database: &'a str,
         policy: Option<&'a str>,
     },
+}
+
+/// One measurement as a query reads it. The schema is that of these rows, whatever is written or dropped meanwhile.
+#[derive(Clone)]
+pub struct MeasurementTable {
+    pub schema: Arc<MeasurementSchema>,
+    pub rows: Arc<dyn TableProvider>,
 }
 
 /// Rows on their way into a bucket: the columns are the measurement's `MeasurementSchema::arrow_schema` roles,
@@ -94,13 +102,18 @@ pub trait Context: Send + Sync {
     /// The rows of one measurement in the layout of `MeasurementSchema::arrow_schema`, sorted by (tags in name
     /// order with nulls first, time), each (tags, time) once; expired rows are hidden. The scan declares that order,
     /// takes projections, and honours filters on time and tags exactly. `None` when there is no such measurement.
-    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>>;
+    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<MeasurementTable>>;
 
     /// The same view of the database, to be kept by a plan node that asks or writes while the query runs.
     fn shared(&self) -> Arc<dyn Context>;
 
-    /// The DataFusion session: functions, rules, memory pool.
+    /// The DataFusion session that plans and runs: rules, memory pool, `now()`.
     fn session(&self) -> &SessionState;
+
+    /// Where SQL looks up functions and settings.
+    fn names(&self) -> &SessionState {
+        self.session()
+    }
 
     /// Fails once nobody waits for the answer. Work that takes long without reading anything asks now and then.
     fn check_wanted(&self) -> Result<()> {

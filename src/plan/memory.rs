@@ -2,7 +2,7 @@
 //!
 //! Tables are given whole; `write` appends rows that later queries of the same context see. It knows no users.
 
-use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::NodePlanner};
+use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::NodePlanner};
 use crate::functions;
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role};
 use arrow::{
@@ -13,7 +13,7 @@ use arrow::{
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::{
-    datasource::{MemTable, TableProvider},
+    datasource::MemTable,
     execution::{
         SessionStateBuilder,
         context::{QueryPlanner, SessionState},
@@ -117,11 +117,12 @@ impl Context for MemoryContext {
         Ok(found.map(|(_, t)| t.values().map(|(s, _)| s.clone()).collect()).unwrap_or_default())
     }
 
-    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<MeasurementTable>> {
         let tables = self.inner.tables.read();
         let found = tables.iter().find(|(b, _)| b.id == bucket).and_then(|(_, t)| t.get(measurement));
-        let Some((_, batch)) = found else { return Ok(None) };
-        Ok(Some(Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?)))
+        let Some((schema, batch)) = found else { return Ok(None) };
+        let rows = Arc::new(MemTable::try_new(batch.schema(), vec![vec![batch.clone()]])?);
+        Ok(Some(MeasurementTable { schema: schema.clone(), rows }))
     }
 
     fn shared(&self) -> Arc<dyn Context> {

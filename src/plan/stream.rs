@@ -4,6 +4,7 @@
 //! one table stand together (no other table's rows between them), in the table's own row order. Everything that
 //! builds on a frame keeps that promise; a node that needs it asks for a single partition.
 
+use super::merge;
 use super::node::{
     TableTransform,
     concat::concat,
@@ -20,7 +21,7 @@ use arrow::{
 };
 use datafusion::{
     common::{Column, ScalarValue},
-    logical_expr::{Expr, Filter, LogicalPlan, Projection, cast, lit, not},
+    logical_expr::{Expr, LogicalPlan, cast, lit, not},
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -132,6 +133,9 @@ impl Frame {
 
     /// New columns; the key names those of them that are the key. A table without columns has no rows.
     pub fn project(&self, columns: Vec<(String, Expr)>, key: Vec<String>) -> Result<Frame> {
+        if columns.len() == self.columns().len() && columns.iter().zip(self.columns()).all(|((n, e), own)| *n == own && *e == col(&own)) {
+            return Ok(Frame { key, ..self.clone() });
+        }
         let filtered = if columns.is_empty() { Some(self.filter(lit(false))?) } else { None };
         let input = filtered.as_ref().map_or(&self.plan, |f| &f.plan);
         let mut expressions: Vec<Expr> = columns
@@ -141,8 +145,7 @@ impl Frame {
         if self.has_empty_tables() {
             expressions.push(col(EMPTY));
         }
-        let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.clone()))?);
-        Ok(Frame { plan, key, ..self.clone() })
+        Ok(Frame { plan: merge::project(input, expressions)?, key, ..self.clone() })
     }
 
     /// All columns, some of them computed anew or added at the end. The key stays.
@@ -163,8 +166,7 @@ impl Frame {
     /// Rows where `predicate` is true. Tables left without rows vanish.
     pub fn filter(&self, predicate: Expr) -> Result<Frame> {
         let predicate = if self.has_empty_tables() { predicate.and(not(col(EMPTY))) } else { predicate };
-        let plan = LogicalPlan::Filter(Filter::try_new(predicate, Arc::new(self.plan.clone()))?);
-        Ok(Frame { plan, ..self.clone() })
+        Ok(Frame { plan: merge::filter(&self.plan, predicate)?, ..self.clone() })
     }
 
     /// The frame without its empty tables.
@@ -172,10 +174,18 @@ impl Frame {
         if !self.has_empty_tables() {
             return Ok(self.clone());
         }
-        let plan = LogicalPlan::Filter(Filter::try_new(not(col(EMPTY)), Arc::new(self.plan.clone()))?);
+        let kept = merge::filter(&self.plan, not(col(EMPTY)))?;
         let columns = self.columns().iter().map(|c| col(c)).collect();
-        let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(plan))?);
-        Ok(Frame { plan, ..self.clone() })
+        Ok(Frame { plan: merge::project(&kept, columns)?, ..self.clone() })
+    }
+
+    /// Tables without rows as tables of one row: the key and nulls.
+    pub fn show_empty_tables(&self) -> Result<Frame> {
+        if !self.has_empty_tables() {
+            return Ok(self.clone());
+        }
+        let columns = self.columns().iter().map(|c| col(c)).collect();
+        Ok(Frame { plan: merge::project(&self.plan, columns)?, ..self.clone() })
     }
 
     /// The frame with the marker column, so that tables without rows can be kept.
@@ -185,8 +195,7 @@ impl Frame {
         }
         let mut expressions: Vec<Expr> = self.columns().iter().map(|c| col(c)).collect();
         expressions.push(lit(false).alias(EMPTY));
-        let plan = LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(self.plan.clone()))?);
-        Ok(Frame { plan, ..self.clone() })
+        Ok(Frame { plan: merge::project(&self.plan, expressions)?, ..self.clone() })
     }
 
     /// Table by table through `transform`, which gives the columns of `schema` (without marker). With
@@ -238,7 +247,7 @@ impl Frame {
                 let mut input = self.plan.clone();
                 if fields.len() < self.fields.len() {
                     let keep = self.columns().iter().filter(|c| !self.fields.contains(c) || fields.contains(c)).map(|c| col(c)).collect();
-                    input = LogicalPlan::Projection(Projection::try_new(keep, Arc::new(input))?);
+                    input = merge::project(&input, keep)?;
                 }
                 let plan = unpivot::unpivot(input, &self.key, &fields, self.null_rows)?;
                 let key: Vec<String> = self.key.iter().cloned().chain(["_field".to_string()]).collect();
@@ -260,7 +269,7 @@ impl Frame {
         if markers {
             expressions.push(if self.has_empty_tables() { col(EMPTY) } else { lit(false).alias(EMPTY) });
         }
-        Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(self.plan.clone()))?))
+        Ok(merge::project(&self.plan, expressions)?)
     }
 }
 

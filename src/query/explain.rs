@@ -8,6 +8,7 @@ use crate::{
     sql,
 };
 use datafusion::{logical_expr::LogicalPlan, physical_plan::displayable};
+use std::borrow::Cow;
 
 /// Text of a query, and the language's own way to say where it asks.
 #[derive(Debug, Clone)]
@@ -20,6 +21,7 @@ pub enum Question {
 /// One indented text per plan, in the order in which they run, under a title where there are several. Nothing runs but
 /// what a language must know to go on planning.
 pub async fn explain(context: QueryContext, question: Question) -> Result<String> {
+    let is_sql = matches!(question, Question::Sql { .. });
     let plans = run::blocking(&context, move |context| plans(question, context)).await?;
     let several = plans.len() > 1;
     let mut out = String::new();
@@ -27,7 +29,8 @@ pub async fn explain(context: QueryContext, question: Question) -> Result<String
         if several {
             out += &format!("{title}:\n");
         }
-        let physical = context.session().create_physical_plan(&plan).await?;
+        let session = if is_sql { context.session_for(&plan) } else { Cow::Borrowed(context.session()) };
+        let physical = session.create_physical_plan(&plan).await?;
         out += &displayable(physical.as_ref()).indent(false).to_string();
     }
     Ok(out)

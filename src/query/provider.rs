@@ -22,12 +22,11 @@ use std::sync::Arc;
 #[derive(Debug)]
 pub struct SnapshotTable {
     snapshot: Arc<MeasurementSnapshot>,
-    schema: SchemaRef,
 }
 
 impl SnapshotTable {
     pub fn new(snapshot: MeasurementSnapshot) -> SnapshotTable {
-        SnapshotTable { schema: snapshot.schema.arrow_schema(), snapshot: Arc::new(snapshot) }
+        SnapshotTable { snapshot: Arc::new(snapshot) }
     }
 
     /// The tag that an expression is about, when it is about one tag only and gives the same answer every time.
@@ -42,7 +41,7 @@ impl SnapshotTable {
 #[async_trait]
 impl TableProvider for SnapshotTable {
     fn schema(&self) -> SchemaRef {
-        self.schema.clone()
+        self.snapshot.layout.clone()
     }
 
     fn table_type(&self) -> TableType {

@@ -1,6 +1,6 @@
 //! The query path's table of contents: text of one of the three languages to streams of rows.
 //!
-//! A language compiles on a thread that may wait (it asks the database questions); its plans run on the async threads.
+//! A language that asks the database questions compiles on a thread that may wait; plans run on the async threads.
 //! Dropping a stream cancels what is left of the query.
 
 use super::{session, tables::QueryContext};
@@ -44,6 +44,23 @@ pub(crate) async fn blocking<T: Send + 'static>(
     })
 }
 
+/// Text up to this length is parsed and planned where we stand, as far as that goes: changing threads would take longer.
+const SHORT_BYTES: usize = 4096;
+
+/// Work on a text. It may be done twice: first where we stand, and when it turns out to wait or to take long, on a thread
+/// that may. Nothing of the first attempt remains then.
+async fn planned<T: Send + 'static>(
+    context: &QueryContext,
+    text_bytes: usize,
+    work: impl Fn(&QueryContext) -> Result<T> + Send + 'static,
+) -> Result<T> {
+    let at_once = if text_bytes <= SHORT_BYTES { context.at_once(&work) } else { None };
+    match at_once {
+        Some(done) => done,
+        None => blocking(context, work).await,
+    }
+}
+
 /// Flux frames to streams, result by result in order of their yields.
 pub async fn frames(context: &QueryContext, program: crate::flux::program::Program) -> Result<Vec<ResultTables>> {
     let mut results = vec![];
@@ -60,7 +77,7 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
 
 /// One Flux script: its results in order of their yields. `params` are set in the script's scope.
 pub async fn flux(context: QueryContext, text: String, params: Vec<(String, crate::flux::eval::Value)>) -> Result<Vec<ResultTables>> {
-    let program = blocking(&context, move |context| Ok(crate::flux::compile(&text, context, params)?)).await?;
+    let program = planned(&context, text.len(), move |context| Ok(crate::flux::compile(&text, context, params.clone())?)).await?;
     frames(&context, program).await
 }
 
@@ -71,8 +88,8 @@ pub async fn sql(
     params: Vec<(String, ScalarValue)>,
     database: String,
 ) -> Result<SendableRecordBatchStream> {
-    let plan = blocking(&context, move |context| sql::plan(&text, params, context, &database)).await?;
-    stream(context.session(), &plan).await
+    let plan = planned(&context, text.len(), move |context| sql::plan(&text, params.clone(), context, &database)).await?;
+    stream(&context.session_for(&plan), &plan).await
 }
 
 /// The statements of an InfluxQL request, one after the other: the next one is planned when the answer before it has
@@ -85,15 +102,16 @@ pub async fn influxql(
     params: Option<String>,
     defaults: Defaults,
 ) -> Result<BoxStream<'static, StatementAnswer>> {
-    let query = blocking(&context, move |_| influxql::parse(&text, params.as_deref())).await?;
+    let text_bytes = text.len();
+    let query = planned(&context, text_bytes, move |_| influxql::parse(&text, params.as_deref())).await?;
     let statements = query.statements.into_iter().enumerate();
     let state = (context, Arc::new(defaults), statements, false);
-    Ok(futures::stream::unfold(state, |(context, defaults, mut statements, failed)| async move {
+    Ok(futures::stream::unfold(state, move |(context, defaults, mut statements, failed)| async move {
         let (statement_id, statement) = statements.next()?;
         let answer = if failed {
             StatementAnswer { statement_id, error: Some("not executed".into()), ..Default::default() }
         } else {
-            let answer = execute(&context, statement_id, statement, defaults.clone()).await;
+            let answer = execute(&context, text_bytes, statement_id, statement, defaults.clone()).await;
             answer.unwrap_or_else(|failure| StatementAnswer { statement_id, error: Some(failure.message), ..Default::default() })
         };
         let failed = answer.error.is_some();
@@ -102,8 +120,14 @@ pub async fn influxql(
     .boxed())
 }
 
-async fn execute(context: &QueryContext, statement_id: usize, statement: Statement, defaults: Arc<Defaults>) -> Result<StatementAnswer> {
-    let (plans, rows, messages) = blocking(context, move |context| {
+async fn execute(
+    context: &QueryContext,
+    text_bytes: usize,
+    statement_id: usize,
+    statement: Statement,
+    defaults: Arc<Defaults>,
+) -> Result<StatementAnswer> {
+    let (plans, rows, messages) = planned(context, text_bytes, move |context| {
         let plan = influxql::plan_statement(&statement, context, &defaults)?;
         Ok(match plan.output {
             Output::Plans(plans) => (plans, vec![], plan.messages),

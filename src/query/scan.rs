@@ -139,7 +139,7 @@ impl ScanExec {
         filter: RowFilter,
         limit: Option<usize>,
     ) -> Result<ScanExec> {
-        let stored = snapshot.schema.arrow_schema();
+        let stored = snapshot.layout.clone();
         let schema = match &projection {
             Some(columns) => Arc::new(stored.project(columns)?),
             None => stored,

@@ -1,15 +1,23 @@
 //! The DataFusion session every language plans and runs in: settings, functions, custom nodes, memory.
 //!
-//! [`Sessions`] is built once; a query gets a copy of a state. It knows no tables: those come from `plan::Context`. SQL
-//! has DataFusion's functions and all of its rules. Flux and InfluxQL build plans without joins and sub-queries, so
-//! that few rules have work there; planning is most of a small query's time.
+//! [`Sessions`] is built once; a query gets its [`Session`]. It knows no tables: those come from `plan::Context`.
+//!
+//! Planning is most of a small query's time, so a plan is optimised by no more rules than it needs. Flux and InfluxQL
+//! build plans without joins and sub-queries, and so does most SQL: [`few_rules`] have work there, once. What is left of
+//! SQL gets all rules of DataFusion.
 
-use super::{newest::NewestRows, split::SplitScans, text_keys::TextKeys};
+use super::{
+    computed::{Coercion, Computed},
+    newest::NewestRows,
+    split::SplitScans,
+    text_keys::TextKeys,
+};
 use crate::{functions, model::Result, model::Timestamp, plan::node::NodePlanner};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::{
-    catalog::Session,
+    catalog,
+    common::tree_node::{TreeNode, TreeNodeRecursion},
     execution::{
         SessionStateBuilder, TaskContext,
         context::{QueryPlanner, SessionState},
@@ -17,22 +25,22 @@ use datafusion::{
         memory_pool::{FairSpillPool, TrackConsumersPool},
         runtime_env::RuntimeEnvBuilder,
     },
-    logical_expr::LogicalPlan,
+    logical_expr::{Expr, LogicalPlan},
     optimizer::{
-        OptimizerRule, analyzer::type_coercion::TypeCoercion, common_subexpr_eliminate::CommonSubexprEliminate,
-        eliminate_filter::EliminateFilter, optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter,
-        push_down_limit::PushDownLimit, simplify_expressions::SimplifyExpressions,
+        OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
+        optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter, push_down_limit::PushDownLimit,
+        simplify_expressions::SimplifyExpressions,
     },
     physical_optimizer::{
         PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, ensure_coop::EnsureCooperative,
         ensure_requirements::EnsureRequirements, limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer,
-        projection_pushdown::ProjectionPushdown,
+        output_requirements::OutputRequirements, projection_pushdown::ProjectionPushdown,
     },
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
     prelude::SessionConfig,
 };
-use std::{collections::HashMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
+use std::{borrow::Cow, collections::HashMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
 /// What queries may use.
 #[derive(Debug, Clone)]
@@ -55,8 +63,33 @@ impl Default for SessionSettings {
 /// Where sessions come from.
 #[derive(Debug, Clone)]
 pub struct Sessions {
-    own: SessionState,
-    sql: SessionState,
+    few_rules: SessionState,
+    all_rules: Arc<SessionState>,
+}
+
+/// What one query plans and runs with.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// Few rules, and no functions by name; its `now()` is the query's.
+    pub state: SessionState,
+    all_rules: Arc<SessionState>,
+}
+
+impl Session {
+    /// Where SQL looks up functions and settings. Plans are not run by it: its `now()` is not the query's.
+    pub fn names(&self) -> &SessionState {
+        &self.all_rules
+    }
+
+    /// The state whose rules are enough for a plan of SQL.
+    pub fn for_plan(&self, plan: &LogicalPlan) -> Cow<'_, SessionState> {
+        if few_rules_do(plan) {
+            return Cow::Borrowed(&self.state);
+        }
+        let mut state = SessionState::clone(&self.all_rules);
+        state.execution_props_mut().query_execution_start_time = self.state.execution_props().query_execution_start_time;
+        Cow::Owned(state)
+    }
 }
 
 impl Sessions {
@@ -88,41 +121,32 @@ impl Sessions {
         let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [Arc::new(TextKeys), Arc::new(NewestRows), Arc::new(SplitScans)];
         let mut rules = PhysicalOptimizer::new().rules;
         rules.splice(0..0, ours.clone());
-        let mut sql = SessionStateBuilder::new()
+        let mut all_rules = SessionStateBuilder::new()
             .with_config(config.clone())
             .with_runtime_env(runtime.clone())
             .with_default_features()
             .with_physical_optimizer_rules(rules)
             .with_query_planner(planner.clone())
             .build();
-        functions::register(&mut sql)?;
+        functions::register(&mut all_rules)?;
         config.options_mut().optimizer.max_passes = 1;
-        let own = SessionStateBuilder::new()
+        let few_rules = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_analyzer_rules(vec![Arc::new(TypeCoercion::new())])
-            .with_optimizer_rules(own_rules())
-            .with_physical_optimizer_rules(ours.into_iter().chain(own_physical_rules()).collect())
+            .with_analyzer_rules(vec![Arc::new(Coercion)])
+            .with_optimizer_rules(self::few_rules())
+            .with_physical_optimizer_rules(ours.into_iter().chain(few_physical_rules()).collect())
             .with_query_planner(planner)
             .build();
-        Ok(Sessions { own, sql })
+        Ok(Sessions { few_rules, all_rules: Arc::new(all_rules) })
     }
 
-    /// The session of one query in Flux or InfluxQL, whose `now()` is `now`.
-    pub fn session(&self, now: Timestamp) -> SessionState {
-        at(&self.own, now)
+    /// The session of one query, whose `now()` is `now`.
+    pub fn session(&self, now: Timestamp) -> Session {
+        let mut state = self.few_rules.clone();
+        state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
+        Session { state, all_rules: self.all_rules.clone() }
     }
-
-    /// The session of one query in SQL, whose `now()` is `now`.
-    pub fn sql_session(&self, now: Timestamp) -> SessionState {
-        at(&self.sql, now)
-    }
-}
-
-fn at(state: &SessionState, now: Timestamp) -> SessionState {
-    let mut state = state.clone();
-    state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
-    state
 }
 
 /// What a plan runs with. Functions are in the plan already; a copy of the session's tables of them is not needed.
@@ -132,22 +156,61 @@ pub fn task(state: &SessionState) -> Arc<TaskContext> {
     Arc::new(TaskContext::new(None, state.session_id().to_string(), config, none.0, none.1, none.2, none.3, runtime))
 }
 
-fn own_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+/// Whether [`few_rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, windows, DISTINCT or
+/// grouping sets.
+fn few_rules_do(plan: &LogicalPlan) -> bool {
+    let needs_more = plan.exists(|node| {
+        let known = match node {
+            LogicalPlan::Aggregate(a) => !a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
+            LogicalPlan::Projection(_)
+            | LogicalPlan::Filter(_)
+            | LogicalPlan::Sort(_)
+            | LogicalPlan::Limit(_)
+            | LogicalPlan::SubqueryAlias(_)
+            | LogicalPlan::TableScan(_)
+            | LogicalPlan::Extension(_)
+            | LogicalPlan::EmptyRelation(_)
+            | LogicalPlan::Values(_)
+            | LogicalPlan::Explain(_)
+            | LogicalPlan::Analyze(_) => true,
+            _ => false,
+        };
+        let mut needs_more = !known;
+        node.apply_expressions(|expr| {
+            needs_more |= expr.exists(|e| {
+                Ok(match e {
+                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
+                    // `grouping()` is resolved by a rule, and DISTINCT is cheaper as an aggregate of its own.
+                    Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
+                    _ => false,
+                })
+            })?;
+            Ok(if needs_more { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+        Ok(needs_more)
+    });
+    needs_more.is_ok_and(|needs_more| !needs_more)
+}
+
+fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
-        Arc::new(SimplifyExpressions::new()),
+        Arc::new(Computed(SimplifyExpressions::new())),
         Arc::new(EliminateFilter::new()),
         Arc::new(PushDownLimit::new()),
         Arc::new(PushDownFilter::new()),
-        Arc::new(CommonSubexprEliminate::new()),
+        Arc::new(Computed(CommonSubexprEliminate::new())),
         Arc::new(OptimizeProjections::new()),
     ]
 }
 
-fn own_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
+fn few_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![
+        // Between the two, the order that ORDER BY asks for is a requirement of the whole plan.
+        Arc::new(OutputRequirements::new_add_mode()),
         Arc::new(EnsureRequirements::new()),
         Arc::new(CombinePartialFinalAggregate::new()),
         Arc::new(ProjectionPushdown::new()),
+        Arc::new(OutputRequirements::new_remove_mode()),
         Arc::new(LimitPushdown::new()),
         Arc::new(EnsureCooperative::new()),
     ]
@@ -164,7 +227,11 @@ impl std::fmt::Debug for Planner {
 
 #[async_trait]
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn Session) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(
+        &self,
+        plan: &LogicalPlan,
+        session: &dyn catalog::Session,
+    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
         DefaultPhysicalPlanner::with_extension_planners(self.0.clone()).create_physical_plan(plan, session).await
     }
 }
@@ -173,22 +240,50 @@ impl QueryPlanner for Planner {
 mod tests {
     use super::*;
 
-    async fn run(state: &SessionState, text: &str) -> Result<String> {
-        let plan = state.create_logical_plan(text).await?;
+    async fn run(session: &Session, text: &str) -> Result<String> {
+        let plan = session.names().create_logical_plan(text).await?;
+        let state = session.for_plan(&plan);
         let plan = state.create_physical_plan(&plan).await?;
-        let rows = datafusion::physical_plan::collect(plan, state.task_ctx()).await?;
+        let rows = datafusion::physical_plan::collect(plan, task(&state)).await?;
         Ok(arrow::util::pretty::pretty_format_batches(&rows)?.to_string())
     }
 
     #[tokio::test]
     async fn now_is_the_instant_of_the_query_and_memory_is_limited() {
         let settings = SessionSettings { memory_bytes_max: 1000, partitions: 1, spill_directory: None };
-        let state = Sessions::new(&settings, vec![]).expect("a session").sql_session(1_000_000_000);
-        let text = run(&state, "select now() as t").await.expect("a row");
-        assert!(text.contains("1970-01-01T00:00:01"), "{text}");
+        let session = Sessions::new(&settings, vec![]).expect("sessions").session(1_000_000_000);
+        for text in ["select now() as t", "select now() as t union all select now()"] {
+            let text = run(&session, text).await.expect("a row");
+            assert!(text.contains("1970-01-01T00:00:01"), "{text}");
+        }
         let sort = "select v from (select unnest(range(1, 100000)) v) a order by v desc";
-        let failure = run(&state, sort).await.expect_err("more than 1000 bytes");
+        let failure = run(&session, sort).await.expect_err("more than 1000 bytes");
         assert_eq!(failure.kind, crate::model::ErrorKind::Unavailable, "{failure}");
         assert!(failure.message.contains("Sort"), "the largest consumer is named: {failure}");
+    }
+
+    #[tokio::test]
+    async fn an_order_that_is_not_selected_stays_and_rules_follow_the_plan() {
+        let session = Sessions::new(&SessionSettings::default(), vec![]).expect("sessions").session(0);
+        let values = "(values (2, 'b'), (1, 'c'), (3, 'a')) as t (n, s)";
+        let rows = run(&session, &format!("select s from {values} order by n")).await.expect("rows");
+        let found: Vec<&str> = rows.lines().filter_map(|l| l.strip_prefix("| ")?.strip_suffix(" |")).collect();
+        assert_eq!(found, ["s", "c", "b", "a"], "{rows}");
+        let texts = [
+            ("select s, max(n) from {} where n > 1 group by s order by 2 limit 1", true),
+            ("explain select s from {}", true),
+            ("select distinct s from {}", false),
+            ("select count(distinct s) from {}", false),
+            ("select s from {} where n in (select 1)", false),
+            ("select s, (select 1) from {}", false),
+            ("select s, grouping(s) from {} group by rollup(s)", false),
+            ("select s from {} union all select 'z'", false),
+            ("select row_number() over (order by n) from {}", false),
+            ("explain select distinct s from {}", false),
+        ];
+        for (text, few) in texts {
+            let plan = session.names().create_logical_plan(&text.replace("{}", values)).await.expect("a plan");
+            assert_eq!(few_rules_do(&plan), few, "{text}");
+        }
     }
 }

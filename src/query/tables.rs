@@ -1,9 +1,9 @@
 //! The database as one query of one caller sees it: names by way of a [`Directory`], rows by way of snapshots.
 
-use super::{provider::SnapshotTable, run};
+use super::{provider::SnapshotTable, run, session::Session};
 use crate::{
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
-    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, PolicyChange, WriteRows, node::size::held_bytes},
+    plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::size::held_bytes},
     storage::{
         Storage,
         delete::{DeleteSpec, TagPredicate},
@@ -11,7 +11,6 @@ use crate::{
 };
 use arrow::record_batch::RecordBatch;
 use datafusion::{
-    datasource::TableProvider,
     execution::{
         context::SessionState,
         memory_pool::{MemoryConsumer, MemoryReservation},
@@ -20,7 +19,15 @@ use datafusion::{
 };
 use futures::TryStreamExt;
 use parking_lot::Mutex;
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
 use tokio::runtime::{Handle, RuntimeFlavor};
 use tokio_util::sync::CancellationToken;
 
@@ -117,20 +124,27 @@ fn given_up() -> Failure {
 #[derive(Clone)]
 pub struct QueryContext {
     inner: Arc<Inner>,
+    hurry: Option<Arc<Hurry>>,
     _permit: Option<Arc<dyn Send + Sync>>,
 }
 
-/// `None`: there is no such measurement.
-type Table = Option<Arc<dyn TableProvider>>;
+/// An attempt that must neither wait nor take long.
+struct Hurry {
+    until: Instant,
+    is_over: AtomicBool,
+}
+
+/// Longer than any plan of a board takes, and no pause that others on the thread would notice.
+const HURRY: Duration = Duration::from_millis(10);
 
 struct Inner {
     directory: Arc<dyn Directory>,
     storage: Storage,
-    state: SessionState,
+    session: Session,
     now: Timestamp,
     runtime: Handle,
-    /// A table is the same for the whole query, however often it is asked for.
-    tables: Mutex<HashMap<(BucketId, String), Table>>,
+    /// A table is the same for the whole query, however often it is asked for. `None`: there is no such measurement.
+    tables: Mutex<HashMap<(BucketId, String), Option<MeasurementTable>>>,
     /// Nobody waits for the answer any more.
     cancelled: CancellationToken,
     /// What rows that the language asked for itself take up, until the query ends.
@@ -139,16 +153,40 @@ struct Inner {
 
 impl QueryContext {
     /// Must be called on a thread of the runtime that will run the query's plans.
-    pub fn new(directory: Arc<dyn Directory>, storage: Storage, state: SessionState, now: Timestamp) -> QueryContext {
-        let collected = MemoryConsumer::new("rows that a script works on").register(&state.runtime_env().memory_pool);
+    pub fn new(directory: Arc<dyn Directory>, storage: Storage, session: Session, now: Timestamp) -> QueryContext {
+        let collected = MemoryConsumer::new("rows that a script works on").register(&session.state.runtime_env().memory_pool);
         let (runtime, tables, cancelled) = (Handle::current(), Mutex::default(), CancellationToken::new());
-        let inner = Inner { directory, storage, state, now, runtime, tables, cancelled, collected };
-        QueryContext { inner: Arc::new(inner), _permit: None }
+        let inner = Inner { directory, storage, session, now, runtime, tables, cancelled, collected };
+        QueryContext { inner: Arc::new(inner), hurry: None, _permit: None }
     }
 
     /// The same query, which keeps `permit` until nothing of it runs any more, whoever waits for it.
     pub fn holding(self, permit: impl Send + Sync + 'static) -> QueryContext {
         QueryContext { _permit: Some(Arc::new(permit)), ..self }
+    }
+
+    /// The state that plans a plan of SQL.
+    pub(super) fn session_for(&self, plan: &LogicalPlan) -> Cow<'_, SessionState> {
+        self.inner.session.for_plan(plan)
+    }
+
+    /// What `work` comes to, when it neither waits nor takes long; `None` otherwise, and then it has changed nothing.
+    pub(super) fn at_once<T>(&self, work: impl FnOnce(&QueryContext) -> Result<T>) -> Option<Result<T>> {
+        let hurry = Arc::new(Hurry { until: Instant::now() + HURRY, is_over: AtomicBool::new(false) });
+        let done = work(&QueryContext { hurry: Some(hurry.clone()), ..self.clone() });
+        // Whatever was made of the refusal.
+        (!hurry.is_over.load(Ordering::Relaxed)).then_some(done)
+    }
+
+    /// Fails when this is an attempt that must not wait.
+    fn check_may_wait(&self) -> Result<()> {
+        match &self.hurry {
+            None => Ok(()),
+            Some(hurry) => {
+                hurry.is_over.store(true, Ordering::Relaxed);
+                Err(Failure::internal("planning has to wait, and goes on elsewhere"))
+            }
+        }
     }
 
     /// Once it is cancelled, nothing more is read for the language's own use.
@@ -192,37 +230,46 @@ impl Context for QueryContext {
         Ok(self.inner.storage.schemas(bucket))
     }
 
-    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+    fn table(&self, bucket: BucketId, measurement: &str) -> Result<Option<MeasurementTable>> {
         let key = (bucket, measurement.to_string());
         if let Some(known) = self.inner.tables.lock().get(&key) {
             return Ok(known.clone());
         }
         let snapshot = self.inner.storage.snapshot(bucket, measurement, self.floor(bucket)?);
-        let table = snapshot.map(|s| Arc::new(SnapshotTable::new(s)) as Arc<dyn TableProvider>);
+        let table = snapshot.map(|s| MeasurementTable { schema: s.schema.clone(), rows: Arc::new(SnapshotTable::new(s)) });
         self.inner.tables.lock().insert(key, table.clone());
         Ok(table)
     }
 
     fn shared(&self) -> Arc<dyn Context> {
-        Arc::new(self.clone())
+        Arc::new(QueryContext { hurry: None, ..self.clone() })
     }
 
     fn session(&self) -> &SessionState {
-        &self.inner.state
+        &self.inner.session.state
+    }
+
+    fn names(&self) -> &SessionState {
+        self.inner.session.names()
     }
 
     fn check_wanted(&self) -> Result<()> {
+        if self.hurry.as_ref().is_some_and(|hurry| Instant::now() >= hurry.until) {
+            self.check_may_wait()?;
+        }
         if self.inner.cancelled.is_cancelled() { Err(given_up()) } else { Ok(()) }
     }
 
     fn charge(&self, bytes: usize) -> Result<()> {
+        self.check_may_wait()?;
         self.check_wanted()?;
         Ok(self.inner.collected.try_grow(bytes)?)
     }
 
     fn collect(&self, plan: LogicalPlan) -> Result<Vec<RecordBatch>> {
+        self.check_may_wait()?;
         let rows = async {
-            let mut stream = run::stream(&self.inner.state, &plan).await?;
+            let mut stream = run::stream(self.session(), &plan).await?;
             let mut batches = vec![];
             while let Some(batch) = stream.try_next().await? {
                 self.inner.collected.try_grow(held_bytes(&batch))?;
@@ -234,6 +281,7 @@ impl Context for QueryContext {
     }
 
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64> {
+        self.check_may_wait()?;
         self.inner.directory.check_write(bucket)?;
         let mut count = 0;
         for WriteRows { measurement, batch } in rows {
@@ -248,6 +296,7 @@ impl Context for QueryContext {
     }
 
     fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()> {
+        self.check_may_wait()?;
         self.inner.directory.check_write(bucket)?;
         let tags = rows.tags.iter().map(|t| TagPredicate { tag: t.tag.as_str().into(), equal: t.equal, value: t.value.as_str().into() });
         let spec = DeleteSpec { range: rows.range, measurement: Some(rows.measurement.as_str().into()), tags: tags.collect() };
@@ -258,6 +307,7 @@ impl Context for QueryContext {
     }
 
     fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()> {
+        self.check_may_wait()?;
         self.inner.directory.check_write(bucket)?;
         self.wait(self.inner.storage.drop_measurement(bucket.id, measurement))?;
         self.inner.tables.lock().clear();
@@ -265,10 +315,12 @@ impl Context for QueryContext {
     }
 
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()> {
+        self.check_may_wait()?;
         self.inner.directory.create_database(database, policy, retention_ns)
     }
 
     fn drop_database(&self, database: &str) -> Result<()> {
+        self.check_may_wait()?;
         for bucket in self.inner.directory.drop_database(database)? {
             self.wait(self.inner.storage.drop_bucket(bucket))?;
         }
@@ -276,14 +328,17 @@ impl Context for QueryContext {
     }
 
     fn create_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        self.check_may_wait()?;
         self.inner.directory.create_policy(database, policy, change)
     }
 
     fn alter_policy(&self, database: &str, policy: &str, change: PolicyChange) -> Result<()> {
+        self.check_may_wait()?;
         self.inner.directory.alter_policy(database, policy, change)
     }
 
     fn drop_policy(&self, database: &str, policy: &str) -> Result<()> {
+        self.check_may_wait()?;
         match self.inner.directory.drop_policy(database, policy)? {
             Some(bucket) => self.wait(self.inner.storage.drop_bucket(bucket)),
             None => Ok(()),

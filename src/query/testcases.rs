@@ -193,7 +193,7 @@ fn watched(testcase: &Testcase, sessions: &Sessions, options: RunOptions) -> Out
 }
 
 fn in_memory(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {
-    verdict(testcase, &MemoryContext::in_session(now, sessions.session(now)))
+    verdict(testcase, &MemoryContext::in_session(now, sessions.session(now).state))
 }
 
 fn stored(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<(), String> {

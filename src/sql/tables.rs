@@ -61,7 +61,7 @@ impl Tables<'_> {
         let bucket = self.bucket_of(reference)?;
         let table = self.context.table(bucket.id, reference.table())?;
         let missing = || Failure::not_found(format!("table '{}.{}' not found", bucket.name, reference.table()));
-        Ok(provider_as_source(table.ok_or_else(missing)?))
+        Ok(provider_as_source(table.ok_or_else(missing)?.rows))
     }
 }
 
@@ -75,23 +75,23 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {
-        self.context.session().expr_planners()
+        self.context.names().expr_planners()
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.context.session().scalar_functions().get(name).cloned()
+        self.context.names().scalar_functions().get(name).cloned()
     }
 
     fn get_higher_order_meta(&self, name: &str) -> Option<Arc<HigherOrderUDF>> {
-        self.context.session().higher_order_functions().get(name).cloned()
+        self.context.names().higher_order_functions().get(name).cloned()
     }
 
     fn get_aggregate_meta(&self, name: &str) -> Option<Arc<AggregateUDF>> {
-        self.context.session().aggregate_functions().get(name).cloned()
+        self.context.names().aggregate_functions().get(name).cloned()
     }
 
     fn get_window_meta(&self, name: &str) -> Option<Arc<WindowUDF>> {
-        self.context.session().window_functions().get(name).cloned()
+        self.context.names().window_functions().get(name).cloned()
     }
 
     fn get_variable_type(&self, _names: &[String]) -> Option<DataType> {
@@ -99,22 +99,22 @@ impl ContextProvider for Tables<'_> {
     }
 
     fn options(&self) -> &ConfigOptions {
-        self.context.session().config_options()
+        self.context.names().config_options()
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.context.session().scalar_functions().keys().cloned().collect()
+        self.context.names().scalar_functions().keys().cloned().collect()
     }
 
     fn higher_order_function_names(&self) -> Vec<String> {
-        self.context.session().higher_order_functions().keys().cloned().collect()
+        self.context.names().higher_order_functions().keys().cloned().collect()
     }
 
     fn udaf_names(&self) -> Vec<String> {
-        self.context.session().aggregate_functions().keys().cloned().collect()
+        self.context.names().aggregate_functions().keys().cloned().collect()
     }
 
     fn udwf_names(&self) -> Vec<String> {
-        self.context.session().window_functions().keys().cloned().collect()
+        self.context.names().window_functions().keys().cloned().collect()
     }
 }

@@ -304,7 +304,8 @@ impl FileStore {
         let files = version.files.iter().filter(|f| f.measurement.as_ref() == measurement).cloned().collect();
         let tombstones = version.tombstones.iter().filter(|t| t.delete.concerns(measurement)).cloned().collect();
         let lost = version.lost.clone();
-        Some(MeasurementSnapshot { schema, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
+        let layout = schema.arrow_schema();
+        Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
     }
 
     /// Commits what `make` says of the current state and the next number; nothing when it says nothing. It is asked again when

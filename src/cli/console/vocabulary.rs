@@ -215,7 +215,8 @@ static SQL: LazyLock<Vec<String>> = LazyLock::new(|| {
     let mut words: BTreeSet<String> = SQL_WORDS.iter().map(|w| w.to_string()).collect();
     // Without a session its functions are not completed; questions are answered by the server all the same.
     if let Ok(sessions) = Sessions::new(&SessionSettings::default(), vec![]) {
-        let state = sessions.sql_session(0);
+        let session = sessions.session(0);
+        let state = session.names();
         words.extend(state.scalar_functions().keys().cloned());
         words.extend(state.aggregate_functions().keys().cloned());
         words.extend(state.window_functions().keys().cloned());

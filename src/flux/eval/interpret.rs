@@ -20,7 +20,11 @@ use crate::{
     plan::{Context, TableStream},
 };
 use parking_lot::{Mutex, RwLock};
-use std::{cell::Cell, collections::HashMap, sync::Arc};
+use std::{
+    cell::Cell,
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
 
 /// Calls inside calls. Flux has no recursion, so only a runaway script gets here.
 const DEPTH_MAX: usize = 128;
@@ -77,6 +81,12 @@ pub fn place(text: &str, span: Span) -> String {
     format!("{}-{}", at(span.start), at(span.stop))
 }
 
+/// What a package gives beside its prelude.
+fn built_ins(package: &stdlib::Package) -> impl Iterator<Item = (Arc<str>, Value)> {
+    let functions = (package.functions)().into_iter().map(|f| (f.name.into(), Value::Function(Arc::new(FunctionValue::Builtin(f)))));
+    functions.chain((package.values)().into_iter().map(|(name, value)| (name.into(), value)))
+}
+
 /// What one script shares between all its functions: packages, options, results.
 #[derive(Debug, Default)]
 pub struct Session {
@@ -98,8 +108,10 @@ pub struct Interpreter<'a> {
 impl<'a> Interpreter<'a> {
     /// An interpreter with package `universe` loaded.
     pub fn new(context: &'a dyn Context) -> FluxResult<Interpreter<'a>> {
-        let interpreter = Interpreter::in_session(context, Arc::default());
-        interpreter.fill_package(stdlib::UNIVERSE, &interpreter.session.universe)?;
+        static NAMES: LazyLock<HashMap<Arc<str>, Value>> = LazyLock::new(|| built_ins(stdlib::UNIVERSE).collect());
+        let universe = Scope(Arc::new(ScopeInner { names: RwLock::new(NAMES.clone()), ..ScopeInner::default() }));
+        let interpreter = Interpreter::in_session(context, Arc::new(Session { universe, ..Session::default() }));
+        interpreter.run_prelude(stdlib::UNIVERSE, &interpreter.session.universe)?;
         Ok(interpreter)
     }
 
@@ -151,17 +163,14 @@ impl<'a> Interpreter<'a> {
         let scope = self.session.universe.child_of_text(known.prelude.into());
         let package = Arc::new(Package { name: known.name.into(), scope: scope.clone() });
         self.session.packages.lock().insert(path.into(), package.clone());
-        self.fill_package(known, &scope)?;
+        for (name, value) in built_ins(known) {
+            scope.set(name, value);
+        }
+        self.run_prelude(known, &scope)?;
         Ok(package)
     }
 
-    fn fill_package(&self, package: &stdlib::Package, scope: &Scope) -> FluxResult<()> {
-        for function in (package.functions)() {
-            scope.set(function.name, Value::Function(Arc::new(FunctionValue::Builtin(function))));
-        }
-        for (name, value) in (package.values)() {
-            scope.set(name, value);
-        }
+    fn run_prelude(&self, package: &stdlib::Package, scope: &Scope) -> FluxResult<()> {
         if !package.prelude.is_empty() {
             // Prelude functions are closures over a scope of the prelude's text; names end up in the package.
             self.file(&*stdlib::parsed_prelude(package)?, scope)?;

@@ -7,7 +7,7 @@ use super::{
 use crate::influxql::ast::{Measurement, NameMatch, Select, Source};
 use crate::model::{FieldType, Result, TIME_COLUMN, schema::time_type};
 use crate::plan::{
-    Context,
+    Context, MeasurementTable,
     node::concat::concat,
     stream::{col, null},
 };
@@ -91,8 +91,8 @@ pub fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defau
         if !is_wanted {
             continue;
         }
-        let Some(table) = context.table(bucket.id, &schema.measurement)? else { continue };
-        let plan = LogicalPlanBuilder::scan("m", provider_as_source(table), None)?.build()?;
+        let Some(MeasurementTable { schema, rows }) = context.table(bucket.id, &schema.measurement)? else { continue };
+        let plan = LogicalPlanBuilder::scan("m", provider_as_source(rows), None)?.build()?;
         let columns = Columns {
             tags: schema.tags.iter().map(|t| t.to_string()).collect(),
             fields: schema.fields.iter().map(|(n, t)| (n.to_string(), *t)).collect(),

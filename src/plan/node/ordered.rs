@@ -10,8 +10,9 @@ use datafusion::{
 use futures::StreamExt;
 use std::sync::Arc;
 
+/// The operator of [`ordered`].
 #[derive(Debug)]
-struct Ordered(Vec<String>);
+pub struct Ordered(Vec<String>);
 
 /// The rows of `input` sorted by `columns` (ascending, nulls first); free when the input declares that order.
 pub fn ordered(input: LogicalPlan, columns: Vec<String>) -> Result<LogicalPlan> {

@@ -83,7 +83,7 @@ async fn a_large_scan_under_an_aggregate_is_split_by_time() {
     let new = chunk(2, &rows(Some("a"), 29_000, 31_000, 3.0));
     let snapshot = files.snapshot(BucketId::new(1).expect("not zero"), "m", Some(new.schema.clone()), vec![old, new], i64::MIN);
     let settings = SessionSettings { partitions: 2, ..SessionSettings::default() };
-    let context = SessionContext::new_with_state(Sessions::new(&settings, vec![]).expect("a session").sql_session(0));
+    let context = SessionContext::new_with_state(Sessions::new(&settings, vec![]).expect("a session").session(0).names().clone());
     context.register_table("m", Arc::new(SnapshotTable::new(snapshot.expect("it has rows")))).expect("new name");
     let answer = |text: &'static str| async { context.sql(text).await.expect("plans").collect().await.expect("runs") };
     let rows = answer("select host, count(*) n, sum(v) s, max(cast(time as bigint)) t from m group by host order by host").await;

@@ -96,3 +96,38 @@ async fn a_panic_of_the_work_goes_on_in_the_caller() {
     drop(context);
     assert_eq!(held.strong_count(), 0, "what it held is free");
 }
+
+/// What work came to, and whether it was done on the thread that asked.
+async fn whereabouts(text_bytes: usize, work: fn(&QueryContext) -> Result<usize>) -> (Result<usize>, bool) {
+    let (context, _, _folder) = query().await;
+    let here = std::thread::current().id();
+    let done = planned(&context, text_bytes, move |context| Ok((work(context)?, std::thread::current().id()))).await;
+    match done {
+        Ok((answer, thread)) => (Ok(answer), thread == here),
+        Err(failure) => (Err(failure), true),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn planning_goes_on_elsewhere_when_it_waits_or_takes_long() {
+    let quick = |context: &QueryContext| Ok(context.buckets()?.len());
+    assert!(matches!(whereabouts(10, quick).await, (Ok(1), true)));
+    assert!(matches!(whereabouts(SHORT_BYTES + 1, quick).await, (Ok(1), false)), "a long text");
+    let one_row = |context: &QueryContext| Ok(context.collect(LogicalPlanBuilder::empty(true).build()?)?.len());
+    assert!(matches!(whereabouts(10, one_row).await, (Ok(1), false)), "it reads");
+    // What a language makes of the refusal does not matter.
+    let forgiving = |context: &QueryContext| Ok(context.collect(LogicalPlanBuilder::empty(true).build()?).map_or(0, |b| b.len()));
+    assert!(matches!(whereabouts(10, forgiving).await, (Ok(1), false)), "it reads, and takes no for an answer");
+    let held = |context: &QueryContext| Ok(context.shared().collect(LogicalPlanBuilder::empty(true).build()?)?.len());
+    assert!(matches!(whereabouts(10, held).await.0, Ok(1)), "what a plan keeps is not in a hurry");
+    let long = |context: &QueryContext| {
+        let end = Instant::now() + Duration::from_millis(100);
+        let mut asked = 0;
+        while Instant::now() < end {
+            context.check_wanted()?;
+            asked += 1;
+        }
+        Ok(asked)
+    };
+    assert!(matches!(whereabouts(10, long).await, (Ok(1..), false)), "it takes long");
+}

@@ -71,6 +71,7 @@ impl FileStore {
         let measurement = &draft.meta.measurement;
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
         let snapshot = MeasurementSnapshot {
+            layout: schema.arrow_schema(),
             schema: schema.clone(),
             chunks: vec![],
             files: spec.inputs.clone(),

@@ -6,10 +6,8 @@ use crate::{
         eval::Value,
         stdlib::{Call, Function, tables::each},
     },
-    plan::{Frame, stream::col},
+    plan::Frame,
 };
-use datafusion::logical_expr::{LogicalPlan, Projection};
-use std::sync::Arc;
 
 pub const FUNCTIONS: &[&Function] = &[&FILL];
 
@@ -23,12 +21,5 @@ static FILL: Function = Function {
 
 /// The row that stands for an empty table is exactly that: without its mark it is a row like any other.
 fn fill(call: &mut Call<'_>) -> FluxResult<Value> {
-    each(call, |frame: &Frame| {
-        if !frame.has_empty_tables() {
-            return Ok(frame.clone());
-        }
-        let columns = frame.columns().iter().map(|c| col(c)).collect();
-        let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(frame.plan.clone()))?);
-        Ok(Frame { plan, ..frame.clone() })
-    })
+    each(call, |frame: &Frame| Ok(frame.show_empty_tables()?))
 }

@@ -7,7 +7,7 @@ use crate::{
         stdlib::{Call, Function},
     },
     model::{BucketId, MeasurementSchema, TIME_COLUMN},
-    plan::{BucketRef, Frame, TableStream, node::ordered::ordered, stream::col},
+    plan::{BucketRef, Frame, MeasurementTable, TableStream, node::ordered::ordered, stream::col},
 };
 use arrow::{
     array::{ArrayRef, Int64Array, StringArray},
@@ -42,8 +42,8 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
     let context = call.context();
     let mut frames = vec![];
     for schema in context.measurements(bucket.id)? {
-        let Some(provider) = context.table(bucket.id, &schema.measurement)? else { continue };
-        let scan = LogicalPlanBuilder::scan("rows", provider_as_source(provider), None)?.build()?;
+        let Some(MeasurementTable { schema, rows }) = context.table(bucket.id, &schema.measurement)? else { continue };
+        let scan = LogicalPlanBuilder::scan("rows", provider_as_source(rows), None)?.build()?;
         frames.push(wide_frame(scan, &schema)?);
     }
     Ok(Value::Stream(Arc::new(TableStream::new(frames, None))))

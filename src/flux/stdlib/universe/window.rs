@@ -265,7 +265,7 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
     let mut frames = vec![];
     for frame in reduced.to_long()?.frames {
         // An empty window is a row of nulls now; without createEmpty it is nothing.
-        let filled = if create_empty { show_empty_tables(&frame)? } else { frame.without_empty_tables()? };
+        let filled = if create_empty { frame.show_empty_tables()? } else { frame.without_empty_tables()? };
         if !filled.has(&time_source) {
             frames.push(filled.fail("duplicate", format!("duplicate: column \"{time_source}\" doesn't exist"))?);
             continue;
@@ -464,17 +464,6 @@ fn into_bounds(frame: &Frame, shape: &Shape) -> Outcome<Frame> {
         }
     }
     Ok(out)
-}
-
-/// Empty tables as one row each: the key and nulls (`experimental/table.fill`).
-fn show_empty_tables(frame: &Frame) -> Outcome<Frame> {
-    if !frame.has_empty_tables() {
-        return Ok(frame.clone());
-    }
-    use datafusion::logical_expr::Projection;
-    let columns = frame.columns().iter().map(|c| col(c)).collect();
-    let plan = LogicalPlan::Projection(Projection::try_new(columns, Arc::new(frame.plan.clone()))?);
-    Ok(Frame { plan, ..frame.clone() })
 }
 
 /// Aggregates of all columns by window, in one pass over each table.
