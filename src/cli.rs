@@ -26,6 +26,7 @@ mod auth;
 mod bucket;
 mod config;
 mod delete;
+mod import;
 mod org;
 mod ping;
 mod query;

@@ -3,13 +3,14 @@
 // Floor 0: nouns; no IO.
 pub mod clock;
 pub mod model;
-// Floor 1: text and points, text and batches; loops and functions; plans; people and names.
+// Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names.
 pub mod catalog;
 pub mod format;
 pub mod functions;
 pub mod kernel;
 pub mod line_protocol;
 pub mod plan;
+pub mod tsm;
 // Floor 2: languages, and bytes at rest.
 pub mod flux;
 pub mod influxql;

@@ -14,4 +14,4 @@ pub mod write;
 
 pub use parse::{BadLine, Field, Line, Parser, whole_lines};
 pub use series::{SeriesKey, parse_series};
-pub use write::write_point;
+pub use write::{write_point, write_row};

@@ -3,6 +3,7 @@
 mod cli;
 mod flux_suite;
 mod guarantees;
+mod import;
 mod influxql;
 mod parity;
 mod plans;

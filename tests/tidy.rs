@@ -14,6 +14,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("kernel", 1),
     ("line_protocol", 2),
     ("format", 2),
+    ("tsm", 2),
     ("functions", 2),
     ("catalog", 2),
     ("plan", 3),

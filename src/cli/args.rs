@@ -1,6 +1,8 @@
 //! The command line: one sub-command each, `Error: ...` on stderr and exit status 1 when it fails.
 
-use super::{auth, bucket, config, console, delete, demo, invocation, org, ping, query, serve, setup, test_flux, user, v1, version, write};
+use super::{
+    auth, bucket, config, console, delete, demo, import, invocation, org, ping, query, serve, setup, test_flux, user, v1, version, write,
+};
 use crate::model::Result;
 use clap::{Parser, Subcommand};
 use std::process::ExitCode;
@@ -31,6 +33,9 @@ enum Command {
     Ping(ping::PingArguments),
     /// Write line protocol or CSV.
     Write(write::WriteArguments),
+    /// Import the files of an InfluxDB 1.x or 2.x.
+    #[command(subcommand)]
+    Import(import::ImportCommand),
     /// Run a query given as an argument, in a file, or on stdin.
     Query(query::QueryArguments),
     /// Delete the rows of a time range that meet a predicate.
@@ -74,6 +79,7 @@ impl Command {
             Command::Setup(arguments) => arguments.run(),
             Command::Ping(arguments) => arguments.run(),
             Command::Write(arguments) => arguments.run(),
+            Command::Import(command) => command.run(),
             Command::Query(arguments) => arguments.run(),
             Command::Delete(arguments) => arguments.run(),
             Command::Bucket(command) => command.run(),

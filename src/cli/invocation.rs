@@ -14,7 +14,7 @@ const NOT_YET: &[(&str, &str)] = &[
     ("completion", "see `--help` of each command"),
     ("inspect", "the files below the data directory are plain Parquet"),
     ("recovery", "stop the server, move `catalog.sqlite` away and set it up again"),
-    ("upgrade", "write the data again: `influx_inspect export` gives line protocol that `write` takes"),
+    ("upgrade", "`tidegauge import influxdb-v1 DIR` reads the files of InfluxDB 1.x"),
     ("stacks", ""),
     ("template", ""),
     ("dashboards", ""),

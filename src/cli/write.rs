@@ -9,7 +9,7 @@
 mod csv;
 mod dryrun;
 mod pieces;
-mod send;
+pub(super) mod send;
 mod source;
 
 use super::{

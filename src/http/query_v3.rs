@@ -108,7 +108,7 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
             let params = asked.scalars()?;
             let database = asked.db.filter(|db| !db.is_empty());
             let database = database.ok_or_else(|| Failure::invalid("missing parameter `db`: name the database"))?;
-            app.engine.sql(&caller, None, asked.q, params, database).await?
+            app.engine.sql(&caller, call.org(), asked.q, params, database).await?
         }
         Language::Influxql => {
             let params = asked.params.map(|params| Value::Object(params).to_string());
@@ -116,7 +116,7 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
                 return Err(Failure::invalid("one statement is answered at a time: send them one by one"));
             }
             let defaults = Defaults { database: asked.db, policy: None, read_only: call.method == Method::GET };
-            let mut answers = app.engine.influxql(&caller, None, asked.q, params, defaults).await?;
+            let mut answers = app.engine.influxql(&caller, call.org(), asked.q, params, defaults).await?;
             of_series(answers.next().await.unwrap_or_default())?
         }
     };

@@ -22,6 +22,28 @@ pub fn write_point<'a>(
             push_tag(out, key, value);
         }
     }
+    write_fields(out, start, fields, time)
+}
+
+/// Appends one line, as [`write_point`] does, of a series in the escaped form that lines have (`measurement,tag=value`).
+pub fn write_row<'a>(
+    out: &mut String,
+    series: &str,
+    fields: impl IntoIterator<Item = (&'a str, FieldValue<'a>)>,
+    time: Option<Timestamp>,
+) -> bool {
+    let start = out.len();
+    out.push_str(series);
+    write_fields(out, start, fields, time)
+}
+
+/// Ends a line that began at `start`; takes it back when it has no field.
+fn write_fields<'a>(
+    out: &mut String,
+    start: usize,
+    fields: impl IntoIterator<Item = (&'a str, FieldValue<'a>)>,
+    time: Option<Timestamp>,
+) -> bool {
     let mut separator = ' ';
     for (key, value) in fields {
         if matches!(value, FieldValue::Float(v) if !v.is_finite()) {

@@ -7,6 +7,7 @@ use crate::{
 };
 use indicatif::{ProgressBar, ProgressStyle};
 use reqwest::Method;
+use serde_json::Value;
 use std::{
     str::FromStr,
     time::{Duration, Instant},
@@ -25,6 +26,46 @@ pub struct Sender<'a> {
     started: Instant,
     sent_bytes: usize,
     refused: Refused,
+}
+
+/// Sends a body of line protocol, again while the server cannot take it now. What it stored is durable; an answer that names
+/// lines refused those and stored the others.
+pub fn deliver(server: &Server, params: &[(&str, &str)], body: &[u8]) -> Result<Option<Refusal>> {
+    for attempt in 1.. {
+        let request = server.request(Method::POST, "/api/v2/write", params).body(body.to_vec());
+        match server.exchange(request)? {
+            Ok(_) => break,
+            Err(refusal) if refusal.is_passing() && attempt < ATTEMPTS => {
+                let seconds = refusal.retry_after_s.map_or(0.2 * f64::from(1 << attempt), f64::from);
+                std::thread::sleep(Duration::from_secs_f64(seconds.min(30.0)));
+            }
+            Err(refusal) if refusal.json()["rejected"].as_array().is_none_or(Vec::is_empty) => return Err(refusal.into()),
+            Err(refusal) => return Ok(Some(refusal)),
+        }
+    }
+    Ok(None)
+}
+
+/// A line that an answer names.
+pub struct NamedLine {
+    /// In the body, from 1.
+    pub number: usize,
+    pub text: String,
+    pub reason: String,
+}
+
+/// The lines that an answer names, and how many were refused, which may be more.
+pub fn refused_lines(refusal: &Refusal, body: &[u8]) -> (Vec<NamedLine>, usize) {
+    let answer = refusal.json();
+    let lines: Vec<&[u8]> = body.split(|b| *b == b'\n').collect();
+    let name = |line: &Value| {
+        let number = line["line"].as_u64().unwrap_or_default() as usize;
+        let text = lines.get(number.saturating_sub(1)).map(|l| String::from_utf8_lossy(l).into_owned()).unwrap_or_default();
+        NamedLine { number, text, reason: line["reason"].as_str().unwrap_or_default().to_string() }
+    };
+    let named: Vec<NamedLine> = answer["rejected"].as_array().into_iter().flatten().map(name).collect();
+    let count = answer["rejectedCount"].as_u64().map_or(named.len(), |n| n as usize);
+    (named, count)
 }
 
 /// What the server did not store.
@@ -68,7 +109,9 @@ impl<'a> Sender<'a> {
                 let place = format!("stopped at line {} of {}; the lines before it were handled", batch.place(1), batch.source);
                 f.context(format!("failed to write data ({place})"))
             };
-            self.deliver(&batch).map_err(stopped)?;
+            if let Some(refusal) = deliver(self.server, &self.params, &batch.body).map_err(stopped)? {
+                self.remember(&batch, &refusal);
+            }
             self.refused.sent += batch.line_count();
         }
         self.progress.inc(batch.source_bytes as u64);
@@ -77,33 +120,10 @@ impl<'a> Sender<'a> {
         Ok(())
     }
 
-    fn deliver(&mut self, batch: &Batch) -> Result<()> {
-        for attempt in 1.. {
-            let request = self.server.request(Method::POST, "/api/v2/write", &self.params).body(batch.body.clone());
-            match self.server.exchange(request)? {
-                Ok(_) => break,
-                Err(refusal) if refusal.is_passing() && attempt < ATTEMPTS => {
-                    let seconds = refusal.retry_after_s.map_or(0.2 * f64::from(1 << attempt), f64::from);
-                    std::thread::sleep(Duration::from_secs_f64(seconds.min(30.0)));
-                }
-                Err(refusal) => return self.remember(batch, refusal),
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes the refused lines out of an answer; one that names none refused everything.
-    fn remember(&mut self, batch: &Batch, refusal: Refusal) -> Result<()> {
-        let answer = refusal.json();
-        let named = answer["rejected"].as_array().cloned().unwrap_or_default();
-        if named.is_empty() {
-            return Err(refusal.into());
-        }
-        let lines: Vec<&[u8]> = batch.body.split(|b| *b == b'\n').collect();
-        for line in &named {
-            let number = line["line"].as_u64().unwrap_or_default() as usize;
-            let text = lines.get(number.saturating_sub(1)).map(|l| String::from_utf8_lossy(l).into_owned()).unwrap_or_default();
-            let reason = line["reason"].as_str().unwrap_or_default().to_string();
+    /// Takes the refused lines out of an answer.
+    fn remember(&mut self, batch: &Batch, refusal: &Refusal) {
+        let (named, count) = refused_lines(refusal, &batch.body);
+        for NamedLine { number, text, reason } in named {
             let refused = RefusedLine { source: batch.source.clone(), line: batch.place(number), text, reason };
             if self.refused.lines.len() < NAMED_MAX {
                 let shown: String = refused.text.chars().take(120).collect();
@@ -111,8 +131,7 @@ impl<'a> Sender<'a> {
             }
             self.refused.lines.push(refused);
         }
-        self.refused.count += answer["rejectedCount"].as_u64().map_or(named.len(), |n| n as usize);
-        Ok(())
+        self.refused.count += count;
     }
 
     fn wait_for_rate(&mut self, bytes: usize) {

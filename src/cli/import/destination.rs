@@ -1,0 +1,63 @@
+//! The bucket of a part: the one that is there, or a new one that keeps rows for ever.
+
+use super::source::Destination;
+use crate::{
+    cli::{connection::Connection, output::text, server::Server},
+    model::{Failure, Result},
+};
+use serde_json::{Value, json};
+
+pub struct Bucket {
+    pub id: String,
+    pub name: String,
+}
+
+/// `org`: the organisation as parameters of a URL; `org_id`: its identifier, where one was named.
+pub fn find_or_create(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>, destination: &Destination) -> Result<Bucket> {
+    let Destination::Policy { database, policy, default } = destination else {
+        return bucket(server, org, org_id, &destination.bucket());
+    };
+    let mapped = |database: &str| -> Result<Vec<Value>> {
+        let mut params = org.to_vec();
+        params.push(("db", database.into()));
+        let mut found = server.get("/api/v2/dbrps", &Connection::params(&params)).map_err(|f| f.context("failed to list dbrps"))?;
+        Ok(found["content"].as_array_mut().map(std::mem::take).unwrap_or_default())
+    };
+    let mappings = mapped(database)?;
+    if let Some(mapping) = mappings.iter().find(|m| m["retention_policy"] == *policy) {
+        let id = text(mapping, "bucketID");
+        let found = server.get(&format!("/api/v2/buckets/{id}"), &[])?;
+        return Ok(Bucket { id, name: text(&found, "name") });
+    }
+    let bucket = bucket(server, org, org_id, &destination.bucket())?;
+    let default = *default && !mappings.iter().any(|m| m["default"] == true);
+    let mut body = json!({ "bucketID": bucket.id, "database": database, "retention_policy": policy, "default": default });
+    if let Some(id) = org_id {
+        body["orgID"] = id.into();
+    }
+    let made = server.post("/api/v2/dbrps", &[], &body);
+    made.map_err(|f| f.context(format!("failed to map database {database} and retention policy {policy} to their bucket")))?;
+    Ok(bucket)
+}
+
+fn bucket(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>, name: &str) -> Result<Bucket> {
+    let mut params = org.to_vec();
+    params.push(("name", name.into()));
+    let found = server.get("/api/v2/buckets", &Connection::params(&params));
+    let found = found.map_err(|f| f.context(format!("failed to look for bucket \"{name}\"")))?;
+    let own = found["buckets"].as_array().into_iter().flatten().find(|bucket| bucket["name"] == name);
+    let bucket = match own {
+        Some(bucket) => bucket.clone(),
+        None => {
+            let mut body = json!({ "name": name, "retentionRules": [] });
+            if let Some(id) = org_id {
+                body["orgID"] = id.into();
+            }
+            server.post("/api/v2/buckets", &[], &body).map_err(|f| f.context(format!("failed to create bucket \"{name}\"")))?
+        }
+    };
+    match text(&bucket, "id") {
+        id if id.is_empty() => Err(Failure::internal(format!("the server does not say which ID bucket \"{name}\" has"))),
+        id => Ok(Bucket { id, name: name.into() }),
+    }
+}
