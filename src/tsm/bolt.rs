@@ -21,6 +21,9 @@ use std::{
 const PAGE_HEADER: usize = 16;
 /// Where InfluxDB keeps a bucket's record, JSON by its id.
 const BUCKETS: &[u8] = b"bucketsv1";
+/// Takes key, value, and whether the value is a bucket, of an entry.
+type Found<'a> = dyn FnMut(&[u8], &[u8], bool) + 'a;
+
 /// A bucket of InfluxDB 2.x.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketName {
@@ -113,7 +116,7 @@ impl Bolt {
     }
 
     /// Hands on key, value and whether it is a bucket, of each entry of a bucket, in order of keys.
-    fn walk(&self, bucket: &[u8], found: &mut dyn FnMut(&[u8], &[u8], bool)) -> Result<(), Unreadable> {
+    fn walk(&self, bucket: &[u8], found: &mut Found<'_>) -> Result<(), Unreadable> {
         let mut number = u64_at(bucket, 0).map_err(|d| d.in_file(&self.path, 0))?;
         let mut page = match number {
             0 => bucket.get(PAGE_HEADER..).unwrap_or_default().to_vec(),
@@ -134,7 +137,7 @@ impl Bolt {
 }
 
 /// The pages below a branch; the entries of a leaf are handed on.
-fn children(page: &[u8], found: &mut dyn FnMut(&[u8], &[u8], bool)) -> Result<Vec<u64>, Damage> {
+fn children(page: &[u8], found: &mut Found<'_>) -> Result<Vec<u64>, Damage> {
     let (flags, count) = (u16_at(page, 8)?, usize::from(u16_at(page, 10)?));
     let mut places = (0..count).map(|i| PAGE_HEADER + i * 16);
     match flags & 3 {

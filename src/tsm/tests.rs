@@ -107,8 +107,11 @@ fn a_range_of_time_is_read_with_both_its_ends() {
     assert!(lines.len() > 10 && lines.len() < all.len(), "{}", lines.len());
 }
 
-/// A file of integer fields: keys in order, each with blocks of (time, value).
-fn write_tsm(path: &Path, keys: &[(&str, &[&[(i64, i64)]])]) {
+/// Time and value of each value of a block.
+type Block<'a> = &'a [(i64, i64)];
+
+/// A file of integer fields: keys in order, each with its blocks.
+fn write_tsm(path: &Path, keys: &[(&str, &[Block<'_>])]) {
     let mut file = vec![0x16, 0xd1, 0x16, 0xd1, 1];
     let mut index = vec![];
     for (key, blocks) in keys {
