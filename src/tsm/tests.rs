@@ -89,7 +89,7 @@ fn what_influxdb_wrote_is_what_it_answers() {
         let differing = expected.iter().zip(&found).find(|(expected, found)| expected != found);
         assert!(differing.is_none() && expected.len() == found.len(), "{name}: {} and {}: {differing:?}", expected.len(), found.len());
     }
-    assert_eq!((found.len(), compared), (3, 2449));
+    assert_eq!((found.len(), compared), (3, 2472));
 }
 
 #[test]
@@ -353,7 +353,7 @@ fn every_file_cut_short_is_read_or_refused() {
         }
         fs::write(&copy, &whole).expect("a file");
         // A log that ends between two entries is whole, as are tombstones between two streams or without one.
-        assert!(refused >= tries - 2, "{}: {refused} of {tries}", copy.display());
+        assert!(refused >= tries - 3, "{}: {refused} of {tries}", copy.display());
     }
 }
 

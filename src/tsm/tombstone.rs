@@ -37,7 +37,8 @@ pub fn beside(tsm: &Path) -> Result<Deleted, Unreadable> {
         Some([0, 0, 0x15, version @ 2..=4]) => {
             let packed = *version > 2;
             file.consume(4);
-            if packed { records(&mut BufReader::new(MultiGzDecoder::new(file)), &path) } else { records(&mut file, &path) }
+            let empty = file.fill_buf().map_err(Unreadable::io(&path))?.is_empty();
+            if packed && !empty { records(&mut BufReader::new(MultiGzDecoder::new(file)), &path) } else { records(&mut file, &path) }
         }
         _ => lines(&mut file, &path),
     }
@@ -63,13 +64,13 @@ fn records(file: &mut impl BufRead, path: &Path) -> Result<Deleted, Unreadable> 
     let mut deleted = Deleted::new();
     let mut at = 0;
     loop {
-        let mut head = [0; 4];
-        match file.read_exact(&mut head) {
-            Ok(()) => {}
-            // A record that was cut off at its beginning ends the file, as in InfluxDB.
-            Err(e) if e.kind() == ErrorKind::UnexpectedEof => return Ok(deleted),
-            Err(e) => return Err(unpackable(path, at, &e)),
+        // InfluxDB takes a file that breaks off here for a whole one. Written anew each time, it only does when it is
+        // damaged, and what was deleted must not come back.
+        if file.fill_buf().map_err(|e| unpackable(path, at, &e))?.is_empty() {
+            return Ok(deleted);
         }
+        let mut head = [0; 4];
+        file.read_exact(&mut head).map_err(|e| unpackable(path, at, &e))?;
         let length = u32::from_be_bytes(head) as usize;
         if length > KEY_BYTES_MAX {
             let damage = Damage::new(at, format!("a deleted key of {length} bytes (counted in the unpacked file)"));

@@ -3,7 +3,7 @@
 use super::source::Destination;
 use crate::{
     cli::{connection::Connection, output::text, server::Server},
-    model::{Failure, Result},
+    model::{ErrorKind, Failure, Result},
 };
 use serde_json::{Value, json};
 
@@ -43,8 +43,10 @@ pub fn find_or_create(server: &Server, org: &[(&'static str, String)], org_id: O
 fn bucket(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>, name: &str) -> Result<Bucket> {
     let mut params = org.to_vec();
     params.push(("name", name.into()));
-    let found = server.get("/api/v2/buckets", &Connection::params(&params));
-    let found = found.map_err(|f| f.context(format!("failed to look for bucket \"{name}\"")))?;
+    let found = match server.get("/api/v2/buckets", &Connection::params(&params)) {
+        Err(failure) if failure.kind == ErrorKind::NotFound => Value::Null,
+        found => found.map_err(|f| f.context(format!("failed to look for bucket \"{name}\"")))?,
+    };
     let own = found["buckets"].as_array().into_iter().flatten().find(|bucket| bucket["name"] == name);
     let bucket = match own {
         Some(bucket) => bucket.clone(),
