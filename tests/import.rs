@@ -86,10 +86,8 @@ fn a_directory_of_influxdb_1_is_imported_and_compared() {
     assert!(dry.contains("not imported") && !dry.contains("same"), "{dry}");
     let json: serde_json::Value =
         serde_json::from_str(&server.out(&[&import[..], &["--database", "plant", "--json"]].concat())).expect("JSON");
-    assert_eq!(
-        (&json[0]["measurement"], &json[0]["same"], &json[0]["files"]["last"]),
-        (&"age".into(), &true.into(), &"2017-07-14T02:40:00Z".into())
-    );
+    let age = json.as_array().expect("lines").iter().find(|line| line["measurement"] == "age").expect("a line");
+    assert_eq!((&age["bucket"], &age["same"], &age["files"]["last"]), (&"plant/ages".into(), &true.into(), &"2017-07-14T02:40:00Z".into()));
     let early = ["--start", "1843-03-31T16:53:20Z", "--end", "1970-01-01T00:00:00Z", "--database", "plant", "--rp", "ages", "--json"];
     let json: serde_json::Value = serde_json::from_str(&server.out(&[&import[..], &early].concat())).expect("JSON");
     assert_eq!(json[0]["files"]["rows"], 2, "both ends count: {json}");

@@ -132,11 +132,14 @@ impl V1Arguments {
         };
         let grouped =
             shards.into_iter().filter(|(name, _)| wanted(name)).chunk_by(|(name, _)| (name.database.clone(), name.policy.clone()));
-        let parts = grouped.into_iter().map(|((database, policy), shards)| {
+        let mut parts = vec![];
+        for ((database, policy), shards) in &grouped {
             let default = defaults.get(&database) == Some(&policy);
-            Part { destination: Destination::Policy { database, policy, default }, shards: shards.collect() }
-        });
-        Ok(parts.collect())
+            parts.push(Part { destination: Destination::Policy { database, policy, default }, shards: shards.collect() });
+        }
+        // Default policies first: a server makes the first mapping of a database its default.
+        parts.sort_by_key(|part| matches!(part.destination, Destination::Policy { default: false, .. }));
+        Ok(parts)
     }
 }
 
