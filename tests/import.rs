@@ -102,7 +102,7 @@ fn a_directory_of_influxdb_1_is_imported_and_compared() {
 
     let nothing = server.call(&[&import[..], &["--database", "plants"]].concat());
     assert!(nothing.err.contains("nothing to import"), "{}", nothing.err);
-    let wrong = server.call(&["import", "influxdb-v1", &server.folder.path().to_string_lossy()]);
+    let wrong = server.call(&["import", "influxdb-v1", &v1().join("wal").to_string_lossy()]);
     assert!(wrong.err.contains("is no data directory of InfluxDB 1.x"), "{}", wrong.err);
 }
 
