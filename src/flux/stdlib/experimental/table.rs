@@ -21,5 +21,5 @@ static FILL: Function = Function {
 
 /// The row that stands for an empty table is exactly that: without its mark it is a row like any other.
 fn fill(call: &mut Call<'_>) -> FluxResult<Value> {
-    each(call, |frame: &Frame| Ok(frame.show_empty_tables()?))
+    each(call, Frame::show_empty_tables)
 }
