@@ -178,6 +178,11 @@ async fn base(random: &mut StdRng) -> Base {
             cells.entry(("cpu", 0)).or_default().retain(|(_, time), _| *time >= 30);
         }
     }
+    // It fills a segment, so that the flush trims all of the log.
+    let padding = (0..100).map(|i| format!("padding v={i}.{i} {i}\n")).collect();
+    write(&engine, &operator, padding).await.expect("stored");
+    engine.storage().flush().await.expect("flushed");
+    assert_eq!(walk(&live.path().join("wal")), [PathBuf::new(); 0]);
     for _ in 0..4 {
         for measurement in MEASUREMENTS {
             for day in 0..DAYS {

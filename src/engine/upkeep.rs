@@ -47,7 +47,8 @@ impl Offline {
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let folder = local_folder(&place)?;
         // The store of a data directory goes with its lock, however it is named.
-        let around = folder.as_deref().and_then(Path::parent).filter(|parent| parent.join("lock").exists());
+        let is_data_dir = |parent: &&Path| !parent.as_os_str().is_empty() && parent.join("lock").exists();
+        let around = folder.as_deref().and_then(Path::parent).filter(is_data_dir);
         let locked = if rows_only { around } else { Some(data_dir.as_path()) };
         for needed in folder.iter().map(PathBuf::as_path).chain(locked).filter(|path| !path.is_dir()) {
             return Err(Failure::not_found(format!(
