@@ -76,7 +76,7 @@ async fn rebuild_one(store: &Store, bucket: BucketId, options: RebuildOptions) -
     Ok(Rebuilt { bucket, before, after: *number, files: files.len(), rows: files.iter().map(|f| f.rows).sum(), given_up, damaged })
 }
 
-/// An edit that takes away what cannot be read.
+/// An edit that takes away what cannot be read. Fails when the store does not answer: that says nothing of the files.
 async fn unreadable(store: &Store, version: &Version, damaged: &mut Vec<(String, String)>) -> Result<Edit> {
     let reader = FileReader::new(store.clone(), 0);
     let lost = version.lost.iter().map(|l| l.path.clone()).filter(|path| path.ends_with(".parquet"));

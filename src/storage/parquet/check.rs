@@ -32,7 +32,8 @@ struct Rows {
 }
 
 impl FileReader {
-    /// Reads the file through; what is wrong with it, or that it could not be read. Fails when `stop` was cancelled.
+    /// Reads the file through; what is wrong with it. Fails with `Unavailable` when the store does not answer, which says nothing of
+    /// the file, and when `stop` was cancelled.
     pub async fn check(
         &self,
         bucket: BucketId,
@@ -40,12 +41,13 @@ impl FileReader {
         schema: Option<&MeasurementSchema>,
         stop: &CancellationToken,
     ) -> Result<Option<String>> {
-        let wrong = match self.try_check(bucket, file, schema, stop).await {
-            Ok(wrong) => wrong,
-            Err(_) if stop.is_cancelled() => return Err(stopped()),
-            Err(failure) => Some(self.damaged().remove(&file.path).unwrap_or(failure.message)),
-        };
-        Ok(wrong)
+        match self.try_check(bucket, file, schema, stop).await {
+            Err(failure) => match self.damaged().remove(&file.path) {
+                None if failure.kind == ErrorKind::Unavailable => Err(failure),
+                known => Ok(Some(known.unwrap_or(failure.message))),
+            },
+            checked => checked,
+        }
     }
 
     async fn try_check(
