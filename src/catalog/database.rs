@@ -197,7 +197,7 @@ fn sound(connection: &Connection) -> Result<i64, String> {
         Err(rusqlite::Error::QueryReturnedNoRows) => return Ok(0),
         Err(e) => return Err(text(e)),
     };
-    if checksum(connection).map_err(text)? != sealed {
+    if i64::from(checksum(connection).map_err(text)?) != sealed {
         return Err("the checksum of its records does not match".into());
     }
     load(connection).map_err(|failure| failure.to_string())?;

@@ -50,7 +50,7 @@ impl Offline {
         let is_data_dir = |parent: &&Path| !parent.as_os_str().is_empty() && parent.join("lock").exists();
         let around = folder.as_deref().and_then(Path::parent).filter(is_data_dir);
         let locked = if rows_only { around } else { Some(data_dir.as_path()) };
-        for needed in folder.iter().map(PathBuf::as_path).chain(locked).filter(|path| !path.is_dir()) {
+        if let Some(needed) = folder.iter().map(PathBuf::as_path).chain(locked).find(|path| !path.is_dir()) {
             return Err(Failure::not_found(format!(
                 "there is no folder {}; name the right one with --data-dir or --store",
                 needed.display()
