@@ -39,6 +39,10 @@ impl Database {
     pub fn open(path: &Path) -> Result<(Database, Damage)> {
         let copy_path = copy_of(path);
         let (mut main, copy) = (examine(path), examine(&copy_path));
+        if matches!(copy, Found::Nothing) && path.metadata().is_ok_and(|file| file.len() == 0) {
+            // A first start that went no further.
+            main = Found::Nothing;
+        }
         let mut database = None;
         if matches!((&main, &copy), (Found::Good(_), _) | (Found::Nothing, Found::Nothing)) {
             match Database::at(path) {
@@ -156,8 +160,11 @@ pub enum Found {
 
 /// Reads a whole catalog that nobody has open.
 pub fn examine(path: &Path) -> Found {
-    if !path.exists() {
-        return Found::Nothing;
+    match path.metadata() {
+        Err(_) => return Found::Nothing,
+        // To SQLite it would be a database without tables.
+        Ok(file) if file.len() == 0 => return Found::Damaged("it is empty".into()),
+        Ok(_) => {}
     }
     let read = || -> Result<(i64, i64), String> {
         let text = |e: rusqlite::Error| e.to_string();

@@ -319,7 +319,7 @@ fn a_damaged_catalog_is_replaced_by_its_copy_and_a_damaged_copy_by_the_catalog()
         for victim in ["catalog.sqlite", "catalog.copy.sqlite"] {
             let folder = tempfile::tempdir().expect("a folder");
             let path = folder.path().join("catalog.sqlite");
-            let open = || Catalog::open(&path, ManualClock::at(5), Randomness::seeded(9)).expect("a catalog");
+            let open = || Catalog::open(&path, ManualClock::at(5), Randomness::from_os()).expect("a catalog");
             let catalog = open();
             let set_up = catalog.set_up(request()).expect("set up");
             let label = |catalog: &Catalog, name: &str| {
@@ -354,7 +354,7 @@ fn a_damaged_catalog_is_replaced_by_its_copy_and_a_damaged_copy_by_the_catalog()
 fn changes_that_the_database_lost_are_in_its_copy_and_two_damaged_files_are_refused() {
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("catalog.sqlite");
-    let open = || Catalog::open(&path, ManualClock::at(5), Randomness::seeded(9));
+    let open = || Catalog::open(&path, ManualClock::at(5), Randomness::from_os());
     let catalog = open().expect("a catalog");
     let set_up = catalog.set_up(request()).expect("set up");
     drop(catalog);
