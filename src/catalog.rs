@@ -7,7 +7,7 @@ pub mod authenticate;
 pub mod authorizations;
 pub mod buckets;
 pub mod caller;
-mod database;
+pub mod database;
 pub mod dbrps;
 pub mod labels;
 pub mod members;
@@ -46,25 +46,37 @@ struct Inner {
     /// Of this process: what is remembered of passwords is of no use elsewhere.
     salt: [u8; 32],
     verified: Mutex<HashSet<[u8; 32]>>,
+    damage: Vec<(String, String)>,
 }
 
 impl Catalog {
-    /// Opens the file, or creates it.
+    /// Opens the file, or creates it. Where it is damaged, its copy takes its place; see [`damage`](Self::damage).
     pub fn open(path: &Path, clock: Arc<dyn Clock>, randomness: Randomness) -> Result<Catalog> {
-        Self::over(Database::open(path)?, clock, randomness)
+        let (database, damage) = Database::open(path)?;
+        Self::over(database, damage, clock, randomness)
     }
 
     /// A catalog that is gone with the process.
     pub fn in_memory(clock: Arc<dyn Clock>, randomness: Randomness) -> Result<Catalog> {
-        Self::over(Database::in_memory()?, clock, randomness)
+        Self::over(Database::in_memory()?, vec![], clock, randomness)
     }
 
-    fn over(database: Database, clock: Arc<dyn Clock>, randomness: Randomness) -> Result<Catalog> {
+    fn over(database: Database, damage: Vec<(String, String)>, clock: Arc<dyn Clock>, randomness: Randomness) -> Result<Catalog> {
         let state = RwLock::new(Arc::new(database.load()?));
         let mut salt = [0; 32];
         randomness.fill(&mut salt);
-        let inner = Inner { database: Mutex::new(database), state, clock, randomness, salt, verified: Mutex::default() };
+        let inner = Inner { database: Mutex::new(database), state, clock, randomness, salt, verified: Mutex::default(), damage };
         Ok(Catalog { inner: Arc::new(inner) })
+    }
+
+    /// Files that were damaged when it was opened, and what became of them.
+    pub fn damage(&self) -> &[(String, String)] {
+        &self.inner.damage
+    }
+
+    /// Reads the database through; what is wrong with it, if anything is.
+    pub fn check(&self) -> Option<String> {
+        self.inner.database.lock().check()
     }
 
     /// Everything as of now. Nobody's permissions are asked: for the floors above the doors.

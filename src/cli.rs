@@ -36,8 +36,13 @@ mod v1;
 mod version;
 mod write;
 
-// Offline tools.
+// Offline tools; some ask a server, too.
+mod compact;
+mod inspect;
+mod place;
+mod rebuild_manifest;
 pub mod test_flux;
+mod verify;
 
 // For people.
 mod answer;

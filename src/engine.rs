@@ -15,6 +15,7 @@ pub mod maintenance;
 mod names;
 mod read;
 pub mod settings;
+pub mod upkeep;
 mod write;
 
 pub use directory::CallerDirectory;
@@ -34,7 +35,7 @@ use admission::Admission;
 use lock::DirectoryLock;
 use maintenance::Maintenance;
 use parking_lot::Mutex;
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 use tokio::task::JoinHandle;
 
 /// A running database; clones are the same one.
@@ -50,7 +51,10 @@ struct Inner {
     admission: Admission,
     clock: Arc<dyn Clock>,
     started: Timestamp,
+    data_dir: PathBuf,
     place: String,
+    /// Held through a check, a listing or a compaction that was asked for.
+    upkeep: tokio::sync::Mutex<()>,
     maintenance: Arc<Maintenance>,
     jobs: Mutex<Vec<JoinHandle<()>>>,
     _lock: DirectoryLock,
@@ -60,7 +64,7 @@ impl Engine {
     /// Takes the data directory, opens catalog and storage, and replays the log.
     ///
     /// Fails with `Conflict` when another process has the directory. What is damaged on disk does not stop it: see
-    /// `Storage::damage`.
+    /// [`damage`](Self::damage).
     pub async fn open(settings: EngineSettings) -> Result<Engine> {
         let EngineSettings { data_dir, store, storage, session, queries, maintenance, clock, randomness } = settings;
         let lock = DirectoryLock::take(&data_dir)?;
@@ -84,7 +88,9 @@ impl Engine {
             storage,
             catalog,
             clock,
+            data_dir,
             place,
+            upkeep: Default::default(),
             _lock: lock,
         };
         Ok(Engine { inner: Arc::new(inner) })

@@ -20,6 +20,7 @@ mod query;
 mod query_v1;
 mod query_v3;
 mod resources;
+mod upkeep;
 mod write;
 
 pub use app::{App, HttpSettings};
@@ -98,7 +99,11 @@ fn routes() -> Router<App> {
         let path = format!("/api/v2/{name}");
         router.route(&path, any(service::not_yet)).route(&format!("{path}/{{*rest}}"), any(service::not_yet))
     });
-    service.merge(rows).merge(people).merge(names).merge(not_yet)
+    let own = Router::new()
+        .route("/api/v2/tidegauge/verify", post(upkeep::verify))
+        .route("/api/v2/tidegauge/inspect", get(upkeep::inspect))
+        .route("/api/v2/tidegauge/compact", post(upkeep::compact));
+    service.merge(rows).merge(people).merge(names).merge(own).merge(not_yet)
 }
 
 /// Answers requests (HTTP/1.1 and h2c) until `shutdown` is there; then running requests have `settings.drain` to end.

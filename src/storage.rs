@@ -14,6 +14,7 @@ pub mod failpoint;
 pub mod files;
 pub mod fs;
 pub mod garbage;
+pub mod inspect;
 pub mod manifest;
 pub mod merge;
 pub mod object;
@@ -21,8 +22,10 @@ pub mod open;
 pub mod parquet;
 pub mod prune;
 pub mod read;
+pub mod rebuild;
 pub mod recover;
 pub mod retention;
+pub mod verify;
 pub mod wal;
 pub mod write;
 
@@ -54,6 +57,7 @@ struct Inner {
     options: StorageOptions,
     files: FileStore,
     log: wal::Log,
+    log_files: Arc<dyn fs::FileSystem>,
     /// Every measurement that had rows and was not dropped, with what is buffered and not yet in files.
     schemas: RwLock<HashMap<BucketId, Schemas>>,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
@@ -116,9 +120,15 @@ impl Storage {
         &self.inner.files
     }
 
-    /// What the log could not read back when the store was opened.
+    /// What could not be read back when the store was opened.
     pub fn damage(&self) -> &[BufferedDamage] {
         &self.inner.damage
+    }
+
+    /// The same, with what was found damaged since, and without files that are well again.
+    pub fn damage_now(&self) -> Vec<BufferedDamage> {
+        let lasting = self.inner.damage.iter().filter(|d| !self.inner.files.was_damaged(&d.file)).cloned();
+        lasting.chain(self.inner.files.damaged().into_iter().map(|(file, what)| BufferedDamage { file, what })).collect()
     }
 
     pub fn buffered_bytes(&self) -> usize {

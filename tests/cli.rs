@@ -311,6 +311,90 @@ fn a_new_server_is_set_up_from_dockers_variables() {
 }
 
 #[test]
+fn what_is_stored_is_checked_listed_merged_and_mended_from_the_command_line() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let variables = [
+        ("DOCKER_INFLUXDB_INIT_MODE", "setup"),
+        ("DOCKER_INFLUXDB_INIT_USERNAME", "admin"),
+        ("DOCKER_INFLUXDB_INIT_PASSWORD", "password"),
+        ("DOCKER_INFLUXDB_INIT_ORG", "o"),
+        ("DOCKER_INFLUXDB_INIT_BUCKET", "b"),
+        ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN", TOKEN),
+        ("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", "20ms"),
+    ];
+    let data = folder.path().to_string_lossy().into_owned();
+    let server = Serving::start(folder.path(), &variables);
+    let shell = Shell::new(&server.url);
+    let tool = |words: &[&str], status: i32| {
+        let printed = shell.call(Path::new(PROGRAM), words, b"");
+        assert_eq!(printed.status.code(), Some(status), "{words:?}: {}{}", printed.out, printed.err);
+        printed.out + &printed.err
+    };
+    for i in 0..3 {
+        shell.influx(&["write", "-t", TOKEN, "-b", "b", "-o", "o", &format!("m,host=a v={i} {i}\nm,host=b v={i} {i}")]);
+        std::thread::sleep(std::time::Duration::from_millis(300));
+    }
+    let online = tool(&["verify", "--online", "-t", TOKEN], 0);
+    assert!(online.starts_with("Checked") && online.contains("\nparquet") && online.ends_with("Nothing is damaged.\n"), "{online}");
+    assert!(tool(&["verify", "--online", "-t", "wrong"], 2).contains("401 Unauthorized"));
+    assert!(tool(&["verify", "--data-dir", &data], 2).contains("is in use by another Tidegauge"));
+    assert!(tool(&["verify", "--store", &format!("{data}/store")], 2).contains("is in use by another Tidegauge"));
+    for words in [&["inspect"][..], &["compact"], &["rebuild-manifest"]] {
+        assert!(tool(&[words, &["--data-dir", &data]].concat(), 1).contains("is in use by another Tidegauge"));
+    }
+    let listed = tool(&["inspect", "--online", "-t", TOKEN], 0);
+    assert!(listed.starts_with("Bucket\tMeasurement") && listed.contains("\nb\tm\t"), "{listed}");
+    assert!(tool(&["compact", "--online", "-t", TOKEN], 0).starts_with("Merges"));
+    assert!(server.terminate().0.success());
+
+    let checked = tool(&["verify", "--data-dir", &data], 0);
+    assert!(checked.contains("log\t") && checked.contains("catalog\t") && checked.contains("Nothing is damaged."), "{checked}");
+    let json: serde_json::Value = serde_json::from_str(&tool(&["inspect", "--data-dir", &data, "--json"], 0)).expect("JSON");
+    let m = &json["buckets"][0]["measurements"][0];
+    assert_eq!((&json["buckets"][0]["name"], &m["rows"], &m["series"]), (&"b".into(), &6.into(), &2.into()));
+    assert!(tool(&["inspect", "--data-dir", &data, "--partitions"], 0).contains("\t1970-01-01T00:00:00Z\t"));
+    let done: serde_json::Value = serde_json::from_str(&tool(&["compact", "--data-dir", &data, "--json"], 0)).expect("JSON");
+    assert_eq!(done["files"], 1);
+    assert!(tool(&["rebuild-manifest", "--data-dir", &data], 0).contains("sound, nothing done"));
+
+    let json: serde_json::Value = serde_json::from_str(&tool(&["verify", "--data-dir", &data, "--json"], 0)).expect("JSON");
+    assert_eq!(json["checked"]["parquet"]["entries"], 6);
+    let manifests = folder.path().join("store/buckets").read_dir().expect("a folder").map(|b| b.expect("a bucket").path().join("manifest"));
+    for manifest in manifests.filter_map(|folder| folder.read_dir().ok()).flatten() {
+        std::fs::write(manifest.expect("a version").path(), "damaged").expect("written");
+    }
+    let damaged = tool(&["verify", "--data-dir", &data], 1);
+    assert!(damaged.contains("DAMAGED\t") && damaged.contains("rebuild-manifest"), "{damaged}");
+    assert!(tool(&["rebuild-manifest", "--data-dir", &data], 0).contains("made anew"));
+    assert!(tool(&["verify", "--data-dir", &data], 0).contains("Nothing is damaged."));
+
+    assert!(tool(&["verify", "--no-such-flag"], 2).contains("unexpected argument"));
+    let nowhere = format!("{data}/nowhere");
+    for words in [&["verify", "--data-dir", &nowhere][..], &["verify", "--store", &nowhere]] {
+        assert!(tool(words, 2).contains("there is no folder"), "{words:?}");
+    }
+    assert!(!Path::new(&nowhere).exists(), "a check makes nothing");
+    let server = Serving::start(folder.path(), &[]);
+    let count = shell.influx(&[
+        "query",
+        "--host",
+        &server.url,
+        "-t",
+        TOKEN,
+        "-o",
+        "o",
+        "--type",
+        "influxql",
+        "-b",
+        "b",
+        "--format",
+        "csv",
+        "SELECT count(v) FROM m",
+    ]);
+    assert!(count.contains(",6\n"), "{count}");
+}
+
+#[test]
 fn the_demo_answers_and_a_second_run_finds_its_data() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().join("data").to_string_lossy().into_owned();

@@ -1,6 +1,7 @@
 //! Every integration test in one binary, so that linking DataFusion is paid for once.
 
 mod cli;
+mod corruption;
 mod flux_suite;
 mod guarantees;
 mod import;

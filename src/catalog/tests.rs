@@ -288,3 +288,87 @@ fn everything_is_there_again_after_a_restart_and_no_secret_text_is_on_disk() {
         }
     }
 }
+
+/// Ways to hurt a file; `None`: it is gone.
+type Hurt = fn(Vec<u8>) -> Option<Vec<u8>>;
+
+#[test]
+fn a_damaged_catalog_is_replaced_by_its_copy_and_a_damaged_copy_by_the_catalog() {
+    fn flip(mut bytes: Vec<u8>, needle: &[u8]) -> Option<Vec<u8>> {
+        let at: Vec<usize> = (0..bytes.len()).filter(|at| bytes[*at..].starts_with(needle)).collect();
+        at.into_iter().for_each(|at| bytes[at] ^= 1);
+        Some(bytes)
+    }
+    let hurts: [(&str, Hurt); 8] = [
+        ("deleted", |_| None),
+        ("emptied", |_| Some(vec![])),
+        ("torn", |b| Some(b[..b.len() / 2].to_vec())),
+        ("filled with zeros", |b| Some(vec![0; b.len()])),
+        ("no database", |b| Some([&b"x"[..], &b[1..]].concat())),
+        ("of another record", |b| flip(b, b"gpu")),
+        ("of a newer format", |mut b| {
+            b[60] ^= 1;
+            Some(b)
+        }),
+        ("not to be written", |mut b| {
+            b[18] = 7;
+            Some(b)
+        }),
+    ];
+    for (case, hurt) in hurts {
+        for victim in ["catalog.sqlite", "catalog.copy.sqlite"] {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("catalog.sqlite");
+            let open = || Catalog::open(&path, ManualClock::at(5), Randomness::from_os()).expect("a catalog");
+            let catalog = open();
+            let set_up = catalog.set_up(request()).expect("set up");
+            let label = |catalog: &Catalog, name: &str| {
+                catalog.create_label(&Caller::system(), set_up.org.id, name, Default::default()).expect("a label");
+            };
+            label(&catalog, "first");
+            drop(catalog);
+            let file = folder.path().join(victim);
+            match hurt(std::fs::read(&file).expect("a file")) {
+                Some(bytes) => std::fs::write(&file, bytes).expect("written"),
+                None => std::fs::remove_file(&file).expect("removed"),
+            }
+            for opening in 1..=3 {
+                let catalog = open();
+                let buckets = catalog.state();
+                assert!(buckets.bucket(set_up.org.id, "gpu").is_some(), "{case}, {victim}, opening {opening}");
+                assert_eq!(catalog.labels(&Caller::system(), None).len(), opening, "{case}, {victim}");
+                let told: Vec<&str> = catalog.damage().iter().map(|d| d.0.as_str()).collect();
+                // A copy that is gone is made again without a word: an earlier program made none. Nothing writes to a copy.
+                let silent = victim == "catalog.copy.sqlite" && matches!(case, "deleted" | "not to be written");
+                let expected: &[&str] = if opening == 1 && !silent { &[victim] } else { &[] };
+                assert_eq!(told, expected, "{case}, {victim}, opening {opening}: {:?}", catalog.damage());
+                let kept = std::fs::read_dir(folder.path().join("quarantine")).map_or(0, Iterator::count);
+                assert_eq!(kept > 0, !silent && case != "deleted", "{case}, {victim}: its bytes are kept");
+                label(&catalog, &format!("more {opening}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn changes_that_the_database_lost_are_in_its_copy_and_two_damaged_files_are_refused() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("catalog.sqlite");
+    let open = || Catalog::open(&path, ManualClock::at(5), Randomness::from_os());
+    let catalog = open().expect("a catalog");
+    let set_up = catalog.set_up(request()).expect("set up");
+    drop(catalog);
+    let before = std::fs::read(&path).expect("a file");
+    let catalog = open().expect("a catalog");
+    catalog.create_label(&Caller::system(), set_up.org.id, "prod", Default::default()).expect("a label");
+    drop(catalog);
+    std::fs::write(&path, before).expect("written");
+    let catalog = open().expect("a catalog");
+    assert_eq!((catalog.labels(&Caller::system(), None).len(), catalog.damage().len()), (1, 1));
+    assert_eq!(catalog.check(), None);
+    drop(catalog);
+    std::fs::write(&path, "damaged").expect("written");
+    std::fs::write(database::copy_of(&path), "damaged").expect("written");
+    let refused = open().err().expect("refused");
+    assert!(refused.message.contains("restore it from a backup"), "{refused}");
+}

@@ -1,11 +1,12 @@
 //! The command line: one sub-command each, `Error: ...` on stderr and exit status 1 when it fails.
 
 use super::{
-    auth, bucket, config, console, delete, demo, import, invocation, org, ping, query, serve, setup, test_flux, user, v1, version, write,
+    auth, bucket, compact, config, console, delete, demo, import, inspect, invocation, org, ping, query, rebuild_manifest, serve, setup,
+    test_flux, user, v1, verify, version, write,
 };
 use crate::model::Result;
 use clap::{Parser, Subcommand};
-use std::process::ExitCode;
+use std::{ffi::OsString, process::ExitCode};
 
 #[derive(Parser)]
 #[command(
@@ -57,6 +58,14 @@ enum Command {
     V1(v1::V1Command),
     /// Show, switch and manage the servers this command line knows.
     Config(config::ConfigArguments),
+    /// Read everything that is stored and name what is damaged; exit status 0 is well, 1 damaged, 2 not checked.
+    Verify(verify::VerifyArguments),
+    /// Show what is stored: partitions, files, sizes, rows and series of each measurement.
+    Inspect(inspect::InspectArguments),
+    /// Make lost manifests anew from the files there are; the server must be stopped.
+    RebuildManifest(rebuild_manifest::RebuildManifestArguments),
+    /// Merge files and fold deletes in, now.
+    Compact(compact::CompactArguments),
     /// Run test files of a language.
     #[command(subcommand)]
     Test(TestCommand),
@@ -71,8 +80,8 @@ enum TestCommand {
 }
 
 impl Command {
-    fn run(self) -> Result<()> {
-        match self {
+    fn run(self) -> Result<ExitCode> {
+        let done = match self {
             Command::Serve(arguments) => arguments.run(),
             Command::Demo(arguments) => arguments.run(),
             Command::Console(arguments) => arguments.run(),
@@ -90,23 +99,35 @@ impl Command {
             Command::Config(arguments) => arguments.run(),
             Command::Test(TestCommand::Flux(arguments)) => test_flux::run(arguments),
             Command::Version(arguments) => arguments.run(),
-        }
+            Command::Inspect(arguments) => arguments.run(),
+            Command::RebuildManifest(arguments) => arguments.run(),
+            Command::Compact(arguments) => arguments.run(),
+            // It has an exit status of its own.
+            Command::Verify(arguments) => return Ok(arguments.run()),
+        };
+        done.map(|()| ExitCode::SUCCESS)
     }
 }
 
 /// Runs the command that the process was started with.
 pub fn run() -> ExitCode {
-    let arguments = match invocation::arguments(std::env::args_os().collect()) {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    let verifies = words.get(1).is_some_and(|word| word == "verify");
+    let arguments = match invocation::arguments(words) {
         Ok(arguments) => Arguments::try_parse_from(arguments),
         Err(failure) => return failed(&failure),
     };
     match arguments.map(|arguments| arguments.command.run()) {
-        Ok(Ok(())) => ExitCode::SUCCESS,
+        Ok(Ok(code)) => code,
         Ok(Err(failure)) => failed(&failure),
         // Help and version are no failures; what is wrong with the arguments is, with the status of the `influx` CLI.
         Err(unread) => {
             let _ = unread.print();
-            if unread.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+            match unread.use_stderr() {
+                true if verifies => ExitCode::from(verify::UNCHECKED),
+                true => ExitCode::FAILURE,
+                false => ExitCode::SUCCESS,
+            }
         }
     }
 }

@@ -12,8 +12,8 @@ const NOT_YET: &[(&str, &str)] = &[
     ("export", "ask for what you need with `query --format parquet`"),
     ("secret", "use the HTTP API: /api/v2/orgs/{id}/secrets"),
     ("completion", "see `--help` of each command"),
-    ("inspect", "the files below the data directory are plain Parquet"),
-    ("recovery", "stop the server, move `catalog.sqlite` away and set it up again"),
+    ("inspect", "see `tidegauge inspect` and `tidegauge verify`; the files below the data directory are plain Parquet"),
+    ("recovery", "stop the server, move `catalog.sqlite` and `catalog.copy.sqlite` away and set it up again"),
     ("upgrade", "`tidegauge import influxdb-v1 DIR` reads the files of InfluxDB 1.x"),
     ("stacks", ""),
     ("template", ""),
@@ -31,7 +31,9 @@ const NOT_YET: &[(&str, &str)] = &[
 pub fn arguments(mut words: Vec<OsString>) -> Result<Vec<OsString>> {
     let called = words.first().map(|w| Path::new(w).file_stem().unwrap_or_default().to_string_lossy().into_owned()).unwrap_or_default();
     let command = words.get(1).and_then(|w| w.to_str()).unwrap_or("").to_string();
-    if let Some((name, instead)) = NOT_YET.iter().find(|(name, _)| *name == command) {
+    // `inspect` is a command of ours, too, and another one.
+    let ours = !matches!(called.as_str(), "influx" | "influxd") && command == "inspect";
+    if let Some((name, instead)) = NOT_YET.iter().find(|(name, _)| *name == command && !ours) {
         let instead = if instead.is_empty() { String::new() } else { format!("; {instead}") };
         let message = format!("`{called} {name}` is InfluxDB's and not supported by Tidegauge yet{instead}");
         return Err(Failure::new(ErrorKind::NotImplemented, message));

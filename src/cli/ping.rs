@@ -12,7 +12,10 @@ pub struct PingArguments {
 impl PingArguments {
     pub fn run(self) -> Result<()> {
         let health = self.host.open()?.get("/health", &[])?;
-        if health["status"] == "pass" {
+        for check in health["checks"].as_array().into_iter().flatten().filter(|check| check["status"] == "warn") {
+            eprintln!("Warning: {}", output::text(check, "message"));
+        }
+        if health["status"] == "pass" || health["status"] == "warn" {
             return output::say("OK\n");
         }
         let said = output::text(&health, "message");

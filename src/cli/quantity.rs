@@ -45,6 +45,20 @@ pub fn retention_s(text: &str) -> Result<i64> {
     }
 }
 
+/// `512 B`, `1.5 KiB`, `23.0 MiB`: bytes for people.
+pub fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    let mut value = bytes as f64;
+    let mut unit = "B";
+    for larger in UNITS {
+        if value < 1024.0 {
+            break;
+        }
+        (value, unit) = (value / 1024.0, larger);
+    }
+    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
+}
+
 /// Bytes of `1073741824`, `512MB`, `1g`, `64KiB`; units are powers of 1024, as in InfluxDB's settings.
 pub fn bytes(text: &str) -> Result<usize> {
     let refused = || Failure::invalid(format!("`{text}` is not a size; write it like 1073741824, 512MB or 1g"));
@@ -75,6 +89,7 @@ mod tests {
             assert!(duration_ns(text).is_err(), "{text}");
         }
         assert_eq!(retention_s("1d").expect("a day"), 86_400);
+        assert_eq!([0, 1023, 1536, 24_117_248].map(size), ["0 B", "1023 B", "1.5 KiB", "23.0 MiB"]);
         assert!(retention_s("1500ms").expect_err("half a second").message.contains("too precise"));
         for (text, size) in [("1073741824", 1 << 30), ("512MB", 512 << 20), ("1g", 1 << 30), ("64 KiB", 64 << 10), ("7", 7)] {
             assert_eq!(bytes(text).expect(text), size, "{text}");

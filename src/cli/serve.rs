@@ -46,9 +46,7 @@ impl FromArgMatches for ServeArguments {
 
 impl ServeArguments {
     pub fn settings(&self) -> Result<Settings> {
-        let file = self.config.clone().or_else(|| std::env::var_os("INFLUXD_CONFIG_PATH").filter(|p| !p.is_empty()).map(PathBuf::from));
-        let file = file.map_or_else(|| Ok(Layer::new()), |path| settings::from_file(&path))?;
-        Settings::of(&[self.flags.clone(), settings::from_environment(|name| std::env::var(name).ok()), file])
+        Settings::gather(self.flags.clone(), self.config.clone())
     }
 
     pub fn run(self) -> Result<()> {

@@ -111,6 +111,13 @@ pub fn from_file(path: &std::path::Path) -> Result<Layer> {
 }
 
 impl Settings {
+    /// From flags, the environment, and the file: `config`, else the one that INFLUXD_CONFIG_PATH names, if any.
+    pub fn gather(flags: Layer, config: Option<PathBuf>) -> Result<Settings> {
+        let file = config.or_else(|| std::env::var_os("INFLUXD_CONFIG_PATH").filter(|p| !p.is_empty()).map(PathBuf::from));
+        let file = file.map_or_else(|| Ok(Layer::new()), |path| from_file(&path))?;
+        Settings::of(&[flags, from_environment(|name| std::env::var(name).ok()), file])
+    }
+
     /// `layers`: the first that has a setting wins.
     pub fn of(layers: &[Layer]) -> Result<Settings> {
         let given = |name: &str| layers.iter().find_map(|layer| layer.get(name));

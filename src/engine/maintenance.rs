@@ -16,6 +16,7 @@ use crate::{
     },
 };
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use std::{collections::HashMap, sync::Arc, time::Duration};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -37,7 +38,7 @@ impl Default for MaintenanceSettings {
 }
 
 /// What maintenance has done since the engine was opened. Bytes are of files.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MaintenanceFigures {
     pub passes: u64,
     pub compactions: u64,
@@ -167,11 +168,15 @@ impl Maintenance {
     }
 
     async fn compact(&self, state: &mut State, first: &mut Option<Failure>) {
+        self.compact_by(state, first, || self.storage.files().compactions(&self.settings.compaction)).await;
+    }
+
+    async fn compact_by(&self, state: &mut State, first: &mut Option<Failure>, choose: impl Fn() -> Vec<CompactionSpec>) {
         let floors: HashMap<BucketId, i64> =
             self.retentions().into_iter().map(|(bucket, retention)| (bucket, self.storage.files().erase_floor(retention))).collect();
         // A merge may make another one worth while.
         for _ in 0..ROUNDS {
-            let mut chosen = self.storage.files().compactions(&self.settings.compaction);
+            let mut chosen = choose();
             self.retain_due(state, &mut chosen);
             if chosen.is_empty() {
                 return;
@@ -183,6 +188,27 @@ impl Maintenance {
                 self.compact_one(state, spec, &floors, first).await;
             }
         }
+    }
+
+    /// Flushes, merges all that can be merged, however large and young it is, and folds in every delete. What it did, with the files
+    /// there are now; the first failure, after everything was tried.
+    pub async fn compact_everything(&self) -> Result<MaintenanceFigures> {
+        self.storage.flush().await?;
+        let mut state = self.state.lock().await;
+        let before = self.figures();
+        state.failed.clear();
+        let mut first = None;
+        let policy = CompactionPolicy { rest_ratio: u64::MAX, ..self.settings.compaction.clone() };
+        self.compact_by(&mut state, &mut first, || self.storage.files().compactions_at(&policy, i64::MAX)).await;
+        let after = self.figures();
+        let figures = MaintenanceFigures {
+            compactions: after.compactions - before.compactions,
+            compaction_files_in: after.compaction_files_in - before.compaction_files_in,
+            compaction_bytes_in: after.compaction_bytes_in - before.compaction_bytes_in,
+            compaction_bytes_out: after.compaction_bytes_out - before.compaction_bytes_out,
+            ..after
+        };
+        first.map_or(Ok(figures), Err)
     }
 
     async fn compact_one(&self, state: &mut State, spec: CompactionSpec, floors: &HashMap<BucketId, i64>, first: &mut Option<Failure>) {

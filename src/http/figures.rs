@@ -134,7 +134,7 @@ pub fn text(app: &App) -> String {
 
 /// What could not be read back, each in a sentence.
 pub fn damages(app: &App) -> Vec<String> {
-    app.engine.storage().damage().iter().map(|d| format!("{}: {}", d.file, d.what)).collect()
+    app.engine.damage().iter().map(|d| format!("{}: {}", d.file, d.what)).collect()
 }
 
 struct Text(String);

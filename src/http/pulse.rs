@@ -19,17 +19,21 @@ pub async fn ping() -> StatusCode {
     StatusCode::NO_CONTENT
 }
 
-/// `pass`, with what could not be read back from disk named in `checks`: the rest is served.
+/// `pass`; or `warn` with status 200, when something on disk is damaged, with each such file named in `checks`: the rest is served.
+/// InfluxDB 2.7 knows only `pass` and `fail`, and its clients look at the HTTP status or for `fail`.
 pub async fn health(State(app): State<App>) -> Json<serde_json::Value> {
-    let damaged: Vec<_> = damages(&app)
-        .into_iter()
-        .map(|what| json!({ "name": "storage", "status": "pass", "message": format!("damaged: {what}") }))
-        .collect();
+    let damaged = damages(&app);
+    let (status, message) = match damaged.len() {
+        0 => ("pass", "ready for queries and writes".to_string()),
+        1 => ("warn", "ready for queries and writes; 1 file is damaged, see checks".to_string()),
+        n => ("warn", format!("ready for queries and writes; {n} files are damaged, see checks")),
+    };
+    let check = |what: String| json!({ "name": "storage", "status": "warn", "message": format!("damaged: {what}") });
     Json(json!({
         "name": "influxdb",
-        "message": "ready for queries and writes",
-        "status": "pass",
-        "checks": damaged,
+        "message": message,
+        "status": status,
+        "checks": damaged.into_iter().map(check).collect::<Vec<_>>(),
         "version": VERSION,
         "commit": "",
         "product": "Tidegauge",

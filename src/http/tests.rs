@@ -1,4 +1,5 @@
 mod hardship;
+mod upkeep;
 
 use super::*;
 use crate::engine::EngineSettings;

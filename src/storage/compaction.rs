@@ -35,9 +35,12 @@ impl CompactionSpec {
         (min, self.inputs.iter().map(|f| f.sequence_max).max().unwrap_or(0))
     }
 
-    /// Whether every input is still part of the state, and nothing else lies between them.
+    /// Whether every input is still part of the state, and nothing else lies between them; a lost file might.
     pub fn fits(&self, version: &Version) -> bool {
         let (min, max) = self.sequences();
+        if version.lost.iter().any(|l| l.may_lie_in(self.inputs[0].partition)) {
+            return false;
+        }
         let inside = |f: &FileMeta| {
             let same = f.measurement == self.inputs[0].measurement && f.partition == self.inputs[0].partition;
             same && f.sequence_min <= max && min <= f.sequence_max
@@ -51,7 +54,13 @@ impl CompactionSpec {
 impl FileStore {
     /// What is worth merging now, those of the most files first in each bucket.
     pub fn compactions(&self, policy: &CompactionPolicy) -> Vec<CompactionSpec> {
-        let (now, partition_ns) = (self.inner.clock.now(), self.inner.options.partition_ns);
+        self.compactions_at(policy, self.inner.clock.now())
+    }
+
+    /// The same, as though it were `now`, nanoseconds since the epoch; at the end of time every partition is at rest and every
+    /// delete old.
+    pub fn compactions_at(&self, policy: &CompactionPolicy, now: i64) -> Vec<CompactionSpec> {
+        let partition_ns = self.inner.options.partition_ns;
         let versions = self.buckets().into_iter().filter_map(|bucket| self.version(bucket));
         versions.flat_map(|v| policy.choose(&v, now, partition_ns, |file| self.is_damaged(file))).collect()
     }

@@ -4,7 +4,7 @@
 //! commit leaves an unreferenced file and the old state. Only one process may write to a store.
 
 use crate::clock::{Clock, Randomness};
-use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result};
+use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
 use crate::storage::{
     chunk::Chunk,
     delete::DeleteSpec,
@@ -68,6 +68,8 @@ pub struct RecoveredBucket {
     pub flushed_through: u64,
     /// New rows and deletes must take greater sequences.
     pub sequence_max: u64,
+    /// Files are lost that may carry greater sequences.
+    pub has_lost: bool,
 }
 
 /// A handle; clones share the files.
@@ -151,8 +153,8 @@ impl FileStore {
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());
             if !loaded.version.dropped {
-                let found = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
-                recovered.damaged.extend(found);
+                let repaired = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
+                recovered.damaged.extend(repaired.damaged);
             }
             if !loaded.version.dropped {
                 recovered.buckets.push(RecoveredBucket {
@@ -160,6 +162,7 @@ impl FileStore {
                     schemas: loaded.version.schemas.values().cloned().collect(),
                     flushed_through: loaded.version.flushed_through,
                     sequence_max: loaded.version.sequence_max(),
+                    has_lost: !loaded.version.lost.is_empty(),
                 });
             }
             buckets.insert(bucket, Arc::new(Bucket::new(manifest, loaded.version, loaded.next)));
@@ -246,7 +249,14 @@ impl FileStore {
     /// Takes a measurement's files and schema out of the bucket; durable when it returns. Every row up to `sequence` is in
     /// files, and nothing may be logged or flushed until this returns.
     pub async fn drop_measurement(&self, bucket: BucketId, measurement: Arc<str>, sequence: u64) -> Result<()> {
-        let edit = Edit { drop_measurement: Some(measurement), flushed_through: Some(sequence), ..Edit::default() };
+        // The delete is over at once, unless a file is lost that may have rows of the measurement and be restored one day.
+        let everything = DeleteSpec { range: TimeRange::ALL, measurement: Some(measurement.clone()), tags: vec![] };
+        let edit = Edit {
+            drop_measurement: Some(measurement),
+            tombstones: vec![Tombstone::new(sequence, everything)],
+            flushed_through: Some(sequence),
+            ..Edit::default()
+        };
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await.map(drop)
     }
 
@@ -272,6 +282,15 @@ impl FileStore {
         let left = |path: &str| path.ends_with(".parquet") && !versions.iter().any(|v| v.files.iter().any(|f| f.path == path));
         let unreferenced = |path: &str| left(path) && !self.inner.lost.contains(path);
         self.inner.reader.damaged().into_iter().filter(|(path, _)| !unreferenced(path)).collect()
+    }
+
+    pub fn store(&self) -> &Store {
+        &self.inner.store
+    }
+
+    /// Whether the object was damaged at opening.
+    pub fn was_damaged(&self, path: &str) -> bool {
+        self.inner.lost.contains(path)
     }
 
     /// Schemas of everything that was flushed, in measurement order.

@@ -154,9 +154,12 @@ pub mod faulty {
     impl FileSystem for FaultyDisk {
         fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
             self.call()?;
-            if self.0.lock().files.insert(name.to_string(), Contents::default()).is_some() {
+            let mut state = self.0.lock();
+            if state.files.contains_key(name) {
                 return Err(io::ErrorKind::AlreadyExists.into());
             }
+            state.files.insert(name.to_string(), Contents::default());
+            drop(state);
             Ok(Box::new(FaultyFile { disk: self.clone(), name: name.to_string() }))
         }
 

@@ -69,7 +69,9 @@ impl FileStore {
         let named = version.files.iter().map(|f| &f.path).chain(version.removed.iter().map(|r| &r.path));
         let kept: HashSet<&String> = named.chain(&writing).collect();
         let before = self.inner.clock.now().saturating_sub(self.grace_ns());
-        let orphans = listed.iter().filter(|l| l.modified <= before && !kept.contains(&l.path) && !self.inner.reader.is_damaged(&l.path));
+        // What was lost may be there again, and waits for the next opening.
+        let lost = |path: &str| self.inner.reader.is_damaged(path) || version.lost.iter().any(|l| l.covers(path));
+        let orphans = listed.iter().filter(|l| l.modified <= before && !kept.contains(&l.path) && !lost(&l.path));
         let (gone, failure) = self.delete_all(orphans.map(|l| l.path.clone()).collect()).await;
         let versions = entry.manifest.prune(&numbers, version.number).await;
         failure.map_or(Ok(Collected { files: gone.len() as u64, versions }), Err)

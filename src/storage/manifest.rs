@@ -6,7 +6,7 @@
 //!
 //! one version:
 //!   0   8   magic "TGMANIF\n"
-//!   8   4   format version, u32 little-endian (this code writes 1, refuses greater ones)
+//!   8   4   format version, u32 little-endian (this code writes 1, refuses greater ones); the body says it again
 //!  12   4   CRC32C of the body, u32 little-endian
 //!  16   8   length of the body in bytes, u64 little-endian
 //!  24   n   body: JSON, see `version::Body`

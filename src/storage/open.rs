@@ -6,6 +6,7 @@ use super::{
     failpoint::Failpoints,
     files::{FileOptions, FileStore},
     fs::FileSystem,
+    manifest::Version,
     object::Store,
     wal::{self, LogOptions},
 };
@@ -63,6 +64,9 @@ pub struct BufferedDamage {
     pub what: String,
 }
 
+/// Ends the names of damaged log segments that were kept aside.
+pub const DAMAGED_SUFFIX: &str = ".damaged";
+
 impl Storage {
     /// Opens `store` and replays `log_files` behind it. Only one process may have a store open.
     pub async fn open(
@@ -74,14 +78,15 @@ impl Storage {
     ) -> Result<Storage> {
         let (files, recovered) = FileStore::open(store, options.files.clone(), clock, randomness).await?;
         let mut damage: Vec<BufferedDamage> = recovered.damaged.into_iter().map(|(file, what)| BufferedDamage { file, what }).collect();
-        let (mut schemas, mut flushed, mut sequence) = (HashMap::new(), HashMap::new(), 0);
+        let (mut schemas, mut flushed, mut sequence, mut beyond) = (HashMap::new(), HashMap::new(), 0, false);
         for bucket in recovered.buckets {
             let known: Schemas = bucket.schemas.into_iter().map(|s| (s.measurement.clone(), s)).collect();
             schemas.insert(bucket.bucket, known);
             flushed.insert(bucket.bucket, bucket.flushed_through);
             sequence = sequence.max(bucket.flushed_through).max(bucket.sequence_max);
+            beyond |= bucket.has_lost;
         }
-        let mut records = vec![];
+        let mut records: Vec<wal::Record> = vec![];
         let mut replayed = wal::replay(log_files.as_ref(), |record| {
             if flushed.get(&record.bucket).is_none_or(|through| record.sequence > *through) {
                 records.push(record);
@@ -91,13 +96,33 @@ impl Storage {
             file: d.segment.clone(),
             what: format!("bytes {}..{} hold no readable record; the records after them were kept", d.bytes.start, d.bytes.end),
         }));
+        damage.extend(replayed.missing.iter().map(|m| BufferedDamage {
+            file: m.segment.clone(),
+            what: format!("its end or the segment after it is gone, with records of {} to {}", m.sequences.start(), m.sequences.end()),
+        }));
+        // A bucket that was dropped takes rows along that were in no file.
+        let versions: Vec<_> = files.buckets().into_iter().filter_map(|bucket| files.version(bucket)).collect();
+        if let Some(first) = replayed.lacks_before(in_files(versions.iter().map(AsRef::as_ref))) {
+            damage.push(BufferedDamage { file: first.to_string(), what: "the segment before it is gone".into() });
+        }
+        for damaged in replayed.damage.iter().map(|d| &d.segment).chain(replayed.missing.iter().map(|m| &m.segment)) {
+            keep_aside(log_files.as_ref(), damaged);
+        }
+        // Segments may be there twice, or under each other's names.
+        records.sort_by_key(|record| record.sequence);
+        records.dedup_by_key(|record| record.sequence);
         // Sequences are never used twice, also when the log was trimmed to nothing.
         replayed.last_sequence = replayed.last_sequence.max(sequence);
-        let log = wal::Log::open(log_files, &replayed, options.log.clone())?;
+        if beyond {
+            // A lost file carries sequences that nobody may know. When it is restored, deletes and writes of today must stand above it.
+            replayed.last_sequence = replayed.last_sequence.saturating_add(wal::SEQUENCE_JUMP);
+        }
+        let log = wal::Log::open(log_files.clone(), &replayed, options.log.clone())?;
         let inner = Inner {
             options,
             files,
             log,
+            log_files,
             schemas: RwLock::new(schemas),
             buckets: RwLock::default(),
             in_flight: Mutex::new(InFlight { open: Default::default(), last: replayed.last_sequence }),
@@ -139,5 +164,29 @@ impl Storage {
 
     fn is_dropped(&self, bucket: BucketId) -> bool {
         self.inner.files.version(bucket).is_some_and(|version| version.dropped)
+    }
+}
+
+/// Every record up to here is in files; without bound where a dropped bucket has taken some along, or files are lost: then nobody can
+/// tell.
+pub(super) fn in_files<'a>(versions: impl Iterator<Item = &'a Version>) -> u64 {
+    let unknown = |v: &Version| v.dropped || !v.lost.is_empty();
+    let through = |v: &Version| if unknown(v) { u64::MAX } else { v.flushed_through.max(v.sequence_max()) };
+    versions.map(through).max().unwrap_or(0)
+}
+
+/// A copy of a damaged segment, since the log will be trimmed.
+fn keep_aside(log_files: &dyn FileSystem, segment: &str) {
+    let copy = || {
+        let bytes = log_files.read(segment)?;
+        let mut kept = log_files.create(&format!("{segment}{DAMAGED_SUFFIX}"))?;
+        kept.append(&bytes)?;
+        kept.sync()
+    };
+    match copy() {
+        Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+            tracing::warn!(segment, %e, "a damaged log segment could not be kept aside")
+        }
+        _ => {}
     }
 }

@@ -1,5 +1,6 @@
 //! Sorted rows as Parquet files that any Parquet reader opens: `time` as a nanosecond timestamp, tags as strings, fields.
 
 pub mod cache;
+pub mod check;
 pub mod file;
 pub mod writer;

@@ -4,11 +4,11 @@
 //! Therefore those are acknowledged when two versions say them. A file that may have been named and cannot be read is kept in
 //! the manifest as lost, so that no answer leaves out its rows in silence.
 
-use crate::model::{BucketId, MeasurementSchema, Result};
+use crate::model::{Failure, MeasurementSchema, Result};
 use crate::storage::{
     manifest::{Committed, Edit, FileMeta, Loaded, LostFile, ManifestStore, Stamp, Version, edit::widen},
     object::{Listed, Store},
-    parquet::file::inspect,
+    parquet::{file::inspect, writer::Footer},
 };
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -18,12 +18,23 @@ use std::{
 /// Paths of damaged objects, and why.
 pub type Damage = Vec<(String, String)>;
 
+/// What a repair found.
+#[derive(Debug)]
+pub struct Repaired {
+    pub damaged: Damage,
+    /// Why the repaired version is in memory only.
+    pub failure: Option<Failure>,
+}
+
 /// Brings the state of a bucket into line with the files that are there, as a new version where that differs, and tells what
 /// is damaged. An error of the store does not stop it: what could not be looked at counts as lost until the next opening.
-pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, partition_ns: i64, writer: u64, now: i64) -> Damage {
+pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, partition_ns: i64, writer: u64, now: i64) -> Repaired {
+    let mut not_stored = None;
+    let mut kept: Vec<&String> = vec![];
     for (path, _) in &loaded.damaged {
-        if let Err(error) = keep_aside(store, path).await {
-            tracing::warn!(path, %error, "a damaged manifest version could not be kept aside");
+        match keep_aside(store, path).await {
+            Ok(()) => kept.push(path),
+            Err(error) => tracing::warn!(path, %error, "a damaged manifest version could not be kept aside"),
         }
     }
     let folder = format!("buckets/{}/data", loaded.version.bucket);
@@ -31,10 +42,14 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
         Ok(listed) => find(store, &loaded.version, &listed, partition_ns).await,
         Err(e) => {
             let what = format!("it could not be listed: {e}");
-            let lost = LostFile { path: folder.clone(), what: what.clone(), time_min: i64::MIN, time_max: i64::MAX };
+            let known_through = Some(known_through(&loaded.version));
+            let lost = LostFile { path: folder.clone(), what: what.clone(), time_min: i64::MIN, time_max: i64::MAX, known_through };
             // Without a sign of damage the newest version says all.
-            let lost = if loaded.damaged.is_empty() { vec![] } else { vec![lost] };
-            Found { edit: Edit { lost, ..Edit::default() }, damaged: vec![(folder, what)], ..Found::default() }
+            let edit = match loaded.damaged.is_empty() {
+                true => Edit::default(),
+                false => Edit { lost: vec![lost], no_longer_lost: vec![folder.clone()], ..Edit::default() },
+            };
+            Found { edit, damaged: vec![(folder, what)], ..Found::default() }
         }
     };
     // A version that is gone altogether took this number.
@@ -52,6 +67,11 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
             Ok(Committed::Now(version) | Committed::Earlier(version)) => {
                 loaded.version = version;
                 loaded.next += 1;
+                for path in kept {
+                    if let Err(error) = store.delete(path).await {
+                        tracing::warn!(path, %error, "a damaged manifest version stays; a newer one says all");
+                    }
+                }
             }
             Err(failure) => {
                 tracing::error!(%bucket, %failure, "the repaired manifest could not be stored; the next commit will have it");
@@ -59,13 +79,20 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
                     Ok(version) => loaded.version = version,
                     Err(failure) => tracing::error!(%bucket, %failure, "the manifest could not be repaired"),
                 }
+                not_stored = Some(failure);
             }
         }
     }
-    found.damaged
+    Repaired { damaged: found.damaged, failure: not_stored }
 }
 
-async fn keep_aside(store: &Store, path: &str) -> Result<()> {
+/// Files that were written for this version of the manifest or an earlier one, and are not in it, are garbage.
+fn known_through(version: &Version) -> u64 {
+    version.lost.iter().filter_map(|l| l.known_through).fold(version.number, u64::min)
+}
+
+/// Copies an object into the folder `quarantine/`.
+pub(super) async fn keep_aside(store: &Store, path: &str) -> Result<()> {
     Ok(store.create(&format!("quarantine/{path}"), store.get(path).await?).await?)
 }
 
@@ -90,6 +117,10 @@ impl Found {
 /// The files of the bucket that were written for versions after `version`. Inputs of a compaction leave when its output
 /// is found.
 ///
+/// A file that was lost and is there again comes under the deletes that were made meanwhile, which the manifest has kept for
+/// it; where they leave no row of it, as when its measurement was dropped, it stays out. Nothing was merged meanwhile in its
+/// partition, so a file of the state that holds the rows of its sequences was made of it.
+///
 /// A file whose commit never happened is found as well. That adds nothing wrong: its rows are acknowledged and in the log,
 /// or in the files that it was compacted from, and equal rows become one.
 async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns: i64) -> Found {
@@ -97,6 +128,7 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
     let known: HashSet<&str> =
         version.files.iter().map(|f| f.path.as_str()).chain(version.removed.iter().map(|r| r.path.as_str())).collect();
     let lost_before: HashSet<&str> = version.lost.iter().map(|l| l.path.as_str()).collect();
+    let known_through = known_through(version);
     // What was lost and is no longer there was given up; what is there again is judged anew.
     found.edit.no_longer_lost = version.lost.iter().map(|l| l.path.clone()).collect();
     let mut schemas: BTreeMap<Arc<str>, MeasurementSchema> =
@@ -104,7 +136,7 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
     let mut files: Vec<Arc<FileMeta>> = vec![];
     for object in listed {
         let path = object.path.as_str();
-        if known.contains(path) || !path.ends_with(".parquet") {
+        if known.contains(path) || !is_data_path(path) {
             continue;
         }
         let inspected = match store.get(path).await {
@@ -112,6 +144,11 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
             Err(e) => Err(format!("it could not be read: {e}")),
         };
         let footer = match inspected {
+            Ok((Footer { bucket, file, .. }, _)) if bucket == version.bucket && file.path != path && known.contains(file.path.as_str()) => {
+                // Whatever became of the file that it says it is, the manifest knows of that one.
+                found.damaged.push((path.to_string(), format!("it is a copy of `{}`, or was moved from there", file.path)));
+                continue;
+            }
             Ok((footer, _)) if footer.bucket != version.bucket || footer.file.path != path => {
                 Err(format!("it says that it is `{}`", footer.file.path))
             }
@@ -122,12 +159,13 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
             Err(what) => {
                 let (time_min, time_max) = partition_of(path, partition_ns);
                 found.damaged.push((path.to_string(), what.clone()));
-                found.edit.lost.push(LostFile { path: path.to_string(), what, time_min, time_max });
+                found.edit.lost.push(LostFile { path: path.to_string(), what, time_min, time_max, known_through: None });
                 continue;
             }
         };
         // Older ones left the manifest, or never came into it.
-        if footer.file.created_in <= version.number && !lost_before.contains(path) {
+        let older = footer.file.created_in <= known_through && !lost_before.contains(path);
+        if older || version.tombstones.iter().any(|t| t.hides_all_of(&footer.file)) {
             continue;
         }
         found.created_max = found.created_max.max(footer.file.created_in);
@@ -142,7 +180,8 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
             Err(conflict) => {
                 let (time_min, time_max) = (footer.file.time_min, footer.file.time_max);
                 found.damaged.push((path.to_string(), conflict.to_string()));
-                found.edit.lost.push(LostFile { path: path.to_string(), what: conflict.to_string(), time_min, time_max });
+                let what = conflict.to_string();
+                found.edit.lost.push(LostFile { path: path.to_string(), what, time_min, time_max, known_through: None });
                 continue;
             }
         };
@@ -152,9 +191,9 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
         files.push(Arc::new(footer.file));
     }
     let good = |f: &FileMeta| !found.damaged.iter().any(|d| d.0 == f.path);
-    let superseded = |f: &FileMeta| files.iter().any(|by| good(by) && holds_rows_of(by, f));
-    let remove = version.files.iter().filter(|f| superseded(f)).map(|f| f.id).collect();
-    let add = files.iter().filter(|f| !superseded(f)).cloned().collect();
+    let superseded = |f: &FileMeta, by: &[Arc<FileMeta>]| by.iter().any(|by| good(by) && holds_rows_of(by, f));
+    let remove = version.files.iter().filter(|f| superseded(f, &files)).map(|f| f.id).collect();
+    let add = files.iter().filter(|f| !superseded(f, &files) && !superseded(f, &version.files)).cloned().collect();
     (found.edit.remove, found.edit.add) = (remove, add);
     // Lost as before: nothing new.
     if found.edit.lost == version.lost {
@@ -175,6 +214,14 @@ fn misfits(version: &Version, listed: &[Listed]) -> Damage {
     version.files.iter().filter_map(judge).collect()
 }
 
+/// Whether a file of a bucket may have this name.
+fn is_data_path(path: &str) -> bool {
+    let mut parts = path.rsplit('/');
+    let id = parts.next().and_then(|name| name.strip_suffix(".parquet")).filter(|hex| hex.len() == 16);
+    let is_id = id.is_some_and(|hex| u64::from_str_radix(hex, 16).is_ok());
+    is_id && parts.next().is_some_and(|partition| partition.parse::<i64>().is_ok())
+}
+
 /// The times that rows of a file may have, by the folder that it lies in.
 fn partition_of(path: &str, partition_ns: i64) -> (i64, i64) {
     match path.rsplit('/').nth(1).and_then(|p| p.parse::<i64>().ok()) {
@@ -183,19 +230,28 @@ fn partition_of(path: &str, partition_ns: i64) -> (i64, i64) {
     }
 }
 
-/// A bucket's manifest made from its Parquet files alone, with the files that cannot be read.
-pub async fn rebuild(store: &Store, bucket: BucketId, partition_ns: i64, stamp: Stamp) -> Result<(Version, Damage)> {
-    let empty = Version::empty(bucket);
-    let listed = store.list(&format!("buckets/{bucket}/data")).await?;
-    let found = find(store, &empty, &listed, partition_ns).await;
-    Ok((found.edit.apply(&empty, stamp)?, found.damaged))
+/// What the next opening would do with a file that is in no version.
+#[derive(Debug)]
+pub enum Fate {
+    /// It comes into the manifest.
+    Found,
+    /// It cannot be read, or is not what its name says.
+    Damaged(String),
+}
+
+/// The fates of files beside a version, by path; the others are garbage.
+pub async fn fate(store: &Store, version: &Version, listed: &[Listed], partition_ns: i64) -> HashMap<String, Fate> {
+    let found = find(store, version, listed, partition_ns).await;
+    let added = found.edit.add.iter().map(|f| (f.path.clone(), Fate::Found));
+    added.chain(found.damaged.into_iter().map(|(path, what)| (path, Fate::Damaged(what)))).collect()
 }
 
 /// A compaction takes every file of a measurement and partition whose sequences lie in a range, so its output, of a higher
-/// level, holds what any file inside that range holds.
+/// level and written for a later version, holds what any file inside that range holds.
 fn holds_rows_of(by: &FileMeta, f: &FileMeta) -> bool {
     let same = by.measurement == f.measurement && by.partition == f.partition;
-    same && by.level > f.level && by.sequence_min <= f.sequence_min && f.sequence_max <= by.sequence_max
+    let later = by.level > f.level && by.created_in > f.created_in;
+    same && later && by.sequence_min <= f.sequence_min && f.sequence_max <= by.sequence_max
 }
 
 #[cfg(test)]

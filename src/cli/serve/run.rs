@@ -55,7 +55,7 @@ pub async fn listen(address: &str) -> Result<TcpListener> {
 
 pub async fn open(settings: EngineSettings) -> Result<Engine> {
     let engine = Engine::open(settings).await?;
-    for damage in engine.storage().damage() {
+    for damage in engine.damage() {
         tracing::warn!(file = %damage.file, "damage on disk: {}", damage.what);
     }
     Ok(engine)

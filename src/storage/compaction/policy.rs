@@ -43,7 +43,8 @@ struct Cell {
 
 impl CompactionPolicy {
     /// At most one per measurement and partition, those of the most files first. `barred` files (damaged ones) are left as
-    /// they are, and nothing is merged across them. Partitions are `partition_ns` long.
+    /// they are, and nothing is merged across them, nor in the partition of a lost file, which may lie between any two. Partitions are
+    /// `partition_ns` long.
     pub fn choose(&self, version: &Version, now: i64, partition_ns: i64, barred: impl Fn(&FileMeta) -> bool) -> Vec<CompactionSpec> {
         let mut groups: BTreeMap<(&str, i64), Vec<&Arc<FileMeta>>> = BTreeMap::new();
         for file in &version.files {
@@ -51,6 +52,9 @@ impl CompactionPolicy {
         }
         let mut chosen = vec![];
         for ((_, partition), mut files) in groups {
+            if version.lost.iter().any(|l| l.may_lie_in(partition)) {
+                continue;
+            }
             files.sort_by_key(|f| (f.sequence_min, f.sequence_max, f.id));
             let past = partition.saturating_add(partition_ns) <= now;
             let rests = past && files.iter().all(|f| f.written_at.saturating_add(self.rest_ns) <= now);

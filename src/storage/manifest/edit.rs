@@ -66,10 +66,11 @@ impl Edit {
         }
         let stamped = |t: &Tombstone| Arc::new(Tombstone { version: number, at: now, ..t.clone() });
         after.tombstones.extend(self.tombstones.iter().map(stamped));
-        if !gone.is_empty() || !self.tombstones.is_empty() {
-            // A delete is over when no file has rows that it could hide: whatever it hid is in files.
-            let files = &after.files;
-            after.tombstones.retain(|t| files.iter().any(|f| t.hides_in(f)));
+        if !(gone.is_empty() && self.tombstones.is_empty() && self.no_longer_lost.is_empty()) {
+            // A delete is over when no file has rows that it could hide: whatever it hid is in files, or in one that is lost and
+            // may be restored.
+            let (files, lost) = (&after.files, &after.lost);
+            after.tombstones.retain(|t| t.hides_in_any(files) || lost.iter().any(|l| t.may_hide_in(l)));
         }
         if let Some(through) = self.flushed_through {
             after.flushed_through = after.flushed_through.max(through);

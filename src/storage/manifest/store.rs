@@ -45,14 +45,23 @@ impl ManifestStore {
     }
 
     fn path(&self, number: u64) -> String {
-        format!("{}/{number:020}.manifest", self.folder())
+        ManifestStore::path_of(self.bucket, number)
+    }
+
+    /// Where a version lies in the store.
+    pub fn path_of(bucket: BucketId, number: u64) -> String {
+        format!("buckets/{bucket}/manifest/{number:020}.manifest")
+    }
+
+    /// The number in a version's path; `None`: it is no version.
+    pub fn number_of(path: &str) -> Option<u64> {
+        path.rsplit('/').next()?.strip_suffix(".manifest")?.parse().ok()
     }
 
     /// Numbers of all versions in the store, ascending.
     pub async fn numbers(&self) -> Result<Vec<u64>, StoreError> {
         let listed = self.store.list(&self.folder()).await?;
-        let number = |path: &str| path.rsplit('/').next()?.strip_suffix(".manifest")?.parse::<u64>().ok();
-        let mut numbers: Vec<u64> = listed.iter().filter_map(|l| number(&l.path)).collect();
+        let mut numbers: Vec<u64> = listed.iter().filter_map(|l| ManifestStore::number_of(&l.path)).collect();
         numbers.sort_unstable();
         Ok(numbers)
     }
@@ -75,6 +84,8 @@ impl ManifestStore {
         let numbers = self.numbers().await?;
         let next = numbers.last().map_or(1, |n| n + 1);
         let mut damaged = vec![];
+        // A version that lies under another's name still says what was.
+        let mut misplaced: Option<Version> = None;
         for &number in numbers.iter().rev() {
             let path = self.path(number);
             let bytes = match self.store.get(&path).await {
@@ -85,16 +96,25 @@ impl ManifestStore {
             };
             let reason = match Version::decode(&bytes) {
                 Ok(version) if version.bucket == self.bucket && version.number == number => {
-                    return Ok(Loaded { version, next, damaged });
+                    let version = misplaced.filter(|m| m.number > number).unwrap_or(version);
+                    return Ok(Loaded { next: next.max(version.number + 1), version, damaged });
                 }
-                Ok(other) => format!("it holds version {} of bucket {}", other.number, other.bucket),
+                Ok(other) => {
+                    let what = format!("it holds version {} of bucket {}", other.number, other.bucket);
+                    let newer = misplaced.as_ref().is_none_or(|m| m.number < other.number);
+                    if other.bucket == self.bucket && newer {
+                        misplaced = Some(other);
+                    }
+                    what
+                }
                 Err(e @ VersionError::Newer { .. }) => return Err(Failure::internal(format!("{path}: {e}"))),
                 Err(e) => e.to_string(),
             };
             tracing::error!(path, reason, "manifest version cannot be read; using the one before");
             damaged.push((path, reason));
         }
-        Ok(Loaded { version: Version::empty(self.bucket), next, damaged })
+        let version = misplaced.unwrap_or_else(|| Version::empty(self.bucket));
+        Ok(Loaded { next: next.max(version.number + 1), version, damaged })
     }
 
     /// Writes `before` + `edit` under the stamp's number. When another process took the number, nothing has changed and the

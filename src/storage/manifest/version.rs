@@ -99,6 +99,17 @@ impl Tombstone {
             && file.time_min <= last
     }
 
+    /// Whether it leaves no row of the file.
+    pub fn hides_all_of(&self, file: &FileMeta) -> bool {
+        let (range, last) = (self.delete.range, self.delete.last());
+        self.hides_in(file) && self.delete.tags.is_empty() && range.start <= file.time_min && file.time_max <= last
+    }
+
+    /// Whether it may have to hide rows of the lost file, once that is restored.
+    pub fn may_hide_in(&self, lost: &LostFile) -> bool {
+        self.delete.range.start <= lost.time_max && lost.time_min <= self.delete.last()
+    }
+
     /// Whether it was meant for rows of any of the files.
     pub fn hides_in_any(&self, files: &[Arc<FileMeta>]) -> bool {
         files.iter().any(|f| self.hides_in(f))
@@ -124,9 +135,22 @@ pub struct LostFile {
     /// Smallest and greatest time that its rows may have.
     pub time_min: i64,
     pub time_max: i64,
+    /// Of a folder that could not be listed: any file in it that was written for a later version than this may be lost.
+    #[serde(default)]
+    pub known_through: Option<u64>,
 }
 
 impl LostFile {
+    /// Whether it lies in the folder of the partition, which begins at this time.
+    pub fn may_lie_in(&self, partition: i64) -> bool {
+        !self.path.ends_with(".parquet") || self.path.rsplit('/').nth(1) == Some(partition.to_string().as_str())
+    }
+
+    /// Whether the object is it, or lies in it.
+    pub fn covers(&self, path: &str) -> bool {
+        path.strip_prefix(self.path.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+
     pub fn failure(&self) -> Failure {
         let (path, what) = (&self.path, &self.what);
         Failure::internal(format!(
@@ -192,6 +216,20 @@ struct Body {
     removed: Vec<Removed>,
     #[serde(default)]
     lost: Vec<LostFile>,
+    /// The header's format once more, under the checksum: else a flipped bit would read as a newer program's version.
+    #[serde(default = "first_format")]
+    format: u32,
+}
+
+/// Before the body said so.
+fn first_format() -> u32 {
+    1
+}
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    #[serde(default = "first_format")]
+    format: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -237,6 +275,7 @@ impl Version {
             tombstones: self.tombstones.clone(),
             removed: self.removed.clone(),
             lost: self.lost.clone(),
+            format: FORMAT,
         };
         let body = serde_json::to_vec(&body).expect("plain data with string keys is always JSON");
         let mut out = Vec::with_capacity(HEADER + body.len());
@@ -265,10 +304,17 @@ impl Version {
             return Err(damaged("the checksum does not match"));
         }
         let found = word(8);
+        let agree = |told: u32| match told == found {
+            true => Ok(()),
+            false => Err(VersionError::Damaged(format!("its header says format {found} and its body format {told}"))),
+        };
         if found > FORMAT {
+            // A body that does not say its format in our way may well be a newer one's.
+            agree(serde_json::from_slice::<FormatOnly>(body).map_or(found, |body| body.format))?;
             return Err(VersionError::Newer { found });
         }
         let body: Body = serde_json::from_slice(body).map_err(|e| VersionError::Damaged(e.to_string()))?;
+        agree(body.format)?;
         let schemas = body
             .schemas
             .into_iter()
@@ -327,9 +373,7 @@ mod tests {
                 let mut broken = bytes.to_vec();
                 broken[at] ^= 1 << bit;
                 let decoded = Version::decode(&broken);
-                // The format number is outside the checksum: a flipped bit there reads as a newer format, or as an older
-                // one that this program still reads.
-                assert!(decoded.is_err() || (8..12).contains(&at), "byte {at}, bit {bit}");
+                assert!(matches!(decoded, Err(VersionError::Damaged(_))), "byte {at}, bit {bit}");
             }
             assert!(Version::decode(&bytes[..at]).is_err(), "cut at {at}");
         }
@@ -337,8 +381,11 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_with_what_to_do() {
-        let mut bytes = sample().encode().to_vec();
-        bytes[8] = 2;
+        let body = br#"{"format":2,"states":[]}"#;
+        let mut bytes = MAGIC.to_vec();
+        bytes.extend([2_u32.to_le_bytes(), crc32c::crc32c(body).to_le_bytes()].concat());
+        bytes.extend((body.len() as u64).to_le_bytes());
+        bytes.extend(body);
         let error = Version::decode(&bytes).expect_err("newer");
         assert!(error.to_string().contains("newer Tidegauge"), "{error}");
     }

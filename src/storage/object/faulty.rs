@@ -1,7 +1,7 @@
 //! An object store in memory whose requests fail when a test says so.
 
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMultipartOptions, PutOptions,
     PutPayload, PutResult, Result, memory::InMemory, path::Path,
@@ -16,6 +16,7 @@ pub enum Fault {
     /// The object is there, and the caller gets an error.
     PutReplyLost,
     GetRefused,
+    ListRefused,
 }
 
 /// Clones share objects and faults.
@@ -72,6 +73,9 @@ impl ObjectStore for FaultyStore {
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
+        if prefix.is_some_and(|prefix| self.meets(Fault::ListRefused, prefix)) {
+            return futures::stream::once(async { Err(failed()) }).boxed();
+        }
         self.objects.list(prefix)
     }
 

@@ -48,11 +48,11 @@ pub struct OpenFooter {
 }
 
 impl OpenFooter {
-    fn metadata(&self) -> &ParquetMetaData {
+    pub(super) fn metadata(&self) -> &ParquetMetaData {
         self.arrow.metadata()
     }
 
-    fn schema(&self) -> &Schema {
+    pub(super) fn schema(&self) -> &Schema {
         self.arrow.schema()
     }
 
@@ -84,6 +84,11 @@ impl FileReader {
         self.damaged.lock().clone()
     }
 
+    /// Forgets that a file was damaged: it has been read through since, and is well.
+    pub fn mended(&self, path: &str) {
+        self.damaged.lock().remove(path);
+    }
+
     pub fn is_damaged(&self, path: &str) -> bool {
         self.damaged.lock().contains_key(path)
     }
@@ -96,7 +101,7 @@ impl FileReader {
         Failure::internal(format!("damaged file `{path}`: {what}"))
     }
 
-    async fn footer(&self, file: &FileMeta) -> Result<Arc<OpenFooter>> {
+    pub(super) async fn footer(&self, file: &FileMeta) -> Result<Arc<OpenFooter>> {
         if let Some(Decoded::Footer(footer)) = self.cache.get(file.id, Part::Footer) {
             return Ok(footer);
         }
@@ -132,7 +137,7 @@ impl FileReader {
     }
 
     /// Byte ranges of a file, each of the length asked.
-    async fn ranges(&self, path: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
+    pub(super) async fn ranges(&self, path: &str, ranges: &[std::ops::Range<u64>]) -> Result<Vec<Bytes>> {
         let parts = match self.store.get_ranges(path, ranges).await {
             Err(StoreError::NotFound { .. }) => return Err(self.damage(path, "it is gone")),
             other => other?,
@@ -160,7 +165,13 @@ impl FileReader {
         Ok(out)
     }
 
-    async fn decode(&self, file: &FileMeta, footer: &OpenFooter, group: usize, mut leaves: Vec<usize>) -> Result<Vec<(usize, ArrayRef)>> {
+    pub(super) async fn decode(
+        &self,
+        file: &FileMeta,
+        footer: &OpenFooter,
+        group: usize,
+        mut leaves: Vec<usize>,
+    ) -> Result<Vec<(usize, ArrayRef)>> {
         if leaves.is_empty() {
             return Ok(vec![]);
         }
@@ -190,7 +201,7 @@ impl FileReader {
         Ok(leaves.into_iter().zip(batch.columns().iter().cloned()).collect())
     }
 
-    async fn runs(&self, file: &FileMeta, footer: &OpenFooter, group: usize, tags: &[Arc<str>]) -> Result<Arc<SeriesRuns>> {
+    pub(super) async fn runs(&self, file: &FileMeta, footer: &OpenFooter, group: usize, tags: &[Arc<str>]) -> Result<Arc<SeriesRuns>> {
         let part = Part::Runs { group: group as u32 };
         if let Some(Decoded::Runs(runs)) = self.cache.get(file.id, part.clone()) {
             return Ok(runs);
@@ -303,7 +314,7 @@ pub fn inspect(bytes: &Bytes) -> Result<(Footer, Option<String>), String> {
     Ok((footer, damage))
 }
 
-fn own_footer(metadata: &ParquetMetaData) -> Result<Footer, String> {
+pub(super) fn own_footer(metadata: &ParquetMetaData) -> Result<Footer, String> {
     let entries = metadata.file_metadata().key_value_metadata();
     let text = entries.and_then(|e| e.iter().find(|e| e.key == FOOTER_KEY)).and_then(|e| e.value.as_deref());
     let footer: Footer = serde_json::from_str(text.ok_or("it was not written by Tidegauge")?).map_err(|e| e.to_string())?;

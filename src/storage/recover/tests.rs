@@ -1,9 +1,10 @@
 use crate::{
-    clock::ManualClock,
+    clock::{Clock, ManualClock, SystemClock},
     model::TimeRange,
     storage::{
         Storage,
         block::RowFilter,
+        compaction::CompactionPolicy,
         delete::DeleteSpec,
         fs::faulty::FaultyDisk,
         object::{
@@ -132,6 +133,134 @@ async fn a_file_that_is_lost_with_its_manifest_fails_the_queries_that_may_need_i
     store.delete(&path).await.expect("deleted");
     for _ in 0..2 {
         assert_eq!(read(&reopen(&store, &FaultyDisk::default()).await, 100).await.len(), 1);
+    }
+}
+
+/// Of measurement `m`: a row of another partition in a good file, and rows at 5 and 6 in a file that was lost with its manifest.
+/// The log was trimmed long ago. The path of the lost file, and its bytes.
+async fn store_with_a_lost_file(store: &Store) -> (String, Bytes) {
+    let storage = reopen(store, &FaultyDisk::default()).await;
+    write(&storage, "m f=1 150").await;
+    storage.flush().await.expect("flushed");
+    let before = data(store).await;
+    write(&storage, "m f=2 5\nm,h=a f=3 6").await;
+    storage.close().await.expect("closed");
+    let path = data(store).await.into_iter().find(|p| !before.contains(p)).expect("a new file");
+    let good = store.get(&path).await.expect("bytes");
+    replace(store, &newest_manifest(store).await, "damaged".into()).await;
+    replace(store, &path, "damaged".into()).await;
+    (path, good)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_file_comes_back_under_the_deletes_and_drops_that_came_meanwhile() {
+    let everything =
+        |measurement: Option<&str>| DeleteSpec { range: TimeRange::ALL, measurement: measurement.map(Into::into), tags: vec![] };
+    for case in ["some rows deleted", "all rows deleted", "the bucket emptied", "the measurement dropped", "dropped, and written anew"] {
+        let store = Store::memory();
+        let (path, good) = store_with_a_lost_file(&store).await;
+        let storage = reopen(&store, &FaultyDisk::default()).await;
+        let mut expected = Rows::new();
+        let mut keep = |host: &str, time: i64, field: &str, value: f64| {
+            expected.insert((host.to_string(), time), [(field.to_string(), value)].into());
+        };
+        match case {
+            "some rows deleted" => {
+                storage.delete(bucket(), DeleteSpec { range: TimeRange::new(5, 6), ..everything(None) }).await.expect("deleted");
+                keep("", 150, "f", 1.0);
+                keep("a", 6, "f", 3.0);
+            }
+            "all rows deleted" => storage.delete(bucket(), everything(Some("m"))).await.expect("deleted"),
+            "the bucket emptied" => storage.delete(bucket(), everything(None)).await.expect("deleted"),
+            _ => storage.drop_measurement(bucket(), "m").await.expect("dropped"),
+        }
+        if case == "dropped, and written anew" {
+            write(&storage, "m g=9 7").await;
+            keep("", 7, "g", 9.0);
+        }
+        for _ in 0..3 {
+            // More versions, so that none is left from before.
+            write(&storage, "other f=1 250").await;
+            storage.flush().await.expect("flushed");
+        }
+        storage.close().await.expect("closed");
+        replace(&store, &path, good).await;
+        for opening in 1..=3 {
+            let storage = reopen(&store, &FaultyDisk::default()).await;
+            assert_eq!(read(&storage, 100).await, expected, "{case}, opening {opening}");
+            assert_eq!(storage.damage(), [], "{case}, opening {opening}");
+            let fields: Vec<String> = storage.schema(bucket(), "m").iter().flat_map(|s| s.fields.keys().map(|f| f.to_string())).collect();
+            let known: &[&str] = match case {
+                "the measurement dropped" => &[],
+                "dropped, and written anew" => &["g"],
+                _ => &["f"],
+            };
+            assert_eq!(fields, known, "{case}: a dropped schema stays away");
+            // Folded in, the delete is over, and what it hid stays away.
+            for spec in whole_partitions(&storage).into_iter().filter(|s| s.inputs[0].measurement.as_ref() == "m") {
+                storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
+            }
+            storage.close().await.expect("closed");
+        }
+        let version = reopen(&store, &FaultyDisk::default()).await.files().version(bucket()).expect("a version");
+        assert_eq!((version.tombstones.len(), version.lost.len()), (0, 0), "{case}: nothing is kept for the lost file any more");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_written_over_while_it_was_lost_does_not_win_when_it_is_restored_and_nothing_is_merged_past_it() {
+    let store = Store::memory();
+    let (path, good) = store_with_a_lost_file(&store).await;
+    let storage = reopen(&store, &FaultyDisk::default()).await;
+    for value in [7, 8] {
+        write(&storage, format!("m f={value} 5")).await;
+        storage.flush().await.expect("flushed");
+    }
+    let policy = CompactionPolicy { rest_ns: i64::MIN, fan_in: 2, ..CompactionPolicy::default() };
+    assert!(storage.files().compactions(&policy).iter().all(|spec| spec.inputs[0].partition != 0), "the policy leaves it alone");
+    let spec = whole_partitions(&storage).into_iter().find(|s| s.inputs[0].partition == 0).expect("two files");
+    assert_eq!(storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("no failure"), None);
+    storage.close().await.expect("closed");
+    replace(&store, &path, good).await;
+    for _ in 0..2 {
+        let storage = reopen(&store, &FaultyDisk::default()).await;
+        let rows = read(&storage, 100).await;
+        let value = |host: &str, time| rows.get(&(host.to_string(), time)).map(|fields| fields["f"]);
+        assert_eq!((value("", 5), value("a", 6), value("", 150)), (Some(8.0), Some(3.0), Some(1.0)));
+        for spec in whole_partitions(&storage) {
+            storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("no failure").expect("compacted");
+        }
+        storage.close().await.expect("closed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_of_a_folder_that_could_not_be_listed_are_neither_swept_nor_forgotten() {
+    let (objects, store) = faulty();
+    let clock = ManualClock::at(SystemClock.now());
+    let open = async || open(&store, &FaultyDisk::default(), clock.clone()).await;
+    let storage = open().await;
+    write(&storage, "m f=1 150").await;
+    storage.flush().await.expect("flushed");
+    write(&storage, "m f=2 5").await;
+    storage.close().await.expect("closed");
+    let expected = read(&storage, 100).await;
+    replace(&store, &newest_manifest(&store).await, "damaged".into()).await;
+    for _ in 0..2 {
+        objects.set(&[(Fault::ListRefused, "data")]);
+        let storage = open().await;
+        objects.set(&[]);
+        assert!(try_read(&storage, RowFilter::all(), 100).await.is_err(), "rows may be missing");
+        write(&storage, "n f=3 160").await;
+        storage.flush().await.expect("flushed");
+        clock.advance(MINUTE * 60);
+        storage.files().sweep(bucket()).await.expect("swept");
+        storage.close().await.expect("closed");
+    }
+    for _ in 0..2 {
+        let storage = open().await;
+        assert_eq!(read(&storage, 100).await, expected);
+        storage.close().await.expect("closed");
     }
 }
 

@@ -3,7 +3,7 @@
 //! ```text
 //!  0  magic            "TGR1"
 //!  4  version          u8 = 1
-//!  5  kind             u8: 1 = lines
+//!  5  kind             u8: 1 = lines, 2 = the beginning of a segment
 //!  6  reserved         u16 = 0
 //!  8  sequence         u64
 //! 16  bucket           u64
@@ -14,6 +14,9 @@
 //! 48  CRC32C           u32, of bytes 4..48 and the payload
 //! 52  payload          LZ4 block of line protocol, only lines that were accepted
 //! ```
+//! The beginning of a segment has no payload; its sequence is that of the last record that was durable before, and the bucket and
+//! the times are 0.
+//!
 //! A reader that meets damage looks for the next magic with a good CRC behind it: a flipped bit costs one record.
 
 use crate::model::BucketId;
@@ -22,6 +25,17 @@ pub const MAGIC: &[u8; 4] = b"TGR1";
 pub const HEADER_BYTES: usize = 52;
 const VERSION: u8 = 1;
 const KIND_LINES: u8 = 1;
+const KIND_BEGINNING: u8 = 2;
+
+/// What a frame holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Frame {
+    Lines(Record),
+    /// The first one of a segment.
+    Beginning {
+        durable: u64,
+    },
+}
 
 /// One accepted write request (or what was left of it after bad lines were refused).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +64,16 @@ pub fn encode(bucket: BucketId, unit_ns: i64, now: i64, text: &[u8]) -> Vec<u8> 
     out
 }
 
+/// The first frame of a segment, sealed; `durable`: the last record that is durable in the segments before.
+pub fn beginning(durable: u64) -> Vec<u8> {
+    let mut out = vec![0; HEADER_BYTES];
+    out[..4].copy_from_slice(MAGIC);
+    out[4] = VERSION;
+    out[5] = KIND_BEGINNING;
+    seal(&mut out, durable);
+    out
+}
+
 pub fn seal(frame: &mut [u8], sequence: u64) {
     frame[8..16].copy_from_slice(&sequence.to_le_bytes());
     let crc = checksum(frame);
@@ -60,11 +84,11 @@ fn checksum(frame: &[u8]) -> u32 {
     crc32c::crc32c_append(crc32c::crc32c(&frame[4..48]), &frame[HEADER_BYTES..])
 }
 
-/// The record at the beginning of `bytes` and its length; `None` when there is none that is whole and good.
-pub fn decode(bytes: &[u8]) -> Option<(Record, usize)> {
+/// The frame at the beginning of `bytes` and its length; `None` when there is none that is whole and good.
+pub fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
     let word = |at: usize| Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
     let half = |at: usize| Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?));
-    if bytes.get(..4)? != MAGIC || bytes.get(4..6)? != [VERSION, KIND_LINES] {
+    if bytes.get(..4)? != MAGIC || *bytes.get(4)? != VERSION {
         return None;
     }
     let length = HEADER_BYTES + half(44)? as usize;
@@ -72,7 +96,14 @@ pub fn decode(bytes: &[u8]) -> Option<(Record, usize)> {
     if checksum(frame) != half(48)? {
         return None;
     }
-    let text = lz4_flex::block::decompress(&frame[HEADER_BYTES..], half(40)? as usize).ok()?;
-    let record = Record { sequence: word(8)?, bucket: BucketId::new(word(16)?)?, unit_ns: word(24)? as i64, now: word(32)? as i64, text };
-    Some((record, length))
+    let sequence = word(8)?;
+    let frame = match bytes[5] {
+        KIND_LINES => {
+            let text = lz4_flex::block::decompress(&frame[HEADER_BYTES..], half(40)? as usize).ok()?;
+            Frame::Lines(Record { sequence, bucket: BucketId::new(word(16)?)?, unit_ns: word(24)? as i64, now: word(32)? as i64, text })
+        }
+        KIND_BEGINNING => Frame::Beginning { durable: sequence },
+        _ => return None,
+    };
+    Some((frame, length))
 }

@@ -57,7 +57,8 @@ impl Log {
         let failpoints = options.failpoints.clone();
         let segments = Arc::new(Segments { files, finished: Mutex::new(replayed.segments.clone()), failpoints });
         let (queue, appends) = mpsc::channel();
-        let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence };
+        let durable = replayed.last_record.unwrap_or(0);
+        let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence, durable };
         let thread = thread::Builder::new().name("log".into()).spawn(move || writer.run(&appends))?;
         Ok(Log { queue: Mutex::new(Some(queue)), segments, thread: Mutex::new(Some(thread)) })
     }
@@ -116,6 +117,8 @@ struct Writer {
     open: Option<Open>,
     /// The last one given out.
     sequence: u64,
+    /// The last one that was synced.
+    durable: u64,
 }
 
 struct Open {
@@ -151,6 +154,9 @@ impl Writer {
 
     fn write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
         let result = self.try_write(frames, first_sequence);
+        if result.is_ok() {
+            self.durable = self.sequence;
+        }
         let full = self.open.as_ref().is_some_and(|open| open.bytes >= self.options.segment_bytes);
         if result.is_err() || full {
             self.finish();
@@ -166,7 +172,10 @@ impl Writer {
             none => {
                 let name = format!("{first_sequence:016x}.wal");
                 let file = self.segments.files.create(&name)?;
-                none.insert(Open { name, file, bytes: 0 })
+                let beginning = frame::beginning(self.durable);
+                let open = none.insert(Open { name, file, bytes: beginning.len() });
+                open.file.append(&beginning)?;
+                open
             }
         };
         for (sequence, frame) in (first_sequence..).zip(frames) {
@@ -201,7 +210,7 @@ mod tests {
     use super::*;
     use crate::storage::{
         fs::faulty::FaultyDisk,
-        wal::{Record, replay},
+        wal::{Record, frame::HEADER_BYTES, replay},
     };
 
     fn bucket() -> BucketId {
@@ -280,17 +289,58 @@ mod tests {
         drop(log);
         let name = disk.list().expect("a list").remove(0);
         let clean = disk.read(&name).expect("bytes");
-        let record = clean.len() / 3;
-        for at in record..2 * record {
+        let record = (clean.len() - HEADER_BYTES) / 3;
+        let second = HEADER_BYTES + record..HEADER_BYTES + 2 * record;
+        for at in second.clone() {
             disk.damage(&name, |bytes| bytes[at] ^= 1);
             let (_, records, replayed) = open(&disk, 1 << 20);
             assert_eq!(texts(&records), ["m f=0 0", "m f=2 2"], "byte {at}");
-            assert_eq!(replayed.damage, vec![Damage { segment: name.clone(), bytes: record..2 * record }], "byte {at}");
+            assert_eq!(replayed.damage, vec![Damage { segment: name.clone(), bytes: second.clone() }], "byte {at}");
             disk.damage(&name, |bytes| bytes[at] ^= 1);
         }
     }
 
     use crate::storage::wal::Damage;
+
+    #[tokio::test]
+    async fn a_segment_that_is_cut_or_gone_shows_by_the_next_one_and_a_refused_write_does_not() {
+        let disk = FaultyDisk::default();
+        let write = async |texts: &[&str]| {
+            let (log, ..) = open(&disk, 1 << 20);
+            for text in texts {
+                append(&log, text).await.expect("a good disk");
+            }
+        };
+        write(&["m f=1 1", "m f=2 2", "m f=3 3"]).await;
+        let (log, ..) = open(&disk, 1 << 20);
+        append(&log, "m f=4 4").await.expect("a good disk");
+        for room in [0, 10, 50] {
+            disk.room(Some(room));
+            append(&log, "m f=9 9").await.expect_err("there is no room");
+            append(&log, "m f=9 9").await.expect_err("there is no room");
+            disk.room(None);
+            append(&log, "m f=5 5").await.expect("there is room again");
+        }
+        drop(log);
+        write(&["m f=6 6", "m f=7 7"]).await;
+        let missing = || open(&disk, 1 << 20).2.missing.into_iter().map(|m| (m.segment, m.sequences)).collect::<Vec<_>>();
+        assert_eq!(missing(), vec![], "writes that were refused are not missed");
+        let names = disk.list().expect("a list");
+        let first = disk.read(&names[0]).expect("bytes");
+        let record = (first.len() - HEADER_BYTES) / 3;
+        for kept in 0..first.len() {
+            disk.damage(&names[0], |bytes| bytes.truncate(kept));
+            let whole = (kept.saturating_sub(HEADER_BYTES) / record) as u64;
+            assert_eq!(missing(), [(names[0].clone(), whole + 1..=3)], "cut at {kept}");
+            disk.damage(&names[0], |bytes| *bytes = first.clone());
+        }
+        disk.remove(&names[1]).expect("removed");
+        // Between the two lies one that a refused write left empty: it may as well be the one.
+        let sequences = missing().into_iter().map(|m| m.1).collect::<Vec<_>>();
+        assert_eq!(sequences, [4..=4], "a segment that is gone");
+        disk.remove(&names[0]).expect("removed");
+        assert_eq!(missing(), [], "trimmed, for all that anybody knows");
+    }
 
     #[tokio::test]
     async fn trimming_removes_whole_segments_and_sequences_go_on() {
