@@ -182,7 +182,7 @@ async fn base(random: &mut StdRng) -> Base {
     let padding = (0..100).map(|i| format!("padding v={i}.{i} {i}\n")).collect();
     write(&engine, &operator, padding).await.expect("stored");
     engine.storage().flush().await.expect("flushed");
-    assert_eq!(walk(&live.path().join("wal")), [PathBuf::new(); 0]);
+    assert!(walk(&live.path().join("wal")).is_empty(), "the log is trimmed");
     for _ in 0..4 {
         for measurement in MEASUREMENTS {
             for day in 0..DAYS {
