@@ -71,7 +71,7 @@ impl Engine {
         if let Some(spill) = &session.spill_directory {
             std::fs::create_dir_all(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
         }
-        let catalog = Catalog::open(&data_dir.join("catalog.sqlite"), clock.clone(), randomness.clone())?;
+        let catalog = Catalog::open(&data_dir.join(upkeep::CATALOG), clock.clone(), randomness.clone())?;
         let log = LocalFolder::open(data_dir.join("wal"))?;
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;

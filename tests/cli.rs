@@ -1,12 +1,10 @@
 //! Commands against a running server, as a user of the `influx` CLI types them.
 
-use crate::process::{PROGRAM, Printed, Serving, run};
+use crate::process::{PROGRAM, Printed, SETUP, Serving, TOKEN, run};
 use std::{
     io::Write,
     path::{Path, PathBuf},
 };
-
-const TOKEN: &str = "my-token";
 
 /// A user's shell: links named `influx` and `influxd`, an own file of configs, a folder to work in.
 struct Shell {
@@ -294,15 +292,7 @@ fn what_a_server_cannot_start_with_is_said() {
 #[test]
 fn a_new_server_is_set_up_from_dockers_variables() {
     let folder = tempfile::tempdir().expect("a folder");
-    let variables = [
-        ("DOCKER_INFLUXDB_INIT_MODE", "setup"),
-        ("DOCKER_INFLUXDB_INIT_USERNAME", "admin"),
-        ("DOCKER_INFLUXDB_INIT_PASSWORD", "password"),
-        ("DOCKER_INFLUXDB_INIT_ORG", "o"),
-        ("DOCKER_INFLUXDB_INIT_BUCKET", "b"),
-        ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN", TOKEN),
-        ("INFLUXD_METRICS_DISABLED", "true"),
-    ];
+    let variables = [SETUP.as_slice(), &[("INFLUXD_METRICS_DISABLED", "true")]].concat();
     let server = Serving::start(folder.path(), &variables);
     let shell = Shell::new(&server.url);
     assert!(shell.influx(&["bucket", "list", "-t", TOKEN, "-o", "o"]).contains("\tb\t"));
@@ -313,15 +303,7 @@ fn a_new_server_is_set_up_from_dockers_variables() {
 #[test]
 fn what_is_stored_is_checked_listed_merged_and_mended_from_the_command_line() {
     let folder = tempfile::tempdir().expect("a folder");
-    let variables = [
-        ("DOCKER_INFLUXDB_INIT_MODE", "setup"),
-        ("DOCKER_INFLUXDB_INIT_USERNAME", "admin"),
-        ("DOCKER_INFLUXDB_INIT_PASSWORD", "password"),
-        ("DOCKER_INFLUXDB_INIT_ORG", "o"),
-        ("DOCKER_INFLUXDB_INIT_BUCKET", "b"),
-        ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN", TOKEN),
-        ("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", "20ms"),
-    ];
+    let variables = [SETUP.as_slice(), &[("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", "20ms")]].concat();
     let data = folder.path().to_string_lossy().into_owned();
     let server = Serving::start(folder.path(), &variables);
     let shell = Shell::new(&server.url);

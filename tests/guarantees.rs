@@ -1,6 +1,6 @@
 //! What Tidegauge promises, tried on a real process.
 
-use crate::process::Serving;
+use crate::process::{SETUP, Serving, TOKEN};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +13,6 @@ use std::{
 
 const KILLS: usize = 30;
 const WRITERS: usize = 4;
-const TOKEN: &str = "ledger-token";
 
 /// What a writer was told is stored: times of its rows.
 type Ledger = BTreeSet<i64>;
@@ -27,15 +26,7 @@ fn an_acknowledged_row_survives_kill_9() {
     println!("TIDEGAUGE_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder");
-    let variables = [
-        ("DOCKER_INFLUXDB_INIT_MODE", "setup"),
-        ("DOCKER_INFLUXDB_INIT_USERNAME", "admin"),
-        ("DOCKER_INFLUXDB_INIT_PASSWORD", "password"),
-        ("DOCKER_INFLUXDB_INIT_ORG", "o"),
-        ("DOCKER_INFLUXDB_INIT_BUCKET", "b"),
-        ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN", TOKEN),
-        ("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", "50ms"),
-    ];
+    let variables = [SETUP.as_slice(), &[("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", "50ms")]].concat();
     let mut ledgers = vec![Ledger::new(); WRITERS];
     let mut next = [0_i64; WRITERS];
     let started = Instant::now();

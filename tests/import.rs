@@ -1,14 +1,12 @@
 //! Directories of InfluxDB into a running server. `cases/tsm/v1` was written by InfluxDB 1.6.7; that what is read of it is
 //! what that server answered is a unit test of `tsm`. Here both sides of an import are compared, by the program and by us.
 
-use crate::process::{PROGRAM, Printed, Serving, run};
+use crate::process::{PROGRAM, Printed, Serving, TOKEN, run};
 use std::{
     fs,
     io::Read,
     path::{Path, PathBuf},
 };
-
-const TOKEN: &str = "my-token";
 
 struct Server {
     serving: Serving,

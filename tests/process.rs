@@ -9,6 +9,19 @@ use std::{
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_tidegauge");
 
+/// The operator's token of a server that was set up here.
+pub const TOKEN: &str = "my-token";
+
+/// Settings that set a new server up: organisation `o`, bucket `b`, and an operator's token.
+pub const SETUP: [(&str, &str); 6] = [
+    ("DOCKER_INFLUXDB_INIT_MODE", "setup"),
+    ("DOCKER_INFLUXDB_INIT_USERNAME", "admin"),
+    ("DOCKER_INFLUXDB_INIT_PASSWORD", "password"),
+    ("DOCKER_INFLUXDB_INIT_ORG", "o"),
+    ("DOCKER_INFLUXDB_INIT_BUCKET", "b"),
+    ("DOCKER_INFLUXDB_INIT_ADMIN_TOKEN", TOKEN),
+];
+
 /// A `serve` that is killed when it is dropped.
 pub struct Serving {
     child: Child,

@@ -5,6 +5,7 @@ use super::{
     place::{Place, PlaceArguments},
     quantity::size,
     serve::run::{on_runtime, start_logging},
+    server::answered,
 };
 use crate::{
     engine::{MaintenanceFigures, upkeep::compact_offline},
@@ -37,10 +38,7 @@ impl CompactArguments {
 
     fn compact(&self) -> Result<MaintenanceFigures> {
         match self.place.open()? {
-            Place::Online(connection) => {
-                let answer = connection.server.post("/api/v2/tidegauge/compact", &[], &Value::Null)?;
-                serde_json::from_value(answer).map_err(|e| Failure::internal(format!("the server's answer cannot be read: {e}")))
-            }
+            Place::Online(connection) => answered(connection.server.post("/api/v2/tidegauge/compact", &[], &Value::Null)?),
             Place::Offline(_, true) => {
                 Err(Failure::invalid("a store without its data directory cannot be compacted: name that with --data-dir"))
             }

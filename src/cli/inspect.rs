@@ -5,10 +5,11 @@ use super::{
     place::{Place, PlaceArguments},
     quantity::size,
     serve::run::on_runtime,
+    server::answered,
 };
 use crate::{
     engine::upkeep::Offline,
-    model::{Failure, Result, time::rfc3339},
+    model::{Result, time::rfc3339},
     storage::inspect::{BucketFigures, Figures},
 };
 use serde_json::json;
@@ -39,8 +40,7 @@ impl InspectArguments {
             Place::Online(connection) => {
                 let series = if self.no_series { "false" } else { "true" };
                 let mut answer = connection.server.get("/api/v2/tidegauge/inspect", &[("series", series)])?;
-                serde_json::from_value(answer["buckets"].take())
-                    .map_err(|e| Failure::internal(format!("the server's answer cannot be read: {e}")))
+                answered(answer["buckets"].take())
             }
             Place::Offline(settings, rows_only) => {
                 let offline = Offline::open(settings, rows_only)?;

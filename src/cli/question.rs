@@ -2,6 +2,7 @@
 
 use super::{
     answer::{self, Answer},
+    connection::Connection,
     output::emit,
     server::Server,
 };
@@ -151,7 +152,7 @@ impl Question {
     }
 
     fn org_params(&self) -> Vec<(&'static str, &str)> {
-        self.org.iter().map(|(name, value)| (*name, value.as_str())).collect()
+        Connection::params(&self.org)
     }
 }
 

@@ -6,9 +6,15 @@ use reqwest::{
     blocking::{Client, RequestBuilder, Response},
     header,
 };
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use std::time::Duration;
 use url::Url;
+
+/// A server's answer as what it stands for.
+pub fn answered<T: DeserializeOwned>(answer: Value) -> Result<T> {
+    serde_json::from_value(answer).map_err(|e| Failure::internal(format!("the server's answer cannot be read: {e}")))
+}
 
 /// Who asks.
 #[derive(Debug, Clone)]

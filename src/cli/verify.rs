@@ -2,17 +2,18 @@
 //! could not be checked.
 
 use super::{
-    output::{OutputArguments, Table, say},
+    output::{OutputArguments, Table, json_text, say},
     place::{Place, PlaceArguments},
     quantity::size,
     serve::run::on_runtime,
+    server::answered,
 };
 use crate::{
     engine::upkeep::Offline,
-    model::{Failure, Result},
+    model::Result,
     storage::verify::{Finding, Kind, Report, Verdict},
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 use std::process::ExitCode;
 
 /// Could not be checked.
@@ -40,10 +41,7 @@ impl VerifyArguments {
 
     fn report(&self) -> Result<Report> {
         match self.place.open()? {
-            Place::Online(connection) => {
-                let answer = connection.server.post("/api/v2/tidegauge/verify", &[], &Value::Null)?;
-                serde_json::from_value(answer).map_err(|e| Failure::internal(format!("the server's answer cannot be read: {e}")))
-            }
+            Place::Online(connection) => answered(connection.server.post("/api/v2/tidegauge/verify", &[], &Value::Null)?),
             Place::Offline(settings, rows_only) => {
                 let offline = Offline::open(settings, rows_only)?;
                 on_runtime(offline.verify())
@@ -53,8 +51,7 @@ impl VerifyArguments {
 
     fn print(&self, report: &Report) -> Result<()> {
         if self.output.json {
-            let json = serde_json::to_value(report).map_err(|e| Failure::internal(e.to_string()))?;
-            return self.output.print(&Table::new(&[]), &json);
+            return say(&json_text(&json!(report))?);
         }
         let mut text = checked(report).text(!self.output.hide_headers);
         if !report.findings.is_empty() {

@@ -25,7 +25,7 @@ use std::{
 };
 use tokio_util::sync::CancellationToken;
 
-const CATALOG: &str = "catalog.sqlite";
+pub(super) const CATALOG: &str = "catalog.sqlite";
 
 /// What is stored, with no server on it as long as this lives.
 pub struct Offline {
@@ -105,14 +105,13 @@ fn local_folder(place: &str) -> Result<Option<PathBuf>> {
 }
 
 /// Opens the data directory as a server would, merges all that can be merged, and closes it.
-pub async fn compact_offline(settings: EngineSettings) -> Result<MaintenanceFigures> {
+pub async fn compact_offline(mut settings: EngineSettings) -> Result<MaintenanceFigures> {
     if !settings.data_dir.is_dir() {
         return Err(Failure::not_found(format!(
             "there is no data directory {}; name the right one with --data-dir",
             settings.data_dir.display()
         )));
     }
-    let mut settings = settings;
     settings.maintenance.interval = None;
     let engine = Engine::open(settings).await?;
     let done = engine.inner.maintenance.compact_everything().await;

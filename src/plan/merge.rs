@@ -5,7 +5,7 @@ use super::node::{operator::OperatorNode, ordered::Ordered};
 use datafusion::{
     common::{
         Column, Result,
-        tree_node::{Transformed, TreeNode},
+        tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
     logical_expr::{Expr, Filter, LogicalPlan, Projection},
 };
@@ -41,6 +41,16 @@ pub fn filter(input: &LogicalPlan, predicate: Expr) -> Result<LogicalPlan> {
     }
 }
 
+/// Whether the expression is just the column of that name.
+pub fn is_column(e: &Expr, name: &str) -> bool {
+    matches!(e, Expr::Column(column) if column.name == name && column.relation.is_none())
+}
+
+/// The expression under a name, which a column of that name has already.
+pub fn named(e: Expr, name: &str) -> Expr {
+    if is_column(&e, name) { e } else { e.alias(name) }
+}
+
 /// A column or a value: worth no projection of its own.
 fn is_cheap(e: &Expr) -> bool {
     matches!(e, Expr::Column(_) | Expr::Literal(..))
@@ -66,7 +76,7 @@ fn columns_of<'a>(e: &Expr, below: &'a Projection) -> Option<Vec<&'a Expr>> {
                 _ => found = None,
             }
         }
-        Ok(datafusion::common::tree_node::TreeNodeRecursion::Continue)
+        Ok(TreeNodeRecursion::Continue)
     });
     visited.is_ok().then_some(found)?
 }
@@ -101,11 +111,7 @@ fn merged(expressions: &[Expr], below: &Projection) -> Result<Option<Vec<Expr>>>
             Expr::Column(column) => (&column.name, e),
             _ => unreachable!("only columns and names were let through"),
         };
-        let bare = replaced(bare.clone(), below)?;
-        Ok(match &bare {
-            Expr::Column(column) if &column.name == name && column.relation.is_none() => bare,
-            _ => bare.alias(name),
-        })
+        Ok(named(replaced(bare.clone(), below)?, name))
     };
     Ok(Some(expressions.iter().map(merge).collect::<Result<_>>()?))
 }

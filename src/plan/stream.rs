@@ -133,15 +133,13 @@ impl Frame {
 
     /// New columns; the key names those of them that are the key. A table without columns has no rows.
     pub fn project(&self, columns: Vec<(String, Expr)>, key: Vec<String>) -> Result<Frame> {
-        if columns.len() == self.columns().len() && columns.iter().zip(self.columns()).all(|((n, e), own)| *n == own && *e == col(&own)) {
+        let own = self.columns();
+        if columns.len() == own.len() && columns.iter().zip(&own).all(|((name, e), own)| name == own && merge::is_column(e, own)) {
             return Ok(Frame { key, ..self.clone() });
         }
         let filtered = if columns.is_empty() { Some(self.filter(lit(false))?) } else { None };
         let input = filtered.as_ref().map_or(&self.plan, |f| &f.plan);
-        let mut expressions: Vec<Expr> = columns
-            .into_iter()
-            .map(|(name, e)| if matches!(&e, Expr::Column(c) if c.name == name && c.relation.is_none()) { e } else { e.alias(name) })
-            .collect();
+        let mut expressions: Vec<Expr> = columns.into_iter().map(|(name, e)| merge::named(e, &name)).collect();
         if self.has_empty_tables() {
             expressions.push(col(EMPTY));
         }
@@ -175,11 +173,10 @@ impl Frame {
             return Ok(self.clone());
         }
         let kept = merge::filter(&self.plan, not(col(EMPTY)))?;
-        let columns = self.columns().iter().map(|c| col(c)).collect();
-        Ok(Frame { plan: merge::project(&kept, columns)?, ..self.clone() })
+        Frame { plan: kept, ..self.clone() }.show_empty_tables()
     }
 
-    /// Tables without rows as tables of one row: the key and nulls.
+    /// The frame without the marker column: a table without rows becomes one of one row, its key and nulls.
     pub fn show_empty_tables(&self) -> Result<Frame> {
         if !self.has_empty_tables() {
             return Ok(self.clone());

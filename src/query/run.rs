@@ -48,7 +48,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 const SHORT_BYTES: usize = 4096;
 
 /// Work on a text. It may be done twice: first where we stand, and when it turns out to wait or to take long, on a thread
-/// that may. Nothing of the first attempt remains then.
+/// that may. Nothing of the first attempt remains then: whatever waits or has an effect goes through the context, which refuses it.
 async fn planned<T: Send + 'static>(
     context: &QueryContext,
     text_bytes: usize,

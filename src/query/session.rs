@@ -160,8 +160,8 @@ pub fn task(state: &SessionState) -> Arc<TaskContext> {
 /// grouping sets.
 fn few_rules_do(plan: &LogicalPlan) -> bool {
     let needs_more = plan.exists(|node| {
-        let known = match node {
-            LogicalPlan::Aggregate(a) => !a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
+        let mut needs_more = match node {
+            LogicalPlan::Aggregate(a) => a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
             | LogicalPlan::Sort(_)
@@ -172,10 +172,9 @@ fn few_rules_do(plan: &LogicalPlan) -> bool {
             | LogicalPlan::EmptyRelation(_)
             | LogicalPlan::Values(_)
             | LogicalPlan::Explain(_)
-            | LogicalPlan::Analyze(_) => true,
-            _ => false,
+            | LogicalPlan::Analyze(_) => false,
+            _ => true,
         };
-        let mut needs_more = !known;
         node.apply_expressions(|expr| {
             needs_more |= expr.exists(|e| {
                 Ok(match e {

@@ -38,7 +38,7 @@ impl CompactionSpec {
     /// Whether every input is still part of the state, and nothing else lies between them; a lost file might.
     pub fn fits(&self, version: &Version) -> bool {
         let (min, max) = self.sequences();
-        if version.lost.iter().any(|l| l.may_lie_in(self.inputs[0].partition)) {
+        if version.may_have_lost_in(self.inputs[0].partition) {
             return false;
         }
         let inside = |f: &FileMeta| {

@@ -147,8 +147,7 @@ impl FileStore {
         for left in store.list(STAGED_FOLDER).await? {
             store.delete(&left.path).await?;
         }
-        for name in store.folders("buckets").await? {
-            let Ok(bucket) = name.parse::<BucketId>() else { continue };
+        for bucket in ManifestStore::buckets(&store).await? {
             let manifest = ManifestStore::new(store.clone(), bucket);
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());

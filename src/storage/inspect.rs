@@ -76,8 +76,7 @@ impl Figures {
 /// The newest versions that can be read, of every bucket that is not dropped, in order of ids.
 pub async fn versions(store: &Store) -> Result<Vec<Version>> {
     let mut versions = vec![];
-    for name in store.folders("buckets").await? {
-        let Ok(bucket) = name.parse::<BucketId>() else { continue };
+    for bucket in ManifestStore::buckets(store).await? {
         versions.push(ManifestStore::new(store.clone(), bucket).load().await?.version);
     }
     Ok(versions)
@@ -85,7 +84,7 @@ pub async fn versions(store: &Store) -> Result<Vec<Version>> {
 
 /// Counts series, which reads the tags of every file, when `series` says so. In memory are eight bytes for each series of a
 /// measurement: hashes, of which among ten million two are alike once in some hundred thousand measurements.
-pub async fn inspect(store: &Store, versions: &[Version], series: bool) -> BucketList {
+pub async fn inspect(store: &Store, versions: &[Version], series: bool) -> Vec<BucketFigures> {
     let reader = FileReader::new(store.clone(), 0);
     let mut buckets = vec![];
     for version in versions.iter().filter(|v| !v.dropped) {
@@ -132,8 +131,6 @@ pub async fn inspect(store: &Store, versions: &[Version], series: bool) -> Bucke
     }
     buckets
 }
-
-pub type BucketList = Vec<BucketFigures>;
 
 async fn count(reader: &FileReader, file: &FileMeta, tags: &[Arc<str>], series: &mut HashSet<u64>) -> Result<()> {
     reader.collect_series(file, tags, &RandomState::with_seeds(1, 2, 3, 4), series).await

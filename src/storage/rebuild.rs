@@ -41,8 +41,8 @@ pub struct Rebuilt {
 
 /// Every bucket of the store, or the one asked for.
 pub async fn rebuild(store: &Store, wanted: Option<BucketId>, options: RebuildOptions) -> Result<Vec<Rebuilt>> {
-    let names = store.folders("buckets").await?;
-    let buckets: Vec<BucketId> = names.iter().filter_map(|n| n.parse().ok()).filter(|b| wanted.is_none_or(|w| w == *b)).collect();
+    let mut buckets = ManifestStore::buckets(store).await?;
+    buckets.retain(|b| wanted.is_none_or(|w| w == *b));
     if let (Some(bucket), true) = (wanted, buckets.is_empty()) {
         return Err(Failure::not_found(format!("there is no bucket {bucket} in the store")));
     }
@@ -82,8 +82,7 @@ async fn unreadable(store: &Store, version: &Version, damaged: &mut Vec<(String,
     let lost = version.lost.iter().map(|l| l.path.clone()).filter(|path| path.ends_with(".parquet"));
     let mut edit = Edit { no_longer_lost: lost.collect(), ..Edit::default() };
     for file in &version.files {
-        let schema = version.schemas.get(&file.measurement);
-        let wrong = reader.check(version.bucket, file, schema.map(|s| s.as_ref()), &CancellationToken::new()).await?;
+        let wrong = reader.check(version, file, &CancellationToken::new()).await?;
         if let Some(what) = wrong {
             edit.remove.push(file.id);
             damaged.retain(|(path, _)| *path != file.path);

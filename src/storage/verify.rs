@@ -311,11 +311,10 @@ async fn verify_data(
     // Nothing is read twice, and what other readers think of a file is not asked.
     let reader = FileReader::new(place.store.clone(), 0);
     for file in &version.files {
-        let schema = version.schemas.get(&file.measurement);
         report.count(Kind::Parquet, 1, file.bytes, file.rows);
         let checked = match sizes.get(file.path.as_str()) {
             Some(&bytes) if bytes != file.bytes => Ok(Some(format!("it has {bytes} bytes and was written with {}", file.bytes))),
-            _ => reader.check(bucket, file, schema.map(|s| s.as_ref()), stop).await,
+            _ => reader.check(version, file, stop).await,
         };
         let wrong = match checked {
             Ok(wrong) => wrong,

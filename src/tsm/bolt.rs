@@ -9,12 +9,11 @@
 //! ```
 //! Places count from the beginning of their own entry. Pages 0 and 1 are meta pages, the later transaction counts.
 
-use super::{Damage, Unreadable};
+use super::{Damage, Unreadable, bytes::read_at};
 use serde_json::Value;
 use std::{
     collections::HashSet,
     fs::File,
-    io::{Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -30,8 +29,6 @@ pub struct BucketName {
     /// 16 hex digits, the name of its folder.
     pub id: String,
     pub name: String,
-    /// The organisation's id.
-    pub org: String,
 }
 
 /// All buckets, in order of their ids.
@@ -52,7 +49,7 @@ pub fn buckets(path: &Path) -> Result<Vec<BucketName>, Unreadable> {
     bolt.walk(&found, &mut |_, value, _| match serde_json::from_slice::<Value>(value) {
         Ok(record) => {
             let text = |key: &str| record[key].as_str().unwrap_or_default().to_string();
-            out.push(BucketName { id: text("id"), name: text("name"), org: text("orgID") });
+            out.push(BucketName { id: text("id"), name: text("name") });
         }
         Err(_) => unread += 1,
     })?;
@@ -92,11 +89,7 @@ impl Bolt {
     }
 
     fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unreadable> {
-        let mut out = vec![0; length];
-        let mut file = &self.file;
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut out));
-        read.map_err(Unreadable::io(&self.path))?;
-        Ok(out)
+        read_at(&self.file, &self.path, offset, length)
     }
 
     /// A page with those that continue it.

@@ -1,6 +1,19 @@
 //! Bytes taken from the front, every length checked. Numbers are big-endian, as in all of InfluxDB's files but bolt's.
 
-use super::Damage;
+use super::{Damage, Unreadable};
+use std::{
+    fs::File,
+    io::{Read, Seek, SeekFrom},
+    path::Path,
+};
+
+/// `length` bytes of the file from `offset` on.
+pub fn read_at(mut file: &File, path: &Path, offset: u64, length: usize) -> Result<Vec<u8>, Unreadable> {
+    let mut out = vec![0; length];
+    let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut out));
+    read.map_err(Unreadable::io(path))?;
+    Ok(out)
+}
 
 pub struct Bytes<'a> {
     rest: &'a [u8],

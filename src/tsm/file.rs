@@ -12,7 +12,7 @@
 
 use super::{
     Damage, Timed, Unreadable, block,
-    bytes::Bytes,
+    bytes::{Bytes, read_at},
     key, settle,
     tombstone::{self, Deleted},
 };
@@ -106,8 +106,8 @@ impl TsmFile {
             return Ok(None);
         }
         let start = self.offset;
-        let path = self.blocks.path.clone();
-        let damage = |d: Damage| d.in_file(&path, start);
+        let blocks = self.blocks.clone();
+        let damage = |d: Damage| d.in_file(&blocks.path, start);
         let head = self.read(2)?;
         let length = Bytes::new(&head).u16("the length of a key").map_err(damage)?;
         let key = self.read(length.into())?;
@@ -127,7 +127,7 @@ impl TsmFile {
         let mut bytes = Bytes::new(&entries);
         let mut out = Vec::with_capacity(count);
         while !bytes.is_empty() {
-            out.push(self.entry(&mut bytes).map_err(|d| d.in_file(&path, entries_start))?);
+            out.push(self.entry(&mut bytes).map_err(|d| d.in_file(&blocks.path, entries_start))?);
         }
         out.sort_by_key(|entry| entry.first);
         self.last_key.clone_from(&key);
@@ -161,11 +161,7 @@ impl TsmFile {
 
 impl Blocks {
     fn bytes(&self, offset: u64, length: usize) -> Result<Vec<u8>, Unreadable> {
-        let mut out = vec![0; length];
-        let mut file = &self.file;
-        let read = file.seek(SeekFrom::Start(offset)).and_then(|_| file.read_exact(&mut out));
-        read.map_err(Unreadable::io(&self.path))?;
-        Ok(out)
+        read_at(&self.file, &self.path, offset, length)
     }
 
     /// The values of a block in time order; of values with one time the last one.

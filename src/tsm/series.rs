@@ -101,8 +101,8 @@ impl Source {
             while let Some(entry) = entries.next_if(|entry| entry.first <= last) {
                 last = last.max(entry.last);
                 values.extend(blocks.read(&entry)?);
-                settle(&mut values);
             }
+            settle(&mut values);
             values.retain(|v| !self.deleted.iter().any(|(first, last)| (*first..=*last).contains(&v.time)));
             self.values = values.into_iter().peekable();
         }

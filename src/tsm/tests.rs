@@ -401,7 +401,7 @@ fn names_of_buckets_are_in_the_bolt_file() {
     fs::write(file.path(), unzipped("v2.bolt.gz")).expect("a file");
     let buckets = bolt::buckets(file.path()).expect("a bolt file");
     assert_eq!(buckets.len(), 60);
-    let first = bolt::BucketName { id: "0a00000000000001".into(), name: "sensors".into(), org: "0b00000000000001".into() };
+    let first = bolt::BucketName { id: "0a00000000000001".into(), name: "sensors".into() };
     assert_eq!(buckets[0], first);
     assert_eq!(buckets.iter().map(|b| b.id.as_str()).collect::<Vec<_>>(), {
         let mut ids: Vec<&str> = buckets.iter().map(|b| b.id.as_str()).collect();

@@ -2,7 +2,7 @@
 
 use super::tally::{self, Cell, Tally};
 use crate::{
-    cli::server::Server,
+    cli::{connection::Connection, server::Server},
     format::relation::RelationFormat,
     model::{Failure, FieldType, Result, TIME_COLUMN},
 };
@@ -21,15 +21,15 @@ pub fn tally(server: &Server, org: &[(&'static str, String)], bucket_id: &str, m
     let bound = |time: i64| format!("arrow_cast({time}, 'Timestamp(Nanosecond, None)')");
     let table = measurement.replace('"', "\"\"");
     let text = format!("SELECT * FROM \"{table}\" WHERE time >= {} AND time <= {}", bound(first), bound(last));
-    let params: Vec<(&str, &str)> = org.iter().map(|(name, value)| (*name, value.as_str())).collect();
     let body = json!({ "db": bucket_id, "q": text, "format": RelationFormat::ArrowStream.name() });
     let failed = |f: Failure| f.context(format!("measurement \"{measurement}\" was imported but cannot be compared"));
-    let answer = match server.exchange(server.request(Method::POST, "/api/v3/query_sql", &params).json(&body)).map_err(failed)? {
-        Ok(answer) => answer,
-        // The server took no row of it.
-        Err(refusal) if refusal.status == StatusCode::NOT_FOUND => return Ok(Tally::default()),
-        Err(refusal) => return Err(failed(refusal.into())),
-    };
+    let answer =
+        match server.exchange(server.request(Method::POST, "/api/v3/query_sql", &Connection::params(org)).json(&body)).map_err(failed)? {
+            Ok(answer) => answer,
+            // The server took no row of it.
+            Err(refusal) if refusal.status == StatusCode::NOT_FOUND => return Ok(Tally::default()),
+            Err(refusal) => return Err(failed(refusal.into())),
+        };
     let mut tally = Tally::default();
     let rows = StreamReader::try_new(BufReader::new(answer), None).map_err(|e| failed(e.into()))?;
     for batch in rows {

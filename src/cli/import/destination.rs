@@ -17,13 +17,10 @@ pub fn find_or_create(server: &Server, org: &[(&'static str, String)], org_id: O
     let Destination::Policy { database, policy, default } = destination else {
         return bucket(server, org, org_id, &destination.bucket());
     };
-    let mapped = |database: &str| -> Result<Vec<Value>> {
-        let mut params = org.to_vec();
-        params.push(("db", database.into()));
-        let mut found = server.get("/api/v2/dbrps", &Connection::params(&params)).map_err(|f| f.context("failed to list dbrps"))?;
-        Ok(found["content"].as_array_mut().map(std::mem::take).unwrap_or_default())
-    };
-    let mappings = mapped(database)?;
+    let mut params = org.to_vec();
+    params.push(("db", database.clone()));
+    let found = server.get("/api/v2/dbrps", &Connection::params(&params)).map_err(|f| f.context("failed to list dbrps"))?;
+    let mappings = found["content"].as_array().map(Vec::as_slice).unwrap_or_default();
     if let Some(mapping) = mappings.iter().find(|m| m["retention_policy"] == *policy) {
         let id = text(mapping, "bucketID");
         let found = server.get(&format!("/api/v2/buckets/{id}"), &[])?;

@@ -30,10 +30,8 @@ impl Line {
     /// What the files hold; where the server has something else, that in a row of its own.
     fn rows(&self) -> Vec<Vec<String>> {
         let row = |name: &str, tally: &Tally, outcome: &str| {
-            let time = |time: Option<i64>| time.map(rfc3339).unwrap_or_default();
-            let times = [time(tally.times.map(|t| t.0)), time(tally.times.map(|t| t.1))];
-            let [first, last] = times;
-            let checksum = format!("{:016x}", tally.checksum);
+            let (first, last, checksum) = printed(tally);
+            let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
             vec![self.bucket.clone(), name.into(), tally.rows.to_string(), tally.values.to_string(), first, last, checksum, outcome.into()]
         };
         match &self.server {
@@ -45,14 +43,18 @@ impl Line {
 
     fn json(&self) -> Value {
         let tally = |tally: &Tally| {
-            let (first, last) = (tally.times.map(|t| rfc3339(t.0)), tally.times.map(|t| rfc3339(t.1)));
-            let checksum = format!("{:016x}", tally.checksum);
+            let (first, last, checksum) = printed(tally);
             json!({ "rows": tally.rows, "values": tally.values, "first": first, "last": last, "checksum": checksum })
         };
         let same = self.server.as_ref().map(|_| !self.differs());
         let (files, server) = (tally(&self.files), self.server.as_ref().map(tally));
         json!({ "bucket": self.bucket, "measurement": self.measurement, "files": files, "server": server, "same": same })
     }
+}
+
+/// First and last time, where there is a row, and the checksum.
+fn printed(tally: &Tally) -> (Option<String>, Option<String>, String) {
+    (tally.times.map(|t| rfc3339(t.0)), tally.times.map(|t| rfc3339(t.1)), format!("{:016x}", tally.checksum))
 }
 
 impl Report {

@@ -2,8 +2,9 @@
 
 use crate::{
     cli::{
+        connection::Connection,
         server::Server,
-        write::send::{deliver, refused_lines},
+        write::send::{NAMED_MAX, deliver, refused_lines, shown},
     },
     line_protocol::{Parser, escape, write_row},
     model::{Failure, FieldValue, Precision, Result},
@@ -13,8 +14,6 @@ use indicatif::ProgressBar;
 
 /// Bytes past which a request is sent.
 const REQUEST_BYTES: usize = 1 << 20;
-/// Refused values that are named on stderr.
-const NAMED_MAX: u64 = 20;
 
 pub struct Writer<'a> {
     server: &'a Server,
@@ -27,7 +26,7 @@ pub struct Writer<'a> {
 impl<'a> Writer<'a> {
     /// `org`: the organisation as parameters of a URL.
     pub fn new(server: &'a Server, org: &'a [(&'static str, String)], bucket_id: &'a str, progress: &'a ProgressBar) -> Writer<'a> {
-        let mut params: Vec<(&str, &str)> = org.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let mut params: Vec<(&str, &str)> = Connection::params(org);
         params.extend([("bucketID", bucket_id), ("precision", "ns")]);
         Writer { server, params, progress, body: String::with_capacity(REQUEST_BYTES * 2), refused: 0 }
     }
@@ -97,7 +96,7 @@ impl<'a> Writer<'a> {
     fn send_lines(&mut self, lines: &str) -> Result<()> {
         if let Some(refusal) = deliver(self.server, &self.params, lines.as_bytes())? {
             let (named, count) = refused_lines(&refusal, lines.as_bytes());
-            let texts = named.into_iter().map(|line| format!("{}: {}", line.reason, line.text.chars().take(120).collect::<String>()));
+            let texts = named.into_iter().map(|line| format!("{}: {}", line.reason, shown(&line.text)));
             self.refuse(count as u64, texts);
         }
         Ok(())
@@ -105,7 +104,7 @@ impl<'a> Writer<'a> {
 
     /// Counts values that were not stored and names the first of them.
     fn refuse(&mut self, count: u64, texts: impl IntoIterator<Item = String>) {
-        let named = NAMED_MAX.saturating_sub(self.refused) as usize;
+        let named = (NAMED_MAX as u64).saturating_sub(self.refused) as usize;
         for text in texts.into_iter().take(named) {
             self.progress.suspend(|| eprintln!("refused: {text}"));
         }

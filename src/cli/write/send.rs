@@ -15,8 +15,13 @@ use std::{
 
 /// How often a batch is sent that the server cannot take now.
 const ATTEMPTS: u32 = 8;
-/// Refused lines that are named on stderr.
-const NAMED_MAX: usize = 20;
+/// Refused lines or values that are named on stderr.
+pub const NAMED_MAX: usize = 20;
+
+/// As much of a refused line as is printed.
+pub fn shown(text: &str) -> String {
+    text.chars().take(120).collect()
+}
 
 pub struct Sender<'a> {
     server: &'a Server,
@@ -126,7 +131,7 @@ impl<'a> Sender<'a> {
         for NamedLine { number, text, reason } in named {
             let refused = RefusedLine { source: batch.source.clone(), line: batch.place(number), text, reason };
             if self.refused.lines.len() < NAMED_MAX {
-                let shown: String = refused.text.chars().take(120).collect();
+                let shown = shown(&refused.text);
                 self.progress.suspend(|| eprintln!("{} line {}: {}: {shown}", refused.source, refused.line, refused.reason));
             }
             self.refused.lines.push(refused);

@@ -2,12 +2,6 @@
 
 use super::*;
 
-fn parquet_files(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
-    let files = entries.flat_map(|path| if path.is_dir() { parquet_files(&path) } else { vec![path] });
-    files.filter(|path| path.extension().is_some_and(|e| e == "parquet")).collect()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn an_operator_checks_lists_and_compacts_a_running_server_and_health_names_damage() {
     let server = Server::with(HttpSettings::default()).await;
@@ -34,12 +28,9 @@ async fn an_operator_checks_lists_and_compacts_a_running_server_and_health_names
     assert_eq!((&done["compactions"], &done["compaction_files_in"], &done["files"]), (&json!(1), &json!(3), &json!(1)), "{done}");
     assert_eq!(server.get("/health").await.json()["status"], "pass");
 
-    let path = {
-        let version =
-            server.app.engine.storage().files().buckets().into_iter().find_map(|b| server.app.engine.storage().files().version(b));
-        version.expect("a version").files[0].path.clone()
-    };
-    let file = parquet_files(server._folder.path()).into_iter().find(|p| p.to_string_lossy().ends_with(&path)).expect("the file");
+    let files = server.app.engine.storage().files();
+    let path = files.buckets().into_iter().find_map(|b| files.version(b)).expect("a version").files[0].path.clone();
+    let file = server._folder.path().join("store").join(&path);
     let mut bytes = std::fs::read(&file).expect("bytes");
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

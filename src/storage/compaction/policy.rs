@@ -52,7 +52,7 @@ impl CompactionPolicy {
         }
         let mut chosen = vec![];
         for ((_, partition), mut files) in groups {
-            if version.lost.iter().any(|l| l.may_lie_in(partition)) {
+            if version.may_have_lost_in(partition) {
                 continue;
             }
             files.sort_by_key(|f| (f.sequence_min, f.sequence_max, f.id));

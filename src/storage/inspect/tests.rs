@@ -24,7 +24,7 @@ async fn files_rows_and_series_are_counted_by_measurement_and_partition() {
     assert_eq!(one.measurements.iter().map(|m| m.total.bytes).sum::<u64>(), bytes);
 
     let text = serde_json::to_string(&list).expect("JSON");
-    assert_eq!(serde_json::from_str::<BucketList>(&text).expect("reads back"), list);
+    assert_eq!(serde_json::from_str::<Vec<BucketFigures>>(&text).expect("reads back"), list);
     let uncounted = inspect(&store, &versions(&store).await.expect("versions"), false).await;
     assert_eq!(uncounted[0].measurements[0].total.series, None);
     store.delete(&storage.files().version(bucket()).expect("a version").files[0].path).await.expect("deleted");

@@ -40,6 +40,11 @@ impl ManifestStore {
         ManifestStore { store, bucket }
     }
 
+    /// Buckets that have a folder in the store.
+    pub async fn buckets(store: &Store) -> Result<Vec<BucketId>, StoreError> {
+        Ok(store.folders("buckets").await?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
     fn folder(&self) -> String {
         format!("buckets/{}/manifest", self.bucket)
     }

@@ -240,6 +240,11 @@ struct SchemaBody {
 }
 
 impl Version {
+    /// Whether a lost file may lie in the partition.
+    pub fn may_have_lost_in(&self, partition: i64) -> bool {
+        self.lost.iter().any(|l| l.may_lie_in(partition))
+    }
+
     /// The state of a bucket that was never written.
     pub fn empty(bucket: BucketId) -> Version {
         Version {

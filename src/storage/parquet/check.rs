@@ -5,8 +5,11 @@ use super::{
     file::{FileReader, OpenFooter, own_footer},
     writer::Footer,
 };
-use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result};
-use crate::storage::{block::SeriesRuns, manifest::FileMeta};
+use crate::model::{ErrorKind, Failure, Result};
+use crate::storage::{
+    block::SeriesRuns,
+    manifest::{FileMeta, Version},
+};
 use ahash::RandomState;
 use arrow::{
     array::{ArrayRef, AsArray},
@@ -34,14 +37,8 @@ struct Rows {
 impl FileReader {
     /// Reads the file through; what is wrong with it. Fails with `Unavailable` when the store does not answer, which says nothing of
     /// the file, and when `stop` was cancelled.
-    pub async fn check(
-        &self,
-        bucket: BucketId,
-        file: &FileMeta,
-        schema: Option<&MeasurementSchema>,
-        stop: &CancellationToken,
-    ) -> Result<Option<String>> {
-        match self.try_check(bucket, file, schema, stop).await {
+    pub async fn check(&self, version: &Version, file: &FileMeta, stop: &CancellationToken) -> Result<Option<String>> {
+        match self.try_check(version, file, stop).await {
             Err(failure) => match self.damaged().remove(&file.path) {
                 None if failure.kind == ErrorKind::Unavailable => Err(failure),
                 known => Ok(Some(known.unwrap_or(failure.message))),
@@ -50,16 +47,10 @@ impl FileReader {
         }
     }
 
-    async fn try_check(
-        &self,
-        bucket: BucketId,
-        file: &FileMeta,
-        schema: Option<&MeasurementSchema>,
-        stop: &CancellationToken,
-    ) -> Result<Option<String>> {
+    async fn try_check(&self, version: &Version, file: &FileMeta, stop: &CancellationToken) -> Result<Option<String>> {
         let footer = self.footer(file).await?;
         let own = own_footer(footer.metadata()).map_err(|what| self.damage(&file.path, what))?;
-        if let Some(wrong) = says_otherwise(&own, bucket, file, schema) {
+        if let Some(wrong) = says_otherwise(&own, version, file) {
             return Ok(Some(wrong));
         }
         let mut rows = Rows { count: 0, time_min: i64::MAX, time_max: i64::MIN, key_min: vec![], key_max: vec![], last: None };
@@ -107,8 +98,8 @@ fn stopped() -> Failure {
 }
 
 /// How the file's own words differ from the manifest's.
-fn says_otherwise(own: &Footer, bucket: BucketId, file: &FileMeta, schema: Option<&MeasurementSchema>) -> Option<String> {
-    if own.bucket != bucket {
+fn says_otherwise(own: &Footer, version: &Version, file: &FileMeta) -> Option<String> {
+    if own.bucket != version.bucket {
         return Some(format!("it says that it is of bucket {}", own.bucket));
     }
     let FileMeta { bytes, checksum, footer_checksum, .. } = *file;
@@ -116,7 +107,9 @@ fn says_otherwise(own: &Footer, bucket: BucketId, file: &FileMeta, schema: Optio
     if told != *file {
         return Some(format!("it says of itself {told:?}, and the manifest {file:?}"));
     }
-    let Some(schema) = schema else { return Some(format!("the manifest has no schema of `{}`", file.measurement)) };
+    let Some(schema) = version.schemas.get(&file.measurement) else {
+        return Some(format!("the manifest has no schema of `{}`", file.measurement));
+    };
     if let Some(tag) = own.tags.iter().find(|tag| !schema.is_tag(tag)) {
         return Some(format!("its tag `{tag}` is none in the manifest's schema"));
     }
