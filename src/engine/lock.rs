@@ -9,7 +9,15 @@ use std::{
 
 /// Held as long as it lives; the system lets go of it when the process dies, however it does.
 #[derive(Debug)]
-pub struct DirectoryLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+pub struct DirectoryLock(File);
+
+impl Drop for DirectoryLock {
+    /// Closing the file is not enough: a child that this process is just starting has it open too, until it runs its program.
+    fn drop(&mut self) {
+        // A file that cannot be unlocked is closed all the same.
+        let _ = self.0.unlock();
+    }
+}
 
 impl DirectoryLock {
     /// Creates the directory when it is absent. `Conflict` when another process has it.
