@@ -17,6 +17,9 @@ pub fn runs(columns: &[ArrayRef], row_count: usize) -> Result<Vec<Range<usize>>,
     if row_count == 0 {
         return Ok(vec![]);
     }
+    if columns.iter().all(is_constant) {
+        return Ok(vec![0..row_count]);
+    }
     let mut begins = vec![false; row_count];
     begins[0] = true;
     for column in columns {
@@ -27,13 +30,20 @@ pub fn runs(columns: &[ArrayRef], row_count: usize) -> Result<Vec<Range<usize>>,
     Ok(starts.iter().copied().zip(ends).map(|(start, end)| start..end).collect())
 }
 
+/// Whether all rows are equal, where that shows without looking at them.
+fn is_constant(column: &ArrayRef) -> bool {
+    let Some(dictionary) = column.as_dictionary_opt::<Int32Type>() else { return false };
+    let (values, nulls) = (dictionary.values(), dictionary.null_count());
+    nulls == dictionary.len() || (nulls == 0 && values.len() == 1 && values.null_count() == 0)
+}
+
 /// Marks the rows that differ from the row before.
 fn mark(column: &ArrayRef, begins: &mut [bool]) -> Result<(), ArrowError> {
+    if is_constant(column) {
+        return Ok(());
+    }
     if let Some(dictionary) = column.as_dictionary_opt::<Int32Type>().filter(|d| d.values().null_count() == 0) {
         let (keys, values) = (dictionary.keys(), dictionary.values());
-        if keys.null_count() == 0 && values.len() == 1 {
-            return Ok(());
-        }
         if keys.null_count() == 0 {
             // Two keys may stand for one value: a dictionary need not hold a value once only.
             match values.as_string_opt::<i32>() {

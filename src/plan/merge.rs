@@ -9,17 +9,23 @@ use datafusion::{
     },
     logical_expr::{Expr, Filter, LogicalPlan, Projection},
 };
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 /// `expressions` over `input`. Where that is a projection, and the names of the answer are written down, the two become one,
-/// unless work would be done twice.
+/// unless work would be done twice. One of our nodes below does not make what is not asked of it.
 pub fn project(input: &LogicalPlan, expressions: Vec<Expr>) -> Result<LogicalPlan> {
     if let LogicalPlan::Projection(below) = input
         && let Some(expressions) = merged(&expressions, below)?
     {
-        return Ok(LogicalPlan::Projection(Projection::try_new(expressions, below.input.clone())?));
+        return over(&below.input, expressions);
     }
-    Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input.clone()))?))
+    over(input, expressions)
+}
+
+fn over(input: &LogicalPlan, expressions: Vec<Expr>) -> Result<LogicalPlan> {
+    let named: HashSet<&Column> = expressions.iter().flat_map(Expr::column_refs).collect();
+    let input = OperatorNode::with_only(input, |name| named.iter().any(|column| column.name == name))?;
+    Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input))?))
 }
 
 /// The rows of `input` for which `predicate` is true. It goes below a projection that only chooses and names the columns it

@@ -7,6 +7,7 @@
 //! SQL gets all rules of DataFusion.
 
 use super::{
+    columns::ChooseColumns,
     computed::{Coercion, Computed},
     newest::NewestRows,
     split::SplitScans,
@@ -121,6 +122,7 @@ impl Sessions {
         let ours: [Arc<dyn PhysicalOptimizerRule + Send + Sync>; 3] = [Arc::new(TextKeys), Arc::new(NewestRows), Arc::new(SplitScans)];
         let mut rules = PhysicalOptimizer::new().rules;
         rules.splice(0..0, ours.clone());
+        rules.push(Arc::new(ChooseColumns));
         let mut all_rules = SessionStateBuilder::new()
             .with_config(config.clone())
             .with_runtime_env(runtime.clone())
@@ -212,6 +214,7 @@ fn few_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         Arc::new(OutputRequirements::new_remove_mode()),
         Arc::new(LimitPushdown::new()),
         Arc::new(EnsureCooperative::new()),
+        Arc::new(ChooseColumns),
     ]
 }
 

@@ -98,6 +98,8 @@ pub struct Merge {
     cursors: Vec<Cursor>,
     pending: Vec<(Arc<Block>, Span)>,
     pending_rows: usize,
+    /// The series that the last rows of several sources were of.
+    series: Vec<u8>,
     last: LastRows,
 }
 
@@ -129,7 +131,8 @@ impl Merge {
     /// `sources` in rising order of sequence.
     pub fn new(layout: Layout, sources: Vec<Box<dyn Source>>) -> Merge {
         let cursor = |source| Cursor { source, block: None, spans: vec![], at: 0, key: vec![], keyed: None };
-        Merge { layout, cursors: sources.into_iter().map(cursor).collect(), pending: vec![], pending_rows: 0, last: LastRows::default() }
+        let cursors = sources.into_iter().map(cursor).collect();
+        Merge { layout, cursors, pending: vec![], pending_rows: 0, series: vec![], last: LastRows::default() }
     }
 
     /// The next rows, at most `batch_rows` (or one of each source, where these are more); `None` at the end.
@@ -187,10 +190,15 @@ impl Merge {
         Ok(())
     }
 
-    /// Whether the next rows are certainly of another series than those before: the only source left begins a run.
+    /// Whether the next rows are certainly of another series than those before: the only source left begins a run, or none of
+    /// several goes on with the series.
     fn begins_series(&self) -> bool {
-        let ([cursor], Some((block, span))) = (self.cursors.as_slice(), self.pending.last()) else { return false };
-        cursor.block.as_ref().is_some_and(|next| Arc::ptr_eq(next, block)) && cursor.head().run != span.run
+        let Some((block, span)) = self.pending.last() else { return false };
+        match self.cursors.as_slice() {
+            [] => false,
+            [only] => only.block.as_ref().is_some_and(|next| Arc::ptr_eq(next, block)) && only.head().run != span.run,
+            several => several.iter().all(|cursor| cursor.key != self.series),
+        }
     }
 
     fn push(&mut self, cursor: usize, rows: usize) -> Result<()> {
@@ -257,7 +265,8 @@ impl Merge {
             return Ok(true);
         }
         let key = self.cursors.iter().map(|c| &c.key).min().expect("there are cursors");
-        let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| &self.cursors[i].key == key).collect();
+        self.series.clone_from(key);
+        let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| self.cursors[i].key == self.series).collect();
         let first = *group.iter().min_by_key(|&&i| self.cursors[i].times()[0]).expect("the smallest key is somebody's");
         let others = group.iter().filter(|&&i| i != first).map(|&i| self.cursors[i].times()[0]).min();
         let times = self.cursors[first].times();

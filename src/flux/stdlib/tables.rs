@@ -62,6 +62,13 @@ pub fn each_regrouped(call: &mut Call<'_>, change: impl Fn(&Frame) -> Result<Fra
     Ok(stream(regroup_frames(frames, call.context())?, &tables))
 }
 
+/// Whether rows may be brought together with all their fields, as long as `_field` stays in the key.
+pub fn may_regroup_wide(tables: &TableStream) -> bool {
+    let [frame] = tables.frames.as_slice() else { return false };
+    // With `null_rows`, a null of one table would become a row where another of the same new key has values.
+    frame.is_wide() && !frame.null_rows && !["_field", "_value"].iter().any(|name| frame.has(name))
+}
+
 /// An error raised while tables flow, for DataFusion to carry.
 pub fn run_error(message: impl Into<String>) -> DataFusionError {
     Failure::invalid(message).into()

@@ -102,6 +102,11 @@ pub trait Operator: Any + fmt::Debug + Send + Sync {
         }
     }
 
+    /// Columns of the answer that need not be made: where nobody asks for one, `run` gets a schema without it.
+    fn optional(&self) -> &[String] {
+        &[]
+    }
+
     /// Starts the work. `schema` is what [`OperatorNode::plan`] was given; `memory` is charged for what is held.
     fn run(&self, inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches>;
 }
@@ -143,6 +148,19 @@ impl OperatorNode {
         let node = extension.node.as_any().downcast_ref::<OperatorNode>()?;
         let operator: &dyn Any = node.operator.as_ref();
         Some((operator.downcast_ref()?, node.inputs.first()?))
+    }
+
+    /// The plan, where one of ours is at its top without those of its optional columns that are not `wanted`.
+    pub fn with_only(plan: &LogicalPlan, wanted: impl Fn(&str) -> bool) -> Result<LogicalPlan> {
+        let node = if let LogicalPlan::Extension(e) = plan { e.node.as_any().downcast_ref::<OperatorNode>() } else { None };
+        let Some(node) = node else { return Ok(plan.clone()) };
+        let (schema, optional) = (node.schema.as_arrow(), node.operator.optional());
+        let stays = |name: &String| !optional.contains(name) || wanted(name);
+        let kept: Vec<usize> = (0..schema.fields().len()).filter(|at| stays(schema.field(*at).name())).collect();
+        if kept.len() == schema.fields().len() {
+            return Ok(plan.clone());
+        }
+        OperatorNode::plan(node.operator.clone(), node.inputs.clone(), Arc::new(schema.project(&kept)?))
     }
 
     /// A plan that has one of ours at its top, over another input.

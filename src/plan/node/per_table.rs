@@ -2,13 +2,15 @@
 //!
 //! An empty table (a key without rows) travels as one row whose [`EMPTY`] column is true. Only the machinery here
 //! sees that column: a transform is started for the table and finished without a row.
+//!
+//! Where a transform leaves key columns of its answer to the machinery here, they are made for many tables at once.
 
 use super::operator::{Batches, Operator, OperatorNode};
 use super::size::held_bytes;
 use crate::model::runs::runs;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array},
-    compute::BatchCoalescer,
+    array::{Array, ArrayRef, AsArray, BooleanArray, UInt32Array, new_null_array},
+    compute::{BatchCoalescer, cast, interleave, take},
     datatypes::SchemaRef,
     record_batch::RecordBatch,
 };
@@ -18,7 +20,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
 };
 use futures::StreamExt;
-use std::{any::Any, collections::VecDeque, fmt, sync::Arc};
+use std::{any::Any, collections::VecDeque, fmt, ops::Range, sync::Arc};
 
 /// Name of the column that marks the row of an empty table. No name a user can write holds this character.
 pub const EMPTY: &str = "\u{0}empty";
@@ -29,6 +31,12 @@ const BATCH_ROWS: usize = 8192;
 /// What to do with each table.
 pub trait TableTransform: Any + fmt::Debug + Send + Sync {
     fn name(&self) -> &'static str;
+
+    /// Columns of the answer that have the value of the table's first row in all rows. The batches that a state gives are
+    /// without them.
+    fn copied(&self) -> &[String] {
+        &[]
+    }
 
     /// Begins a table. `first` is its first row (for an empty table: its key, the rest null), without the marker.
     fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>>;
@@ -84,20 +92,32 @@ impl Operator for PerTable {
         format!("by [{}]", self.key.join(", "))
     }
 
+    fn optional(&self) -> &[String] {
+        self.transform.copied()
+    }
+
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, memory: MemoryReservation) -> Result<Batches> {
         let input = inputs.remove(0);
         let input_schema = input.schema();
         let key = self.key.iter().map(|k| input_schema.index_of(k)).collect::<Result<Vec<_>, _>>()?;
+        let is_copied = |at: &usize| self.transform.copied().contains(schema.field(*at).name());
+        let (copied, made): (Vec<usize>, Vec<usize>) = (0..schema.fields().len()).partition(is_copied);
+        let source = |to: usize| Ok(Copied { from: input_schema.index_of(schema.field(to).name())?, to });
+        let copied = copied.into_iter().map(source).collect::<Result<_>>()?;
+        let made = Arc::new(schema.project(&made)?);
         let work = Work {
             marker: input_schema.index_of(EMPTY).ok(),
             key,
             output_key: self.output_key.clone(),
+            copied,
             transform: self.transform.clone(),
-            output_marker: schema.index_of(EMPTY).ok(),
-            coalescer: BatchCoalescer::new(schema.clone(), BATCH_ROWS),
+            output_marker: made.index_of(EMPTY).ok(),
+            coalescer: BatchCoalescer::new(made.clone(), BATCH_ROWS),
+            made,
             schema,
             memory,
             current: None,
+            waiting: VecDeque::new(),
         };
         let state = (input, work, VecDeque::new(), false);
         Ok(futures::stream::try_unfold(state, |(mut input, mut work, mut ready, mut done)| async move {
@@ -115,7 +135,7 @@ impl Operator for PerTable {
                         work.end()?;
                     }
                 }
-                while let Some(batch) = work.coalescer.next_completed_batch() {
+                while let Some(batch) = work.next_completed_batch()? {
                     ready.push_back(batch);
                 }
             }
@@ -128,19 +148,40 @@ struct Work {
     marker: Option<usize>,
     key: Vec<usize>,
     output_key: Vec<String>,
+    /// Columns that the transform leaves to us.
+    copied: Vec<Copied>,
     transform: Arc<dyn TableTransform>,
     schema: SchemaRef,
+    /// The columns of the answer that are not copied.
+    made: SchemaRef,
+    /// Among `made`.
     output_marker: Option<usize>,
     coalescer: BatchCoalescer,
     memory: MemoryReservation,
     current: Option<Current>,
+    /// Whose the coalescer's rows are, one after the other, and how many; where columns are copied.
+    waiting: VecDeque<(Begun, usize)>,
+}
+
+/// A column of the input and its place in the answer.
+struct Copied {
+    from: usize,
+    to: usize,
 }
 
 struct Current {
     key: Vec<ArrayRef>,
     first: RecordBatch,
+    begun: Begun,
     state: Box<dyn TableState>,
     row_count: usize,
+}
+
+/// The copied columns of a table: a row of those of all tables that begin in one batch.
+#[derive(Clone)]
+struct Begun {
+    values: Arc<[ArrayRef]>,
+    row: usize,
 }
 
 impl Work {
@@ -151,6 +192,7 @@ impl Work {
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
         let tables = runs(&keys, batch.num_rows())?;
         let last = tables.len() - 1;
+        let values = self.first_values(batch, &tables)?;
         for (at, range) in tables.into_iter().enumerate() {
             let rows = if range.len() == batch.num_rows() { batch.clone() } else { batch.slice(range.start, range.len()) };
             let empty = self.marker.is_some_and(|m| rows.column(m).as_boolean().value(0));
@@ -163,14 +205,15 @@ impl Work {
                 self.finish_table()?;
                 let first = rows.slice(0, 1);
                 let state = self.transform.start(&first)?;
-                self.current = Some(Current { key, first, state, row_count: 0 });
+                let begun = Begun { values: values.clone(), row: at };
+                self.current = Some(Current { key, first, begun, state, row_count: 0 });
             }
-            if !empty {
+            if !empty && let Some(mut current) = self.current.take() {
                 let mut out = vec![];
-                let current = self.current.as_mut().expect("a table was begun above");
                 current.state.push(&rows, &mut out)?;
                 self.memory.try_resize(current.state.size())?;
-                self.give(out)?;
+                self.give(&mut current, out)?;
+                self.current = Some(current);
             }
         }
         Ok(())
@@ -185,48 +228,97 @@ impl Work {
         let Some(mut current) = self.current.take() else { return Ok(()) };
         let mut out = vec![];
         current.state.finish(&mut out)?;
-        let row_count = current.row_count;
-        let given: usize = out.iter().map(RecordBatch::num_rows).sum();
-        self.give(out)?;
+        self.give(&mut current, out)?;
         self.memory.try_resize(0)?;
-        if row_count + given == 0 && self.output_marker.is_some() {
-            self.coalescer.push_batch(self.empty_table(&current.first)?)?;
+        if current.row_count == 0 && self.output_marker.is_some() {
+            let empty = self.empty_table(&current.first)?;
+            self.keep(&current, empty)?;
         }
         Ok(())
     }
 
-    fn give(&mut self, out: Vec<RecordBatch>) -> Result<()> {
+    fn give(&mut self, current: &mut Current, out: Vec<RecordBatch>) -> Result<()> {
         for batch in out {
-            if let Some(current) = self.current.as_mut() {
-                current.row_count += batch.num_rows();
+            if batch.num_rows() == 0 {
+                continue;
             }
-            let batch = match self.output_marker {
-                Some(at) if batch.num_columns() + 1 == self.schema.fields().len() => {
-                    let mut columns = batch.columns().to_vec();
-                    columns.insert(at, Arc::new(BooleanArray::from(vec![false; batch.num_rows()])));
-                    RecordBatch::try_new(self.schema.clone(), columns)?
-                }
-                _ => RecordBatch::try_new(self.schema.clone(), batch.columns().to_vec())?,
-            };
-            if batch.num_rows() > 0 {
-                self.coalescer.push_batch(batch)?;
+            current.row_count += batch.num_rows();
+            let mut columns = batch.columns().to_vec();
+            if let Some(at) = self.output_marker.filter(|_| columns.len() + 1 == self.made.fields().len()) {
+                columns.insert(at, Arc::new(BooleanArray::from(vec![false; batch.num_rows()])));
             }
+            self.keep(current, RecordBatch::try_new(self.made.clone(), columns)?)?;
         }
         Ok(())
+    }
+
+    fn keep(&mut self, current: &Current, batch: RecordBatch) -> Result<()> {
+        if !self.copied.is_empty() {
+            self.waiting.push_back((current.begun.clone(), batch.num_rows()));
+        }
+        Ok(self.coalescer.push_batch(batch)?)
+    }
+
+    /// The copied columns of the first rows of tables. Rows of their own: a table must not keep its whole batch in memory.
+    fn first_values(&self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Arc<[ArrayRef]>> {
+        if self.copied.is_empty() {
+            return Ok(Arc::new([]));
+        }
+        let rows = UInt32Array::from_iter_values(tables.iter().map(|t| t.start as u32));
+        let value = |copied: &Copied| Ok(cast(&take(batch.column(copied.from), &rows, None)?, self.schema.field(copied.to).data_type())?);
+        self.copied.iter().map(value).collect()
+    }
+
+    fn next_completed_batch(&mut self) -> Result<Option<RecordBatch>> {
+        let Some(made) = self.coalescer.next_completed_batch() else { return Ok(None) };
+        if self.copied.is_empty() {
+            return Ok(Some(made));
+        }
+        // The tables of these rows, and which of them each row is of.
+        let (mut tables, mut table_of) = (vec![], Vec::with_capacity(made.num_rows()));
+        while table_of.len() < made.num_rows() {
+            let (begun, count) = self.waiting.front_mut().expect("every row is of a table that waits");
+            let taken = (made.num_rows() - table_of.len()).min(*count);
+            table_of.resize(table_of.len() + taken, tables.len() as u32);
+            tables.push(begun.clone());
+            *count -= taken;
+            if *count == 0 {
+                self.waiting.pop_front();
+            }
+        }
+        let table_of = UInt32Array::from(table_of);
+        // Tables that began in one batch stand one after the other.
+        let mut sources: Vec<&Arc<[ArrayRef]>> = vec![];
+        let mut places = Vec::with_capacity(tables.len());
+        for table in &tables {
+            if sources.last().is_none_or(|last| !Arc::ptr_eq(last, &table.values)) {
+                sources.push(&table.values);
+            }
+            places.push((sources.len() - 1, table.row));
+        }
+        let mut made = made.columns().iter().cloned();
+        let columns = (0..self.schema.fields().len()).map(|to| -> Result<ArrayRef> {
+            let Some(at) = self.copied.iter().position(|copied| copied.to == to) else {
+                return Ok(made.next().expect("made, since it is not copied"));
+            };
+            let values: Vec<&dyn Array> = sources.iter().map(|source| source[at].as_ref()).collect();
+            Ok(take(&interleave(&values, &places)?, &table_of, None)?)
+        });
+        Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?))
     }
 
     fn empty_table(&self, first: &RecordBatch) -> Result<RecordBatch> {
-        let columns = self.schema.fields().iter().map(|f| -> Result<ArrayRef> {
+        let columns = self.made.fields().iter().map(|f| -> Result<ArrayRef> {
             if f.name() == EMPTY {
                 return Ok(Arc::new(BooleanArray::from(vec![true])));
             }
             let kept = self.output_key.contains(f.name()).then(|| first.column_by_name(f.name())).flatten();
             match kept {
-                Some(value) => Ok(arrow::compute::cast(value, f.data_type())?),
+                Some(value) => Ok(cast(value, f.data_type())?),
                 None => Ok(new_null_array(f.data_type(), 1)),
             }
         });
-        Ok(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?)
+        Ok(RecordBatch::try_new(self.made.clone(), columns.collect::<Result<Vec<_>>>()?)?)
     }
 
     fn without_marker(&self, rows: RecordBatch) -> Result<RecordBatch> {

@@ -269,12 +269,11 @@ struct Reduce {
     columns: Vec<String>,
     key: Vec<String>,
     wide: bool,
-    schema: Arc<Schema>,
+    results: Arc<Schema>,
 }
 
 struct Reducing {
     shape: Reduce,
-    first: RecordBatch,
     tallies: Vec<Tally>,
 }
 
@@ -283,9 +282,12 @@ impl TableTransform for Reduce {
         self.name
     }
 
-    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
-        let tallies = vec![Tally::default(); self.columns.len()];
-        Ok(Box::new(Reducing { shape: self.clone(), first: first.clone(), tallies }))
+    fn copied(&self) -> &[String] {
+        &self.key
+    }
+
+    fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {
+        Ok(Box::new(Reducing { shape: self.clone(), tallies: vec![Tally::default(); self.columns.len()] }))
     }
 }
 
@@ -299,16 +301,12 @@ impl TableState for Reducing {
     }
 
     fn finish(&mut self, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let mut columns: Vec<ArrayRef> = vec![];
-        for key in &self.shape.key {
-            columns.push(self.first.column_by_name(key).expect("a key column").clone());
-        }
-        let fields = &self.shape.schema.fields()[self.shape.key.len()..];
-        for (tally, field) in std::mem::take(&mut self.tallies).into_iter().zip(fields) {
+        let tallies = std::mem::take(&mut self.tallies).into_iter().zip(self.shape.results.fields());
+        let columns = tallies.map(|(tally, field)| {
             let rows = if self.shape.wide { tally.count } else { tally.rows };
-            columns.push(tally.finish(self.shape.aggregate, field.data_type(), self.shape.wide, rows)?.to_array()?);
-        }
-        out.push(RecordBatch::try_new(self.shape.schema.clone(), columns)?);
+            tally.finish(self.shape.aggregate, field.data_type(), self.shape.wide, rows)?.to_array()
+        });
+        out.push(RecordBatch::try_new(self.shape.results.clone(), columns.collect::<Result<_>>()?)?);
         Ok(())
     }
 }
@@ -324,7 +322,8 @@ pub fn aggregate(frame: &Frame, name: &'static str, aggregate: Aggregate, column
     }
     let columns = if frame.is_wide() { frame.fields.clone() } else { vec![column.to_string()] };
     let schema = frame.schema();
-    let mut fields: Vec<Field> = frame.key.iter().filter_map(|k| schema.field_with_name(k).ok().cloned()).collect();
+    let key = frame.key.iter().filter_map(|k| schema.field_with_name(k).ok().cloned());
+    let mut results: Vec<Field> = vec![];
     for column in &columns {
         if frame.is_key(column) {
             return Ok(vec![frame.fail(name, format!("{name}: cannot aggregate columns that are part of the group key"))?]);
@@ -335,10 +334,11 @@ pub fn aggregate(frame: &Frame, name: &'static str, aggregate: Aggregate, column
         let Some(output) = aggregate.output(&input) else {
             return Ok(vec![frame.fail(name, format!("{name}: unsupported aggregate column type {}", type_name(&input)))?]);
         };
-        fields.push(Field::new(column, output, true));
+        results.push(Field::new(column, output, true));
     }
-    let schema = Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>());
-    let shape = Reduce { name, aggregate, columns, key: frame.key.clone(), wide: frame.is_wide(), schema: Arc::new(schema.clone()) };
+    let schema = Schema::new(key.chain(results.iter().cloned()).collect::<Vec<_>>());
+    let results = Arc::new(Schema::new(results));
+    let shape = Reduce { name, aggregate, columns, key: frame.key.clone(), wide: frame.is_wide(), results };
     Ok(vec![frame.per_table(Arc::new(shape), schema, frame.key.clone(), false)?])
 }
 

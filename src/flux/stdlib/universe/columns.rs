@@ -5,7 +5,10 @@ use crate::{
         ast::Span,
         diagnostic::{FluxError, FluxResult},
         eval::{Interpreter, Value},
-        stdlib::{Call, Function, tables::stream},
+        stdlib::{
+            Call, Function,
+            tables::{may_regroup_wide, stream},
+        },
     },
     model::Result,
     plan::{
@@ -35,38 +38,34 @@ pub static DROP: Function = Function {
 };
 
 fn choose(call: &mut Call<'_>, keep: bool) -> FluxResult<Value> {
-    let tables = call.long_tables()?;
+    let tables = call.tables()?;
     let name = call.function.name;
     let columns = call.optional::<Vec<String>>("columns")?;
     let function = call.get("fn");
     if columns.is_some() == function.is_some() {
         return Err(FluxError::invalid(format!("{name} error: must provide exactly one of `columns` or `fn`")).at(call.span));
     }
+    let stays = |column: &str| -> FluxResult<bool> {
+        let chosen = match (&columns, &function) {
+            (Some(columns), _) => columns.iter().any(|c| c == column),
+            (None, Some(f)) => ask(call.interpreter, f, column, call.span)?,
+            (None, None) => false,
+        };
+        Ok(chosen == keep)
+    };
+    // Rows of a wide frame carry all fields at once: that stays so while tables have all columns that it stands for.
+    let wide = may_regroup_wide(&tables) && stays("_field")? && stays("_value")? && stays("_time")?;
+    let tables = if wide { tables } else { tables.to_long()? };
     let mut frames = vec![];
     for frame in &tables.frames {
         let mut kept = vec![];
         for column in frame.columns() {
-            let chosen = match (&columns, &function) {
-                (Some(columns), _) => columns.contains(&column),
-                (None, Some(f)) => ask(call.interpreter, f, &column, call.span)?,
-                (None, None) => false,
-            };
-            if chosen == keep {
-                kept.push(column);
+            if frame.fields.contains(&column) || stays(&column)? {
+                kept.push((column.clone(), col(&column)));
             }
         }
-        let key = frame.key.iter().filter(|k| kept.contains(k)).cloned().collect();
-        frames.push(
-            frame.project(
-                kept.into_iter()
-                    .map(|c| {
-                        let e = col(&c);
-                        (c, e)
-                    })
-                    .collect(),
-                key,
-            )?,
-        );
+        let key = frame.key.iter().filter(|k| kept.iter().any(|(c, _)| c == *k)).cloned().collect();
+        frames.push(frame.project(kept, key)?);
     }
     rekeyed(call, &tables, frames)
 }
@@ -78,10 +77,16 @@ fn ask(interpreter: &Interpreter<'_>, function: &Value, column: &str, span: Span
     }
 }
 
-/// The new frames; regrouped when a key lost or changed a column.
+/// The new frames; regrouped when a key lost or changed a column that tells tables apart.
 fn rekeyed(call: &Call<'_>, tables: &TableStream, frames: Vec<Frame>) -> FluxResult<Value> {
-    let same = frames.iter().zip(&tables.frames).all(|(new, old)| new.key == old.key);
-    let frames = if same { frames } else { regroup_frames(frames, call.context())? };
+    let apart = match (frames.as_slice(), tables.frames.as_slice()) {
+        ([new], [old]) => {
+            let telling = |frame: &Frame| frame.key.iter().filter(|k| frame.constant(k).is_none()).cloned().collect::<Vec<_>>();
+            telling(new) == telling(old)
+        }
+        (new, old) => new.iter().zip(old).all(|(new, old)| new.key == old.key),
+    };
+    let frames = if apart { frames } else { regroup_frames(frames, call.context())? };
     Ok(stream(frames, tables))
 }
 

@@ -4,7 +4,10 @@ use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
         eval::Value,
-        stdlib::{Call, Function, tables::stream},
+        stdlib::{
+            Call, Function,
+            tables::{may_regroup_wide, stream},
+        },
     },
     model::Result,
     plan::{Frame, stream::regroup_frames},
@@ -28,7 +31,7 @@ fn group(call: &mut Call<'_>) -> FluxResult<Value> {
         other => return Err(FluxError::invalid(format!("invalid mode \"{other}\": must be \"by\" or \"except\"")).at(call.span)),
     };
     // Rows of a wide frame carry all fields at once: that stays so while fields stay tables of their own.
-    let wide = !except && columns.iter().any(|c| c == "_field") && tables.frames.len() == 1;
+    let wide = !except && columns.iter().any(|c| c == "_field") && may_regroup_wide(&tables);
     let frames = if wide { tables.frames.clone() } else { tables.to_long()?.frames };
     let mut same = true;
     let regrouped: Vec<Frame> = frames

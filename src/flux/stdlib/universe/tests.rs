@@ -488,6 +488,95 @@ fn aggregate_window_fills_windows_of_tables_that_exist() {
     );
 }
 
+/// Host `a` has no `n`, so its windows of `n` are no rows of anybody's, whichever way tables are brought together.
+#[test]
+fn windows_of_a_missing_table_do_not_come_back_with_another_key() {
+    let windows = |empty: bool| {
+        let every = Value::Duration(crate::model::Duration::from_nanoseconds(8 * SECOND));
+        ("aggregateWindow", vec![("every", every), ("fn", builtin("mean")), ("createEmpty", Value::Bool(empty))])
+    };
+    let group = || ("group", vec![("columns", strings(&["_field"]))]);
+    let keep = || ("keep", vec![("columns", strings(&["_time", "_value", "_field"]))]);
+    let host = || ("drop", vec![("columns", strings(&["host"]))]);
+    check(
+        &context(),
+        vec![windows(true), group(), host()],
+        expect![[r#"
+        key ["_field"]
+        +---------------------+--------+--------+
+        | _time               | _value | _field |
+        +---------------------+--------+--------+
+        | 1970-01-01T00:00:08 | 15.0   | idle   |
+        | 1970-01-01T00:00:09 |        | idle   |
+        | 1970-01-01T00:00:08 | 2.0    | idle   |
+        | 1970-01-01T00:00:09 |        | idle   |
+        | 1970-01-01T00:00:08 | 6.0    | n      |
+        | 1970-01-01T00:00:09 |        | n      |
+        +---------------------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![windows(true), keep()],
+        expect![[r#"
+        key ["_field"]
+        +---------------------+--------+--------+
+        | _time               | _value | _field |
+        +---------------------+--------+--------+
+        | 1970-01-01T00:00:08 | 15.0   | idle   |
+        | 1970-01-01T00:00:09 |        | idle   |
+        | 1970-01-01T00:00:08 | 2.0    | idle   |
+        | 1970-01-01T00:00:09 |        | idle   |
+        | 1970-01-01T00:00:08 | 6.0    | n      |
+        | 1970-01-01T00:00:09 |        | n      |
+        +---------------------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![windows(false), group(), host()],
+        expect![[r#"
+        key ["_field"]
+        +---------------------+--------+--------+
+        | _time               | _value | _field |
+        +---------------------+--------+--------+
+        | 1970-01-01T00:00:08 | 15.0   | idle   |
+        | 1970-01-01T00:00:08 | 2.0    | idle   |
+        | 1970-01-01T00:00:08 | 6.0    | n      |
+        +---------------------+--------+--------+
+    "#]],
+    );
+    check(
+        &context(),
+        vec![windows(false), keep()],
+        expect![[r#"
+        key ["_field"]
+        +---------------------+--------+--------+
+        | _time               | _value | _field |
+        +---------------------+--------+--------+
+        | 1970-01-01T00:00:08 | 15.0   | idle   |
+        | 1970-01-01T00:00:08 | 2.0    | idle   |
+        | 1970-01-01T00:00:08 | 6.0    | n      |
+        +---------------------+--------+--------+
+    "#]],
+    );
+    // Without its time a row is still one row of each field that has a value.
+    check(
+        &context(),
+        vec![windows(false), ("drop", vec![("columns", strings(&["_time"]))])],
+        expect![[r#"
+        key ["host", "_field"]
+        +--------+--------+------+
+        | _value | _field | host |
+        +--------+--------+------+
+        | 15.0   | idle   | a    |
+        | 2.0    | idle   | b    |
+        | 6.0    | n      | b    |
+        +--------+--------+------+
+    "#]],
+    );
+}
+
 #[test]
 fn windows_are_clipped_and_empty_ones_are_tables() {
     let every = Value::Duration(crate::model::Duration::from_nanoseconds(4 * SECOND));

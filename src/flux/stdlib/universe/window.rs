@@ -21,6 +21,7 @@ use crate::{
     model::{Duration, Result as Outcome, TimeRange, schema::time_type},
     plan::{
         Frame, TableStream,
+        merge::is_column,
         node::{
             OperatorNode, TableState, TableTransform,
             per_table::{EMPTY, as_transform},
@@ -31,13 +32,13 @@ use crate::{
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, TimestampNanosecondArray, UInt64Array, new_null_array},
-    compute::{cast, concat, take, take_record_batch},
+    compute::{concat, take, take_record_batch},
     datatypes::{DataType, Field, Schema, TimestampNanosecondType},
     record_batch::RecordBatch,
 };
 use datafusion::{
-    common::Result,
-    logical_expr::{Filter, LogicalPlan},
+    common::{Result, ScalarValue},
+    logical_expr::{Expr, Filter, LogicalPlan, Projection},
 };
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -287,7 +288,16 @@ fn picks_values_only(frame: &Frame, kind: Aggregate) -> bool {
 /// The same windows over the rows of the last `count` of them only, where one table has them all. With more windows than
 /// are worth a try, or none that say when they begin, nothing.
 pub fn newest_of_windows(plan: &LogicalPlan, count: usize) -> Outcome<Option<LogicalPlan>> {
-    let picking = as_transform::<PickWindows>(plan).map(|(p, input)| (&p.shape, p.key.is_empty(), input));
+    if let LogicalPlan::Projection(shown) = plan
+        && shown.expr.iter().any(|e| is_column(e, "_time"))
+    {
+        let newest = newest_of_windows(&shown.input, count)?;
+        return Ok(newest
+            .map(|newest| Projection::try_new(shown.expr.clone(), Arc::new(newest)))
+            .transpose()?
+            .map(LogicalPlan::Projection));
+    }
+    let picking = as_transform::<PickWindows>(plan).map(|(p, input)| (&p.shape, p.one_table, input));
     let reducing = as_transform::<ReduceWindows>(plan).map(|(p, input)| (&p.shape, p.one_table, input));
     let Some((shape, one_table, input)) = picking.or(reducing) else { return Ok(None) };
     let (Some(window), true) = (&shape.window, one_table && (1..=1_000).contains(&count)) else { return Ok(None) };
@@ -316,9 +326,16 @@ fn pick_windows(frame: &Frame, pick: Pick, shape: &Shape, from_start: bool) -> O
     let mut key = frame.key.clone();
     key.extend([&shape.start, &shape.stop].into_iter().filter(|c| !frame.is_key(c)).cloned());
     input.key = frame.key.clone();
-    let fields: Vec<Field> = schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect();
-    let schema = Schema::new(fields);
-    let plan = PickWindows { pick, shape: shape.clone(), from_start, key: frame.key.clone(), schema: Arc::new(schema.clone()) };
+    let copied: Vec<String> = frame.key.iter().filter(|k| **k != shape.start && **k != shape.stop).cloned().collect();
+    let made: Vec<_> = schema.fields().iter().filter(|f| !copied.contains(f.name())).cloned().collect();
+    let plan = PickWindows {
+        pick,
+        shape: shape.clone(),
+        from_start,
+        one_table: frame.key.is_empty(),
+        copied,
+        made: Arc::new(Schema::new(made.iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>())),
+    };
     input.per_table(Arc::new(plan), schema, key, false)
 }
 
@@ -327,14 +344,15 @@ struct PickWindows {
     pick: Pick,
     shape: Shape,
     from_start: bool,
-    /// Columns whose values a row of an empty window has.
-    key: Vec<String>,
-    schema: Arc<Schema>,
+    /// Whether all rows are of one table.
+    one_table: bool,
+    copied: Vec<String>,
+    /// The other columns.
+    made: Arc<Schema>,
 }
 
 struct PickingWindows {
     plan: PickWindows,
-    first: RecordBatch,
     /// The picked row of each window that has rows.
     windows: BTreeMap<(i64, i64), Option<RecordBatch>>,
     current: (i64, i64),
@@ -346,9 +364,13 @@ impl TableTransform for PickWindows {
         self.pick.name()
     }
 
-    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+    fn copied(&self) -> &[String] {
+        &self.copied
+    }
+
+    fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {
         let current = (i64::MAX, i64::MIN);
-        Ok(Box::new(PickingWindows { plan: self.clone(), first: first.clone(), windows: BTreeMap::new(), current, row_bytes: 0 }))
+        Ok(Box::new(PickingWindows { plan: self.clone(), windows: BTreeMap::new(), current, row_bytes: 0 }))
     }
 }
 
@@ -391,7 +413,7 @@ impl TableState for PickingWindows {
             return Ok(());
         }
         let (bounds, count) = (plan.shape.bounds, windows.len());
-        let columns = plan.schema.fields().iter().map(|field| -> Result<ArrayRef> {
+        let columns = plan.made.fields().iter().map(|field| -> Result<ArrayRef> {
             let times = |times: Vec<i64>| Arc::new(TimestampNanosecondArray::from(times)) as ArrayRef;
             let name = field.name();
             if *name == plan.shape.start || *name == plan.shape.stop {
@@ -400,17 +422,14 @@ impl TableState for PickingWindows {
             if name == "_time" {
                 return Ok(times(windows.keys().map(|w| if plan.from_start { w.0 } else { w.1 }).collect()));
             }
-            let none = match plan.key.contains(name).then(|| self.first.column_by_name(name)).flatten() {
-                Some(value) => value.slice(0, 1),
-                None => new_null_array(field.data_type(), 1),
-            };
+            let none = new_null_array(field.data_type(), 1);
             let cells: Vec<ArrayRef> = windows
                 .values()
                 .map(|row| row.as_ref().and_then(|r| r.column_by_name(name)).cloned().unwrap_or_else(|| none.clone()))
                 .collect();
             Ok(concat(&cells.iter().map(|c| c.as_ref()).collect::<Vec<_>>())?)
         });
-        out.push(RecordBatch::try_new(plan.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?);
+        out.push(RecordBatch::try_new(plan.made.clone(), columns.collect::<Result<Vec<_>>>()?)?);
         Ok(())
     }
 
@@ -435,8 +454,7 @@ fn each_window(
     let mut holding = vec![];
     let mut row = 0;
     while row < times.len() {
-        let inside = |time: i64, window: (i64, i64)| window.0 <= time && time < window.1;
-        if !inside(times[row], *current) {
+        if !is_inside(times[row], *current) {
             shape.holding(times[row], &mut holding);
             let Some(window) = holding.first() else {
                 row += 1;
@@ -444,11 +462,24 @@ fn each_window(
             };
             *current = *window;
         }
-        let stop = times[row..].iter().position(|t| !inside(*t, *current)).map_or(times.len(), |n| row + n);
+        let stop = row + count_inside(&times[row..], *current);
         visit(*current, row, stop)?;
         row = stop;
     }
     Ok(())
+}
+
+fn is_inside(time: i64, (start, stop): (i64, i64)) -> bool {
+    start <= time && time < stop
+}
+
+/// How many of the first times lie in the window.
+fn count_inside(times: &[i64], window: (i64, i64)) -> usize {
+    const BLOCK: usize = 64;
+    // A block that is looked at whole is compared many times at once.
+    let whole = |block: &&[i64]| block.iter().fold(true, |all, time| all & is_inside(*time, window));
+    let start = times.chunks_exact(BLOCK).take_while(whole).count() * BLOCK;
+    start + times[start..].iter().take_while(|time| is_inside(**time, window)).count()
 }
 
 /// `_start` and `_stop` back to the bounds of the query. Windows end inside the bounds or with them, and rows stamped
@@ -477,12 +508,11 @@ struct ReduceWindows {
     one_table: bool,
     wide: bool,
     from_start: bool,
-    schema: Arc<Schema>,
+    results: Arc<Schema>,
 }
 
 struct ReducingWindows {
     plan: ReduceWindows,
-    first: RecordBatch,
     windows: BTreeMap<(i64, i64), Vec<Tally>>,
     /// The window of the row before, since rows mostly come in order.
     current: (i64, i64),
@@ -514,38 +544,50 @@ fn reduce_windows(frame: &Frame, kind: Aggregate, shape: &Shape, from_start: boo
             return Ok(vec![frame.fail(name, problem)?]);
         }
     }
-    let mut key: Vec<String> = frame.key.iter().filter(|k| *k != "_start" && *k != "_stop").cloned().collect();
     let held = frame.schema();
-    // Few rows are left of many: dictionaries would be put together at more cost than texts.
-    let mut fields: Vec<Field> = key.iter().filter_map(|k| held.field_with_name(k).ok().map(plain)).collect();
-    let copied = key.clone();
-    for name in ["_start", "_stop"] {
-        key.push(name.to_string());
-        fields.push(Field::new(name, time_type(), true));
-    }
-    fields.push(Field::new("_time", time_type(), true));
+    let is_bound = |name: &String| name == "_start" || name == "_stop";
+    // What all rows have in common is not looked at: it comes behind the windows.
+    let common = |name: &String| frame.constant(name).map(plain_literal);
+    let apart: Vec<String> = frame.key.iter().filter(|k| common(k).is_none()).cloned().collect();
+    let looked_at = apart.iter().chain(["_time".to_string()].iter()).chain(&columns).map(|c| (c.clone(), col(c))).collect();
+    let input = frame.project(looked_at, apart.clone())?;
+    let copied: Vec<String> = apart.into_iter().filter(|k| !is_bound(k)).collect();
+    let mut results = vec![Field::new("_time", time_type(), true)];
     for column in &columns {
         let output = frame.data_type(column).and_then(|t| kind.output(&t)).unwrap_or(DataType::Null);
-        fields.push(Field::new(column, output, true));
+        results.push(Field::new(column, output, true));
     }
-    let schema = Schema::new(fields.into_iter().map(|f| f.with_nullable(true)).collect::<Vec<_>>());
-    // Bounds that are the same for all rows are not looked at: they come from the windows' shape.
-    let spare = |name: &String| (*name == shape.start || *name == shape.stop) && frame.constant(name).is_some();
-    let kept = frame.columns().into_iter().filter(|c| !spare(c)).map(|c| (c.clone(), col(&c))).collect();
-    let input = frame.project(kept, frame.key.iter().filter(|k| !spare(k)).cloned().collect())?;
+    // Few rows are left of many: dictionaries would be put together at more cost than texts.
+    let fields = copied.iter().filter_map(|k| held.field_with_name(k).ok().map(plain)).chain(results.iter().cloned());
+    let schema = Schema::new(fields.collect::<Vec<_>>());
+    let mut key: Vec<String> = frame.key.iter().filter(|k| !is_bound(k)).cloned().collect();
+    let mut shown: Vec<(String, Expr)> = key.iter().map(|k| (k.clone(), common(k).unwrap_or_else(|| col(k)))).collect();
+    for (name, bound) in [("_start", shape.bounds.start), ("_stop", shape.bounds.stop)] {
+        key.push(name.to_string());
+        shown.push((name.to_string(), time_literal(bound)));
+    }
+    shown.extend(results.iter().map(|f| (f.name().clone(), col(f.name()))));
     let plan = ReduceWindows {
         one_table: input.key.is_empty(),
         kind,
         shape: shape.clone(),
         columns,
-        key: copied,
+        key: copied.clone(),
         wide: frame.is_wide(),
         from_start,
-        schema: Arc::new(schema.clone()),
+        results: Arc::new(Schema::new(results)),
     };
-    let mut out = input.per_table(Arc::new(plan), schema, key, false)?;
+    let mut out = input.per_table(Arc::new(plan), schema, copied, false)?.project(shown, key)?;
     out.null_rows = frame.is_wide() && shape.create_empty;
     Ok(vec![out])
+}
+
+/// A literal, a tag's as a text.
+fn plain_literal(e: Expr) -> Expr {
+    match e {
+        Expr::Literal(ScalarValue::Dictionary(_, value), metadata) => Expr::Literal(*value, metadata),
+        other => other,
+    }
 }
 
 impl TableTransform for ReduceWindows {
@@ -553,9 +595,13 @@ impl TableTransform for ReduceWindows {
         "aggregateWindow"
     }
 
-    fn start(&self, first: &RecordBatch) -> Result<Box<dyn TableState>> {
+    fn copied(&self) -> &[String] {
+        &self.key
+    }
+
+    fn start(&self, _first: &RecordBatch) -> Result<Box<dyn TableState>> {
         let current = (i64::MAX, i64::MIN);
-        Ok(Box::new(ReducingWindows { plan: self.clone(), first: first.clone(), windows: BTreeMap::new(), current }))
+        Ok(Box::new(ReducingWindows { plan: self.clone(), windows: BTreeMap::new(), current }))
     }
 }
 
@@ -583,23 +629,14 @@ impl TableState for ReducingWindows {
                 windows.entry(window).or_insert_with(|| vec![Tally::default(); plan.columns.len()]);
             }
         }
-        let count = windows.len();
-        let same = UInt64Array::from(vec![0; count]);
-        let mut columns: Vec<ArrayRef> = vec![];
-        for (key, field) in plan.key.iter().zip(plan.schema.fields()) {
-            let value = cast(self.first.column_by_name(key).expect("a key column"), field.data_type())?;
-            columns.push(take(&value, &same, None)?);
-        }
-        columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.start; count])));
-        columns.push(Arc::new(TimestampNanosecondArray::from(vec![plan.shape.bounds.stop; count])));
         let stamps = windows.keys().map(|(start, stop)| if plan.from_start { *start } else { *stop });
-        columns.push(Arc::new(TimestampNanosecondArray::from_iter_values(stamps)));
-        for (at, field) in plan.schema.fields()[plan.key.len() + 3..].iter().enumerate() {
+        let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampNanosecondArray::from_iter_values(stamps))];
+        for (at, field) in plan.results.fields().iter().skip(1).enumerate() {
             let tallies = windows.values().map(|tallies| &tallies[at]);
             let shown = tallies.map(|t| (present[at] && !(plan.wide && !plan.shape.create_empty && !t.has_values())).then_some(t));
             columns.push(Tally::finish_rows(shown, plan.kind, field.data_type(), plan.wide)?);
         }
-        out.push(RecordBatch::try_new(plan.schema.clone(), columns)?);
+        out.push(RecordBatch::try_new(plan.results.clone(), columns)?);
         Ok(())
     }
 
