@@ -2,6 +2,7 @@
 
 pub mod session;
 
+mod apart;
 mod columns;
 mod computed;
 pub mod explain;

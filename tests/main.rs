@@ -1,5 +1,6 @@
 //! Every integration test in one binary, so that linking DataFusion is paid for once.
 
+mod bounded;
 mod cli;
 mod corruption;
 mod flux_suite;

@@ -18,7 +18,7 @@ pub fn runs(columns: &[ArrayRef], row_count: usize) -> Result<Vec<Range<usize>>,
         return Ok(vec![]);
     }
     if columns.iter().all(is_constant) {
-        return Ok(vec![0..row_count]);
+        return Ok(std::iter::once(0..row_count).collect());
     }
     let mut begins = vec![false; row_count];
     begins[0] = true;

@@ -3,7 +3,7 @@
 //! A language that asks the database questions compiles on a thread that may wait; plans run on the async threads.
 //! Dropping a stream cancels what is left of the query.
 
-use super::{session, tables::QueryContext};
+use super::{apart, session, tables::QueryContext};
 use crate::{
     format::{
         series::{SeriesStream, StatementAnswer},
@@ -21,7 +21,8 @@ use datafusion::{
     physical_plan::{execute_stream, stream::RecordBatchStreamAdapter},
 };
 use futures::{StreamExt, stream::BoxStream};
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
+use tokio::task::JoinError;
 
 /// Optimises a plan and begins to run it. Rows come from the plan's single partition, in its order.
 pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
@@ -38,6 +39,11 @@ pub(crate) async fn blocking<T: Send + 'static>(
     let asking = context.clone();
     let done = tokio::task::spawn_blocking(move || work(&asking)).await;
     given_up.disarm();
+    finished(done)
+}
+
+/// What work elsewhere came to. A panic there goes on here.
+pub(super) fn finished<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
     done.unwrap_or_else(|e| match e.try_into_panic() {
         Ok(panic) => std::panic::resume_unwind(panic),
         Err(_) => Err(Failure::new(ErrorKind::Unavailable, "the server is closing")),
@@ -89,7 +95,11 @@ pub async fn sql(
     database: String,
 ) -> Result<SendableRecordBatchStream> {
     let plan = planned(&context, text.len(), move |context| sql::plan(&text, params.clone(), context, &database)).await?;
-    stream(&context.session_for(&plan), &plan).await
+    match context.session_for(&plan) {
+        Cow::Borrowed(state) => stream(state, &plan).await,
+        // What needs all rules may also take long.
+        Cow::Owned(state) => apart::run(&context, state, plan).await,
+    }
 }
 
 /// The statements of an InfluxQL request, one after the other: the next one is planned when the answer before it has

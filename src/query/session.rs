@@ -7,6 +7,7 @@
 //! SQL gets all rules of DataFusion.
 
 use super::{
+    apart::Apart,
     columns::ChooseColumns,
     computed::{Coercion, Computed},
     newest::NewestRows,
@@ -43,6 +44,9 @@ use datafusion::{
 };
 use std::{borrow::Cow, collections::HashMap, num::NonZeroUsize, path::PathBuf, sync::Arc};
 
+/// Stack of a thread that plans or runs queries: room for the deepest plans that the languages let through.
+pub const STACK_BYTES: usize = 16 << 20;
+
 /// What queries may use.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
@@ -66,6 +70,7 @@ impl Default for SessionSettings {
 pub struct Sessions {
     few_rules: SessionState,
     all_rules: Arc<SessionState>,
+    apart: Arc<Apart>,
 }
 
 /// What one query plans and runs with.
@@ -74,6 +79,8 @@ pub struct Session {
     /// Few rules, and no functions by name; its `now()` is the query's.
     pub state: SessionState,
     all_rules: Arc<SessionState>,
+    /// Threads for plans that may take long.
+    pub(super) apart: Arc<Apart>,
 }
 
 impl Session {
@@ -140,14 +147,14 @@ impl Sessions {
             .with_physical_optimizer_rules(ours.into_iter().chain(few_physical_rules()).collect())
             .with_query_planner(planner)
             .build();
-        Ok(Sessions { few_rules, all_rules: Arc::new(all_rules) })
+        Ok(Sessions { few_rules, all_rules: Arc::new(all_rules), apart: Arc::new(Apart::new(settings.partitions)) })
     }
 
     /// The session of one query, whose `now()` is `now`.
     pub fn session(&self, now: Timestamp) -> Session {
         let mut state = self.few_rules.clone();
         state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
-        Session { state, all_rules: self.all_rules.clone() }
+        Session { state, all_rules: self.all_rules.clone(), apart: self.apart.clone() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! The database as one query of one caller sees it: names by way of a [`Directory`], rows by way of snapshots.
 
-use super::{provider::SnapshotTable, run, session::Session};
+use super::{apart::Apart, provider::SnapshotTable, run, session::Session};
 use crate::{
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::size::held_bytes},
@@ -116,7 +116,7 @@ impl Directory for SingleBucket {
     }
 }
 
-fn given_up() -> Failure {
+pub(super) fn given_up() -> Failure {
     Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away")
 }
 
@@ -168,6 +168,11 @@ impl QueryContext {
     /// The state that plans a plan of SQL.
     pub(super) fn session_for(&self, plan: &LogicalPlan) -> Cow<'_, SessionState> {
         self.inner.session.for_plan(plan)
+    }
+
+    /// Threads for plans that may take long.
+    pub(super) fn apart(&self) -> &Apart {
+        &self.inner.session.apart
     }
 
     /// What `work` comes to, when it neither waits nor takes long; `None` otherwise, and then it has changed nothing.

@@ -5,14 +5,21 @@ use crate::{
     engine::{Engine, EngineSettings},
     http,
     model::{ErrorKind, Failure, Result},
+    query::session::STACK_BYTES,
 };
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path, time::Duration};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
-/// Runs `work` on the threads of a server.
+/// Time for queries that were cancelled to let go of what they hold.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Runs `work` on the threads of a server. What is left on them then does not keep the process.
 pub fn on_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work)
+    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let done = runtime.block_on(work);
+    runtime.shutdown_timeout(CLOSING);
+    done
 }
 
 /// Logs go to stderr, so that stdout is the banner's.
