@@ -16,7 +16,7 @@ use crate::{
     plan::Context,
 };
 use datafusion::{
-    common::{ParamValues, ScalarValue, TableReference, tree_node::TreeNodeRecursion},
+    common::{ParamValues, ScalarValue, TableReference},
     execution::context::SQLOptions,
     logical_expr::LogicalPlan,
     sql::{
@@ -30,8 +30,6 @@ use tables::Tables;
 
 /// Deepest nesting of expressions and sub-queries.
 const DEPTH_MAX: usize = 50;
-/// Steps of a plan: tables of WITH that name each other twice double them again and again.
-const STEPS_MAX: usize = 10_000;
 
 /// Plans one query. `params` are the values of `$name`; `database` is the schema of tables that name none.
 ///
@@ -50,26 +48,12 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     if let Some(table) = shows_columns(&statement)? {
         return information::columns_of(&table, &tables);
     }
+    bounds::check_tables(&statement)?;
     let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement)?;
-    check_size(&plan)?;
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     gap_fill::rewrite(bind(plan, params)?, context)
-}
-
-fn check_size(plan: &LogicalPlan) -> Result<()> {
-    let mut steps = 0;
-    plan.apply_with_subqueries(|_| {
-        steps += 1;
-        Ok(if steps > STEPS_MAX { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    if steps > STEPS_MAX {
-        return Err(Failure::invalid(format!(
-            "the query comes to more than {STEPS_MAX} steps: tables of WITH count as often as they are named"
-        )));
-    }
-    Ok(())
 }
 
 /// The value of a JSON request's parameter. Numbers without a fraction are integers; arrays and objects are refused.

@@ -2,14 +2,24 @@
 //! tree as deep as it is long.
 
 use crate::model::{Failure, Result};
-use datafusion::sql::sqlparser::{
-    dialect::GenericDialect,
-    keywords::Keyword,
-    tokenizer::{Token, Tokenizer},
+use datafusion::sql::{
+    parser::Statement,
+    sqlparser::{
+        ast::{ObjectName, Query, Visit, Visitor},
+        dialect::GenericDialect,
+        keywords::Keyword,
+        tokenizer::{Token, TokenWithSpan, Tokenizer},
+    },
+};
+use std::{
+    collections::{HashMap, VecDeque},
+    ops::ControlFlow,
 };
 
 /// Operations inside each other, nested or one after the other. `query::session::STACK_BYTES` has room for them.
 const OPERATIONS_MAX: usize = 2_000;
+/// Tables and sub-queries of a query when each table of WITH counts as often as it is named, since it is planned as often.
+const TABLES_MAX: usize = 1_000;
 /// The parser's time doubles with each CASE that another holds.
 const CASES_MAX: usize = 12;
 
@@ -95,7 +105,7 @@ pub fn check(text: &str) -> Result<()> {
     Ok(())
 }
 
-fn refusal(what: &str, at: &datafusion::sql::sqlparser::tokenizer::TokenWithSpan) -> Failure {
+fn refusal(what: &str, at: &TokenWithSpan) -> Failure {
     let start = at.span.start;
     Failure::invalid(format!(
         "{what} (line {}, column {}): take the query apart, or write long lists with IN (...)",
@@ -103,9 +113,76 @@ fn refusal(what: &str, at: &datafusion::sql::sqlparser::tokenizer::TokenWithSpan
     ))
 }
 
+/// Fails when the statement reads more tables than may be planned.
+pub fn check_tables(statement: &Statement) -> Result<()> {
+    let ast = match statement {
+        Statement::Explain(explain) => return check_tables(&explain.statement),
+        Statement::Statement(ast) => ast,
+        _ => return Ok(()),
+    };
+    let mut counting = Counting { queries: vec![Counted::default()] };
+    if ast.visit(&mut counting).is_break() {
+        return Err(Failure::invalid(format!(
+            "the query comes to more than {TABLES_MAX} tables: each table of WITH counts as often as it is named"
+        )));
+    }
+    Ok(())
+}
+
+/// A query under way: the tables of its WITH that are known, those whose query comes next, and the tables counted.
+#[derive(Default)]
+struct Counted {
+    known: HashMap<String, usize>,
+    next: VecDeque<String>,
+    tables: usize,
+}
+
+/// The queries that hold each other, the statement itself at the bottom.
+struct Counting {
+    queries: Vec<Counted>,
+}
+
+impl Counting {
+    fn add(&mut self, count: usize) -> ControlFlow<()> {
+        let Some(query) = self.queries.last_mut() else { return ControlFlow::Continue(()) };
+        query.tables += count;
+        if query.tables > TABLES_MAX { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+impl Visitor for Counting {
+    type Break = ();
+
+    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<()> {
+        // Their queries are visited first, in this order.
+        let tables = query.with.iter().flat_map(|with| &with.cte_tables);
+        let next = tables.map(|table| table.alias.name.value.clone()).collect();
+        self.queries.push(Counted { next, ..Counted::default() });
+        ControlFlow::Continue(())
+    }
+
+    fn post_visit_query(&mut self, _: &Query) -> ControlFlow<()> {
+        let count = self.queries.pop().map_or(0, |query| query.tables) + 1;
+        let Some(outer) = self.queries.last_mut() else { return ControlFlow::Continue(()) };
+        if let Some(name) = outer.next.pop_front() {
+            outer.known.insert(name, count);
+            return ControlFlow::Continue(());
+        }
+        self.add(count)
+    }
+
+    fn pre_visit_relation(&mut self, name: &ObjectName) -> ControlFlow<()> {
+        let name = name.0.last().and_then(|part| part.as_ident()).map(|ident| &ident.value);
+        let count = name.and_then(|name| self.queries.iter().rev().find_map(|query| query.known.get(name)));
+        let count = count.copied().unwrap_or(1);
+        self.add(count)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use datafusion::sql::parser::DFParserBuilder;
 
     fn refused(text: String) -> bool {
         check(&text).is_err_and(|failure| failure.message.contains("column"))
@@ -150,5 +227,24 @@ mod tests {
         for text in flat {
             assert!(check(&text).is_ok(), "{}", &text[..40]);
         }
+    }
+
+    #[test]
+    fn tables_count_as_often_as_they_are_named() {
+        let is_refused = |text: &str| {
+            let statement = DFParserBuilder::new(text).build().and_then(|mut parser| parser.parse_statements()).expect("SQL").pop_front();
+            check_tables(&statement.expect("a statement")).is_err()
+        };
+        let chain = |length: usize| {
+            let tables: Vec<String> = (1..=length).map(|i| format!("a{i} as (select a.x from a{} a, a{} b)", i - 1, i - 1)).collect();
+            format!("with a0 as (select 1 x), {} select * from a{length}", tables.join(", "))
+        };
+        assert!(!is_refused(&chain(6)) && is_refused(&chain(12)) && is_refused(&format!("explain {}", chain(12))));
+        // Inside each other, and in a sub-query.
+        let nested = (0..12).fold("select 1 x".to_string(), |inner, _| format!("with a as ({inner}) select a.x from a, a b"));
+        assert!(is_refused(&nested) && is_refused(&format!("select * from ({nested}) t")));
+        let many = vec!["t"; TABLES_MAX - 1].join(", ");
+        assert!(!is_refused(&format!("select * from {many}")) && is_refused(&format!("select * from {many}, t, t")));
+        assert!(!is_refused("with a as (select * from t) select * from a union all select * from a where x in (select x from a)"));
     }
 }
