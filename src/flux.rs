@@ -22,10 +22,18 @@ use eval::{Interpreter, Value};
 use program::Program;
 
 /// A script as named results. `values` are set in the script's scope first (the `params` record of InfluxDB's query
-/// API). Sub-queries of `tableFind` and its kin run here; everything else runs when the results do.
+/// API). A script without results is an error. Sub-queries of `tableFind` and its kin run here; everything else runs when the results do.
 pub fn compile(text: &str, context: &dyn Context, values: Vec<(String, Value)>) -> FluxResult<Program> {
-    compile_file(&parse_file(text)?, text, context, values)
+    let program = compile_file(&parse_file(text)?, text, context, values)?;
+    if program.results.is_empty() {
+        return Err(FluxError::run(NO_RESULT));
+    }
+    Ok(program)
 }
+
+/// What InfluxDB 2.7 says of a script that gives no tables.
+const NO_RESULT: &str = "error in query specification while starting program: this Flux script returns no streaming data. \
+    Consider adding a \"yield\" or invoking streaming functions directly, without performing an assignment";
 
 /// The syntax of a script; what is wrong with it says where.
 pub fn parse_file(text: &str) -> FluxResult<File> {

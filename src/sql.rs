@@ -31,7 +31,8 @@ use tables::Tables;
 /// Deepest nesting of expressions and sub-queries.
 const DEPTH_MAX: usize = 50;
 
-/// Plans one query. `params` are the values of `$name`; `database` is the schema of tables that name none.
+/// Plans one query. `params` are the values of `$name`; `database` is the schema of tables that name none, and has to be there
+/// also for a query that names no table.
 ///
 /// Everything that would change data or settings is refused (`Invalid`).
 pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Context, database: &str) -> Result<LogicalPlan> {
@@ -45,6 +46,7 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
         return Err(refusal(&statement));
     }
     let tables = Tables { context, database };
+    tables.own_bucket()?;
     if let Some(table) = shows_columns(&statement)? {
         return information::columns_of(&table, &tables);
     }

@@ -101,8 +101,13 @@ fn show(url: &str, token: &str, once: bool) -> Result<()> {
         return Ok(());
     }
     let program = std::env::args().next().unwrap_or_else(|| "tidegauge".into());
-    let flags = format!("--host {url} --token {token}");
-    say(&format!(
+    say(&invitation(&program, url, token))
+}
+
+/// The commands name all that a config of the reader's could say otherwise.
+fn invitation(program: &str, url: &str, token: &str) -> String {
+    let flags = format!("--host {url} --token {token} --org {NAME}");
+    format!(
         "The server stays up.
 
   url    {url}
@@ -113,10 +118,24 @@ fn show(url: &str, token: &str, once: bool) -> Result<()> {
 Try in another terminal:
 
   {program} console {flags} --bucket {NAME}
-  {program} query {flags} --org {NAME} 'from(bucket: \"{NAME}\") |> range(start: 0) |> filter(fn: (r) => r._measurement == \"mem\") |> last()'
+  {program} query {flags} 'from(bucket: \"{NAME}\") |> range(start: 0) |> filter(fn: (r) => r._measurement == \"mem\") |> last()'
   {program} write {flags} --bucket {NAME} 'training,run=first loss=0.25,step=1i'
 
 Ctrl-C ends it; the data stays.
 "
-    ))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_depend_on_no_config() {
+        let text = invitation("tidegauge", "http://127.0.0.1:1", "t0");
+        let commands: Vec<&str> = text.lines().filter_map(|line| line.trim().strip_prefix("tidegauge ")).collect();
+        let names: Vec<&str> = commands.iter().filter_map(|command| command.split(' ').next()).collect();
+        assert_eq!(names, ["console", "query", "write"]);
+        assert!(commands.iter().all(|c| c.contains(" --host http://127.0.0.1:1 --token t0 --org demo ")), "{text}");
+    }
 }

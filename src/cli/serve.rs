@@ -52,6 +52,7 @@ impl ServeArguments {
     pub fn run(self) -> Result<()> {
         let settings = self.settings()?;
         run::start_logging(&settings.log_level)?;
+        settings.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         run::on_runtime(run::serve(settings))
     }
 }

@@ -12,7 +12,12 @@ use crate::{
     http::HttpSettings,
     model::{Failure, Result},
 };
-use std::{collections::BTreeMap, path::PathBuf, str::FromStr, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    str::FromStr,
+    time::Duration,
+};
 
 /// One setting.
 pub struct Key {
@@ -30,7 +35,10 @@ pub const KEYS: &[Key] = &[
     key("http-bind-address", "ADDRESS", "Where to listen; `:8086` is every address of the machine [default: 127.0.0.1:8086]"),
     key("data-dir", "DIR", "Where the log, the catalog and (without --store) the rows are kept [default: tidegauge-data]"),
     key("store", "URL", "Where rows are kept: a path, memory:, or s3://bucket/prefix [default: store/ in the data directory]"),
-    key("log-level", "LEVEL", "error, warn, info, debug or trace, or directives like info,tidegauge::storage=debug [default: info]"),
+    key("engine-path", "DIR", "As for influxd: without --data-dir, the folder it lies in is the data directory"),
+    key("bolt-path", "FILE", "The same, where there is no --engine-path"),
+    key("sqlite-path", "FILE", "The same, where there is no --bolt-path"),
+    key("log-level", "LEVEL", "error, warn, info, debug, trace or off, or directives like info,tidegauge::storage=debug [default: info]"),
     key("query-concurrency", "N", "Queries that run at the same time [default: 64]"),
     key("query-queue-size", "N", "Queries that wait for a turn; more are answered with 429 [default: 1024]"),
     key("query-timeout", "DURATION", "A query is stopped after this long; 0 is never [default: 0]"),
@@ -45,9 +53,6 @@ pub const KEYS: &[Key] = &[
 
 /// Names that mean one of ours, here or in InfluxDB 1.x, and what became of those that have no meaning.
 const HINTS: &[(&str, &str)] = &[
-    ("bolt-path", "everything is kept below `data-dir`"),
-    ("sqlite-path", "everything is kept below `data-dir`"),
-    ("engine-path", "everything is kept below `data-dir`"),
     ("query-memory-bytes", "set `query-max-memory-bytes`, the memory of all queries together"),
     ("data-cache-max-memory-bytes", "set `storage-cache-max-memory-size`"),
     ("data-max-series-db", "there is no limit on series"),
@@ -75,6 +80,8 @@ pub struct Settings {
     pub log_level: String,
     pub engine: EngineSettings,
     pub http: HttpSettings,
+    /// What was said and is not done.
+    pub warnings: Vec<String>,
 }
 
 /// The setting of that name; a failure that names the closest one.
@@ -122,7 +129,7 @@ impl Settings {
     pub fn of(layers: &[Layer]) -> Result<Settings> {
         let given = |name: &str| layers.iter().find_map(|layer| layer.get(name));
         let read = Reader { given: &given };
-        let data_dir = given("data-dir").map_or_else(|| PathBuf::from("tidegauge-data"), |g| PathBuf::from(&g.text));
+        let (data_dir, warnings) = data_dir(&given);
         let mut engine = EngineSettings::at(data_dir);
         engine.store = given("store").map(|g| g.text.clone());
         read.number("query-concurrency", &mut engine.queries.running_max)?;
@@ -147,7 +154,36 @@ impl Settings {
         let bind_address = given("http-bind-address").map_or("127.0.0.1:8086", |g| g.text.as_str());
         // Go listens on every address where none is written.
         let bind_address = if bind_address.starts_with(':') { format!("0.0.0.0{bind_address}") } else { bind_address.into() };
-        Ok(Settings { bind_address, log_level: given("log-level").map_or_else(|| "info".into(), |g| g.text.clone()), engine, http })
+        let mut log_level = "info".to_string();
+        read.with("log-level", &mut log_level, level)?;
+        Ok(Settings { bind_address, log_level, engine, http, warnings })
+    }
+}
+
+/// `data-dir`, else the folder that influxd's files lie in; with it a warning for each of them that lies elsewhere.
+fn data_dir<'a>(given: &dyn Fn(&str) -> Option<&'a Given>) -> (PathBuf, Vec<String>) {
+    if let Some(given) = given("data-dir") {
+        return (PathBuf::from(&given.text), vec![]);
+    }
+    let folder = |given: &Given| Path::new(&given.text).parent().filter(|p| *p != "").unwrap_or(Path::new(".")).to_path_buf();
+    let paths: Vec<&Given> = ["engine-path", "bolt-path", "sqlite-path"].into_iter().filter_map(given).collect();
+    let data_dir = paths.first().map_or_else(|| PathBuf::from("tidegauge-data"), |first| folder(first));
+    let elsewhere = paths.iter().filter(|given| folder(given) != data_dir);
+    let warning = |given: &&Given| format!("{} is {}, but everything is kept in {}", given.source, given.text, data_dir.display());
+    let warnings = elsewhere.map(warning).collect();
+    (data_dir, warnings)
+}
+
+/// Checks directives of the log. A word alone would be taken for a module's name, and show all that the module says.
+fn level(text: &str) -> Result<String> {
+    const LEVELS: [&str; 6] = ["error", "warn", "info", "debug", "trace", "off"];
+    let levels = text.split(',').map(|directive| directive.rsplit_once('=').map_or(directive, |(_, level)| level).trim());
+    match levels.into_iter().find(|word| !LEVELS.iter().any(|level| level.eq_ignore_ascii_case(word))) {
+        None => Ok(text.to_string()),
+        Some(word) => {
+            let levels = LEVELS.join(", ");
+            Err(Failure::invalid(format!("`{word}` is no level; they are {levels}, also by module, as in info,tidegauge::storage=debug")))
+        }
     }
 }
 
@@ -216,10 +252,45 @@ mod tests {
     }
 
     #[test]
+    fn influxd_s_paths_name_the_data_directory() {
+        let of = |pairs: &[(&'static str, &str)]| {
+            let settings = Settings::of(&[layer(pairs, "--path")]).expect("fine");
+            (settings.engine.data_dir.display().to_string(), settings.warnings)
+        };
+        let variables = |name: &str| match name {
+            "INFLUXD_BOLT_PATH" => Some("/var/lib/influxdb2/influxd.bolt".to_string()),
+            "INFLUXD_ENGINE_PATH" => Some("/var/lib/influxdb2/engine".into()),
+            _ => None,
+        };
+        let image = Settings::of(&[from_environment(variables)]).expect("fine");
+        assert_eq!((image.engine.data_dir.as_path(), image.warnings.len()), (Path::new("/var/lib/influxdb2"), 0));
+        let both = of(&[("engine-path", "/a/engine/"), ("bolt-path", "/b/influxd.bolt")]);
+        assert_eq!(both, ("/a".into(), vec!["--path is /b/influxd.bolt, but everything is kept in /a".into()]));
+        assert_eq!(of(&[("bolt-path", "influxd.bolt")]), (".".into(), vec![]));
+        assert_eq!(of(&[("sqlite-path", "/c/influxd.sqlite")]).0, "/c");
+        assert_eq!(of(&[("data-dir", "/d"), ("engine-path", "/a/engine")]), ("/d".into(), vec![]));
+        assert_eq!(of(&[]).0, "tidegauge-data");
+    }
+
+    #[test]
+    fn a_level_of_the_log_is_one_of_a_few_words() {
+        let of = |text| Settings::of(&[layer(&[("log-level", text)], "--log-level")]).map(|settings| settings.log_level);
+        for text in ["warn", "DEBUG", "info,tidegauge::storage=debug", "off"] {
+            assert_eq!(of(text).expect("fine"), text);
+        }
+        let refused = of("verbose").expect_err("unknown").message;
+        assert!(
+            refused.starts_with("--log-level (`log-level`): `verbose` is no level; they are error, warn, info, debug, trace, off"),
+            "{refused}"
+        );
+        assert!(of("info,tidegauge=loud").expect_err("unknown").message.contains("`loud` is no level"));
+    }
+
+    #[test]
     fn unknown_names_are_refused_with_a_hint() {
         let hint = |name| known(name, "config.toml").err().expect("unknown").message;
         assert_eq!(hint("query-concurency"), "config.toml: there is no setting `query-concurency`; did you mean `query-concurrency`?");
-        assert!(hint("bolt-path").ends_with("everything is kept below `data-dir`"));
+        assert!(hint("tls-cert").ends_with("put a TLS proxy in front"));
         assert!(hint("zzz").ends_with("lists the settings"));
     }
 }

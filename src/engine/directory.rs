@@ -19,6 +19,14 @@ fn info(bucket: &Bucket) -> BucketInfo {
     BucketInfo { id: bucket.id, org_id: bucket.org_id, name: bucket.name.clone(), retention_ns: bucket.retention_ns }
 }
 
+fn not_found(name: BucketRef<'_>) -> Failure {
+    Failure::not_found(match name {
+        BucketRef::Id(id) => format!("could not find bucket \"{id}\""),
+        BucketRef::NameOrId(text) => format!("could not find bucket \"{text}\""),
+        BucketRef::Database { database, .. } => format!("database not found: {database}"),
+    })
+}
+
 fn resource(bucket: &BucketInfo) -> Resource {
     Resource::one(ResourceKind::Buckets, bucket.id.0, bucket.org_id)
 }
@@ -37,10 +45,16 @@ impl CallerDirectory {
     }
 
     /// A bucket for which the caller has one of `actions`; another one is not found.
+    pub fn find(&self, name: BucketRef<'_>, actions: &[Action]) -> Result<BucketInfo> {
+        let found = self.find_any(name)?;
+        if actions.iter().any(|action| self.may(*action, &found)) { Ok(found) } else { Err(not_found(name)) }
+    }
+
+    /// A bucket, whatever the caller may do there.
     ///
     /// A name that is no bucket's may be a database: `db` and `db/rp` reach the bucket of the mapping, as they did in
     /// the Flux of InfluxDB 1.8.
-    pub fn find(&self, name: BucketRef<'_>, actions: &[Action]) -> Result<BucketInfo> {
+    pub fn find_any(&self, name: BucketRef<'_>) -> Result<BucketInfo> {
         let state = self.catalog.state();
         let found = match name {
             BucketRef::Id(id) => state.buckets.get(&id).filter(|b| b.org_id == self.org),
@@ -50,14 +64,7 @@ impl CallerDirectory {
             }),
             BucketRef::Database { database, policy } => Some(state.bucket_of(self.org, database, policy)?),
         };
-        let seen = found.map(info).filter(|b| actions.iter().any(|action| self.may(*action, b)));
-        seen.ok_or_else(|| {
-            Failure::not_found(match name {
-                BucketRef::Id(id) => format!("could not find bucket \"{id}\""),
-                BucketRef::NameOrId(text) => format!("could not find bucket \"{text}\""),
-                BucketRef::Database { database, .. } => format!("database not found: {database}"),
-            })
-        })
+        found.map(info).ok_or_else(|| not_found(name))
     }
 }
 

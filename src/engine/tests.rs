@@ -57,7 +57,9 @@ async fn one_engine_serves_three_languages_and_keeps_rows_and_people_over_a_rest
     let writer = token(&engine, &operator, set_up.org.id, vec![on(Action::Write)]);
     let refused = write(&engine, &reader, "gpu", "m v=1 40").await.expect_err("it may only read");
     assert_eq!((refused.kind, refused.message.as_str()), (ErrorKind::Forbidden, "insufficient permissions for write"));
-    let missing = write(&engine, &writer, "_tasks", "m v=1 40").await.expect_err("not its bucket");
+    let foreign = write(&engine, &writer, "_tasks", "m v=1 40").await.expect_err("not its bucket");
+    assert_eq!((foreign.kind, foreign.message), (refused.kind, refused.message));
+    let missing = write(&engine, &writer, "none", "m v=1 40").await.expect_err("no bucket");
     assert_eq!(missing.kind, ErrorKind::NotFound);
     write(&engine, &writer, "gpu", "m,host=b v=4 40").await.expect("it may write");
     let script = r#"from(bucket: "gpu") |> range(start: 0) |> group() |> count() |> keep(columns: ["_value"])"#;

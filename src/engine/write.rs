@@ -1,6 +1,6 @@
 //! Rows in, rows out of sight: the caller's right is checked, the target found, and storage does the rest.
 
-use super::Engine;
+use super::{CallerDirectory, Engine};
 use crate::{
     catalog::{Action, Caller},
     model::{ErrorKind, Failure, Precision, Result, Timestamp},
@@ -39,7 +39,8 @@ impl Engine {
     /// Stores line protocol; durable when it returns.
     ///
     /// The organisation is looked up before the bucket, the bucket before the right, and the right before the lines are
-    /// read (InfluxDB 2.7). A bucket the caller may neither read nor write is not found.
+    /// read (InfluxDB 2.7). A bucket that the caller may not write to is `Forbidden`, known to the caller or not: Telegraf
+    /// keeps its rows for later then, and throws them away where a bucket is not found.
     pub async fn write(&self, caller: &Caller, target: Target<'_>, body: Bytes, options: WriteOptions) -> Result<Written> {
         let bucket = self.writable(caller, target, options.create)?;
         let now = self.now();
@@ -52,17 +53,25 @@ impl Engine {
 
     /// Hides rows; durable when it returns.
     pub async fn delete(&self, caller: &Caller, target: Target<'_>, spec: DeleteSpec) -> Result<()> {
-        let directory = self.directory(caller, target.org)?;
-        let bucket = directory.find(target.bucket, &[Action::Read, Action::Write])?;
+        let directory = self.target_directory(caller, target.org)?;
+        let bucket = directory.find_any(target.bucket)?;
         if !directory.may(Action::Write, &bucket) {
             return Err(Failure::new(ErrorKind::Forbidden, "insufficient permissions to delete"));
         }
         self.storage().delete(bucket.id, spec).await
     }
 
+    /// An organisation that is named is found, also one that has nothing for the caller: the bucket's right decides.
+    fn target_directory(&self, caller: &Caller, org: Option<&str>) -> Result<CallerDirectory> {
+        match org.and_then(|text| self.catalog().state().organization(text).map(|org| org.id)) {
+            Some(org) => Ok(CallerDirectory::new(self.catalog().clone(), caller.clone(), org)),
+            None => self.directory(caller, org),
+        }
+    }
+
     fn writable(&self, caller: &Caller, target: Target<'_>, create: bool) -> Result<BucketInfo> {
-        let directory = self.directory(caller, target.org)?;
-        let find = || directory.find(target.bucket, &[Action::Read, Action::Write]);
+        let directory = self.target_directory(caller, target.org)?;
+        let find = || directory.find_any(target.bucket);
         let bucket = match (find(), target.bucket) {
             (Err(failure), BucketRef::Database { database, policy }) if create && failure.kind == ErrorKind::NotFound => {
                 directory.create_database(database, policy, None)?;

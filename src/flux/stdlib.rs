@@ -208,7 +208,13 @@ static PACKAGES: &[Package] = &[
         prelude: include_str!("stdlib/prelude/promql.flux"),
         ..NONE
     },
-    Package { path: "internal/testing", name: "testing", prelude: include_str!("stdlib/prelude/internal_testing.flux"), ..NONE },
+    Package {
+        path: "internal/testing",
+        name: "testing",
+        functions: || universe::from::STORED.to_vec(),
+        prelude: include_str!("stdlib/prelude/internal_testing.flux"),
+        ..NONE
+    },
     Package { path: "interpolate", name: "interpolate", functions: || interpolate::FUNCTIONS.to_vec(), ..NONE },
     Package {
         path: "join",

@@ -33,10 +33,11 @@ impl Testcase {
         self.text.contains("testing.load")
     }
 
-    /// The same testcase with `testing.load` being `tables => load`.
+    /// The same testcase with `testing.load` being `tables => load`, where `_internal` is package `internal/testing`.
     pub fn loading(&self, load: &str) -> FluxResult<Testcase> {
-        // The file may import the package under any name; this one is ours.
-        let option = parse_file(&format!("import _testing \"testing\"\noption _testing.load = (tables=<-) => {load}"))?;
+        // The file may import the packages under any name; these are ours.
+        let imports = "import _testing \"testing\"\nimport _internal \"internal/testing\"";
+        let option = parse_file(&format!("{imports}\noption _testing.load = (tables=<-) => {load}"))?;
         let mut out = self.clone();
         if let Ok(script) = &mut out.script {
             script.imports.extend(option.imports);

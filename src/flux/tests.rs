@@ -690,3 +690,41 @@ fn library_functions_on_stored_rows() {
         "#]],
     );
 }
+
+#[test]
+fn a_bucket_is_not_read_from_its_first_row_to_its_last() {
+    let refused = |script: &str| compile(script, &context(), vec![]).expect_err(script).message;
+    let unbounded =
+        "error in building plan while starting program: cannot submit unbounded read to \"b\"; try bounding 'from' with a call to 'range'";
+    for script in [
+        r#"from(bucket: "b")"#,
+        r#"from(bucket: "b") |> yield(name: "all")"#,
+        r#"from(bucket: "b") |> filter(fn: (r) => r.host == "a")"#,
+        r#"from(bucket: "b") |> limit(n: 1) |> range(start: 0)"#,
+        r#"from(bucket: "b") |> tableFind(fn: (key) => true)"#,
+        r#"union(tables: [from(bucket: "b"), from(bucket: "b") |> range(start: 0)])"#,
+        r#"join(tables: {l: from(bucket: "b"), r: from(bucket: "b") |> range(start: 0)}, on: ["host"])"#,
+        r#"import "experimental" experimental.chain(first: from(bucket: "b"), second: from(bucket: "b") |> range(start: 0))"#,
+    ] {
+        assert_eq!(refused(script), unbounded, "{script}");
+    }
+    let by_id = refused(r#"from(bucketID: "0000000000000001") |> count()"#);
+    assert!(by_id.contains("unbounded read to \"0000000000000001\""), "{by_id}");
+    for script in [
+        r#"from(bucket: "b") |> filter(fn: (r) => r.host == "a") |> filter(fn: (r) => r._value > 1.0) |> range(start: 0)"#,
+        r#"all = from(bucket: "b") all |> range(start: 0, stop: 2) |> yield(name: "x") all |> range(start: 1)"#,
+        r#"buckets()"#,
+        r#"import "internal/testing" testing.everything(bucket: "b") |> count()"#,
+    ] {
+        compile(script, &context(), vec![]).unwrap_or_else(|e| panic!("{script}: {e}"));
+    }
+}
+
+#[test]
+fn a_script_that_gives_nothing_says_so() {
+    for script in ["x = 1", "1 + 1", r#"data = from(bucket: "b") |> range(start: 0)"#, "option now = () => 2020-01-01T00:00:00Z"] {
+        let message = compile(script, &context(), vec![]).expect_err(script).message;
+        let start = "error in query specification while starting program: this Flux script returns no streaming data. Consider adding";
+        assert!(message.starts_with(start) && message.ends_with("functions directly, without performing an assignment"), "{message}");
+    }
+}

@@ -1,6 +1,6 @@
 //! What every handler gets: the engine, the settings, the figures.
 
-use super::{auth::recognise, body, figures::Figures, problem::Problem};
+use super::{auth, body, figures::Figures, problem::Problem};
 use crate::{
     catalog::Caller,
     engine::Engine,
@@ -60,7 +60,9 @@ impl FromRequest<App> for Call {
     async fn from_request(request: Request, app: &App) -> std::result::Result<Call, Problem> {
         let (parts, sent) = request.into_parts();
         let params = query_params(&parts.uri);
-        let body = body::read(app, &parts.headers, sent).await?;
+        let writes = matches!(parts.uri.path(), "/write" | "/api/v2/write" | "/api/v3/write_lp");
+        let what = if writes { "points batch" } else { "request body" };
+        let body = body::read(app, &parts.headers, sent, what).await?;
         Ok(Call { method: parts.method, uri: parts.uri, headers: parts.headers, params, body })
     }
 }
@@ -110,8 +112,6 @@ impl Call {
 
     /// The caller by the rules of the 1.x API.
     pub async fn v1_caller(&self, app: &App) -> Result<Caller> {
-        let credential = super::auth::from_v1(self.text("u"), self.text("p"), &self.headers)?;
-        let session = || super::auth::session_key(&self.headers).map(crate::catalog::Credential::Session);
-        recognise(app, credential.or_else(session)).await
+        auth::v1_caller(app, self.text("u"), self.text("p"), &self.headers).await
     }
 }

@@ -3,13 +3,13 @@
 use super::{
     VERSION,
     app::App,
-    auth,
+    auth::Auth,
     problem::{self, Problem},
 };
 use crate::model::{ErrorKind, Failure};
 use axum::{
     body::{Body, HttpBody},
-    extract::{MatchedPath, Request, State},
+    extract::{FromRequestParts, MatchedPath, Request, State},
     http::{HeaderMap, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
@@ -95,11 +95,8 @@ pub async fn unknown(State(app): State<App>, request: Request) -> Response {
     if !request.uri().path().starts_with("/api/v2/") {
         return not_found();
     }
-    let credential = match auth::from_header(request.headers()) {
-        Ok(credential) => credential.or_else(|| auth::session_key(request.headers()).map(crate::catalog::Credential::Session)),
-        Err(failure) => return Problem(failure).into_response(),
-    };
-    auth::recognise(&app, credential).await.map_or_else(|failure| Problem(failure).into_response(), |_| not_found())
+    let recognised = Auth::from_request_parts(&mut request.into_parts().0, &app).await;
+    recognised.map_or_else(Problem::into_response, |_| not_found())
 }
 
 fn accepts_gzip(headers: &HeaderMap) -> bool {

@@ -38,10 +38,14 @@ pub fn status(kind: ErrorKind) -> (StatusCode, &'static str) {
     }
 }
 
-/// A header's value of any text: what a header cannot carry becomes a space.
+/// Longest text of an error in a header (InfluxDB 1.8): clients and proxies refuse long ones.
+const HEADER_BYTES_MAX: usize = 1024;
+
+/// The beginning of any text as a header's value, in UTF-8; what a header cannot carry becomes a space.
 fn header_value(text: &str) -> HeaderValue {
-    let plain: String = text.chars().map(|c| if c.is_ascii_graphic() { c } else { ' ' }).collect();
-    HeaderValue::from_str(&plain).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let short = &text[..text.floor_char_boundary(HEADER_BYTES_MAX)];
+    let plain: String = short.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    HeaderValue::from_bytes(plain.as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 fn with_retry_after(mut response: Response, failure: &Failure) -> Response {
@@ -80,4 +84,18 @@ pub fn v3(failure: Failure) -> Response {
         _ => (status, Json(json!({ "error": failure.message }))).into_response(),
     };
     with_retry_after(answer, &failure)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_has_the_beginning_of_a_text() {
+        let shown = |text: &str| String::from_utf8(header_value(text).as_bytes().to_vec()).expect("UTF-8");
+        assert_eq!(shown("a\nb\tc\u{7f}\u{85}d \u{e9}"), "a b c  d \u{e9}");
+        assert_eq!(shown(&"x".repeat(1024)), "x".repeat(1024));
+        assert_eq!(shown(&"x".repeat(5000)), "x".repeat(1024));
+        assert_eq!(shown(&format!("x{}", "\u{e9}".repeat(600))), format!("x{}", "\u{e9}".repeat(511)));
+    }
 }

@@ -215,6 +215,8 @@ async fn lines_go_in_and_bad_ones_are_named() {
     bomb.write_all(&[b'\n'; 100_000]).expect("packed");
     let path = "POST /api/v2/write?org=lab&bucket=gpu";
     small.send(path, &[("content-encoding", "gzip")], bomb.finish().expect("packed")).await.says(413, "points batch is too large");
+    let question = format!("{ALL}{}", " ".repeat(1000));
+    small.flux(&question).await.says(413, "unable to read data: request body is too large: the limit is 1000 bytes");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -244,6 +246,10 @@ async fn flux_answers_in_annotated_csv_and_its_errors_in_json() {
 
     server.flux("from(bucket: \"none\") |> range(start: 0)").await.says(404, "could not find bucket \\\"none\\\"");
     server.flux("from(bucket: ").await.says(400, "compilation failed: error @1:");
+    let unbounded = "cannot submit unbounded read to \\\"gpu\\\"; try bounding 'from' with a call to 'range'";
+    server.flux("from(bucket: \"gpu\")").await.says(400, unbounded);
+    server.flux("from(bucket: \"gpu\") |> filter(fn: (r) => r.host == \"a\") |> range(start: 0)").await.says(200, ",a\r\n");
+    server.flux("x = 1").await.says(400, "this Flux script returns no streaming data. Consider adding a \\\"yield\\\"");
     server.post("/api/v2/query", json!({ "query": "1", "type": "sql" })).await.says(400, "unknown query type: sql");
     server.send("POST /api/v2/query", &[], "{").await.says(400, "failed to decode request body");
     server.send("POST /api/v2/query", &[], "{}").await.says(400, "request body requires either query or AST");
@@ -332,6 +338,58 @@ async fn names_are_made_listed_changed_and_removed() {
     server.get(&bucket).await.says(404, "bucket not found");
 }
 
+/// Telegraf throws away what a 404 answers, and keeps what a 401 or 403 does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_without_the_right_is_forbidden_and_one_that_is_switched_off_is_unauthorized() {
+    let server = Server::new().await;
+    server.post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "own" })).await.says(201, "own");
+    let own = server.get("/api/v2/buckets?name=own").await.json()["buckets"][0]["id"].clone();
+    let token = async |resource: Value| {
+        let permissions = json!([{ "action": "write", "resource": resource }]);
+        let made = server.post("/api/v2/authorizations", json!({ "orgID": server.org_id, "permissions": permissions })).await.json();
+        (made["id"].as_str().expect("an id").to_string(), format!("Token {}", made["token"].as_str().expect("a token")))
+    };
+    let (_, other_bucket) = token(json!({ "type": "buckets", "id": own, "orgID": server.org_id })).await;
+    let (_, no_bucket) = token(json!({ "type": "dashboards", "orgID": server.org_id })).await;
+    let elsewhere = server.post("/api/v2/orgs", json!({ "name": "elsewhere" })).await.json()["id"].clone();
+    let (_, other_org) = token(json!({ "type": "buckets", "orgID": elsewhere })).await;
+    let (range, line) = (json!({ "start": "1970-01-01T00:00:00Z", "stop": "1970-01-02T00:00:00Z" }).to_string(), "m v=1 1");
+    for token in [&other_bucket, &no_bucket, &other_org] {
+        let shown = [("authorization", token.as_str())];
+        let wrote = server.send("POST /api/v2/write?org=lab&bucket=gpu", &shown, line).await;
+        assert_eq!(wrote.json(), json!({ "code": "forbidden", "message": "insufficient permissions for write" }), "{}", wrote.status);
+        assert_eq!((wrote.status.as_u16(), wrote.header("x-platform-error-code")), (403, "forbidden"));
+        server.send("POST /write?db=gpu&org=lab", &shown, line).await.says(403, "insufficient permissions for write");
+        server.send("POST /api/v2/delete?org=lab&bucket=gpu", &shown, range.clone()).await.says(403, "insufficient permissions to delete");
+        server.send("POST /api/v2/write?org=lab&bucket=none", &shown, line).await.says(404, "bucket \\\"none\\\" not found");
+        server.send("POST /api/v2/query?org=lab", &[shown[0], ("content-type", "application/vnd.flux")], ALL).await.says(404, "");
+    }
+    for token in [&other_bucket, &no_bucket] {
+        server.send("POST /api/v3/write_lp?db=gpu", &[("authorization", token)], line).await.says(403, "");
+    }
+    server.send("POST /api/v2/write?org=lab&bucket=own", &[("authorization", &other_bucket)], line).await.says(204, "");
+
+    let (id, off) = token(json!({ "type": "buckets", "orgID": server.org_id })).await;
+    let switched = server.send(&format!("PATCH /api/v2/authorizations/{id}"), &[], json!({ "status": "inactive" }).to_string()).await;
+    switched.says(200, "inactive");
+    let shown = [("authorization", off.as_str())];
+    for path in ["buckets", "buckets?org=lab", "orgs", "authorizations", "users", "labels", "me", "dbrps?org=lab", "flags", "nothing"] {
+        let got = server.send(&format!("GET /api/v2/{path}"), &shown, "").await;
+        assert_eq!((got.status.as_u16(), got.json()["message"].as_str()), (401, Some("token is inactive")), "{path}");
+    }
+    let asked = server.send("POST /api/v2/query?org=lab", &[shown[0], ("content-type", "application/vnd.flux")], ALL).await;
+    asked.says(401, "token is inactive");
+    server.send("POST /api/v2/write?org=lab&bucket=gpu", &shown, line).await.says(403, "insufficient permissions for write");
+    server.send("POST /api/v2/delete?org=lab&bucket=gpu", &shown, range).await.says(403, "insufficient permissions to delete");
+    let password = off.trim_start_matches("Token ");
+    let basic = format!("/query?u=any&p={}&db=gpu&q=SHOW+MEASUREMENTS", password.replace('=', "%3D"));
+    server.send(&format!("GET {basic}"), &[("authorization", "")], "").await.says(401, "unauthorized access");
+    server.send("GET /query?db=gpu&q=SHOW+MEASUREMENTS", &shown, "").await.says(401, "unauthorized access");
+    server.send("POST /write?db=gpu", &shown, line).await.says(401, "unauthorized access");
+    server.send("POST /api/v3/write_lp?db=gpu", &shown, line).await.says(401, "");
+    server.send("GET /api/v3/query_sql?db=gpu&q=SELECT+1", &shown, "").await.says(401, "");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_of_1x_find_what_they_know() {
     let server = Server::new().await;
@@ -360,6 +418,9 @@ async fn clients_of_1x_find_what_they_know() {
     let wrong = server.get("/query?db=metrics&q=SELEC").await;
     wrong.says(400, "error parsing query: found SELEC, expected SELECT");
     assert!(wrong.header("x-influxdb-error").starts_with("error parsing query"));
+    let long = server.get(&format!("/query?db=metrics&q={}", "x".repeat(3000))).await;
+    long.says(400, &"x".repeat(3000));
+    assert_eq!(long.header("x-influxdb-error").len(), 1024);
     server.get("/query?db=none&q=SELECT+v+FROM+cpu").await.says(200, "\"error\":\"database not found: none\"");
     server.get("/query").await.says(400, "missing required parameter");
     server.send("POST /write?db=none", &[], "m v=1").await.says(404, "database not found: \\\"none\\\"");
@@ -381,6 +442,17 @@ async fn clients_of_3_write_and_ask_in_two_languages() {
     let csv = server.get("/api/v3/query_influxql?db=new&q=SELECT+v+FROM+m+WHERE+host='a'&format=csv").await;
     csv.says(200, "m,1970-01-01T00:00:01,1.0");
     server.get("/api/v3/query_influxql?db=new&q=SELECT+v+FROM+m;+SELECT+v+FROM+m").await.says(400, "one statement is answered at a time");
+    for path in ["query_sql?db=none&q=SELECT+1", "query_sql?db=none&q=SELECT+*+FROM+m", "query_sql?db=none&q=SELECT+*+FROM+new.m"] {
+        let got = server.get(&format!("/api/v3/{path}")).await;
+        assert_eq!((got.status.as_u16(), got.text.as_str()), (404, "{\"error\":\"database not found: none\"}"), "{path}");
+    }
+    server.post("/api/v3/query_sql", json!({ "db": "none", "q": "SELECT 1" })).await.says(404, "database not found: none");
+    for (pattern, reason) in [("(a{1000}){1000}", "regular expression is too large"), ("(", "invalid regular expression: unclosed group")] {
+        for condition in [format!("host ~ '{pattern}'"), format!("host !~* '{pattern}'"), format!("regexp_like(host, '{pattern}')")] {
+            let asked = json!({ "db": "new", "q": format!("SELECT v FROM m WHERE {condition}") });
+            server.post("/api/v3/query_sql", asked).await.says(400, reason);
+        }
+    }
     server.get("/api/v3/query_sql?q=SELECT+1").await.says(400, "{\"error\":\"missing parameter `db`: name the database\"}");
     server.get("/api/v3/query_sql?db=new&q=SELECT+1&format=xml").await.says(400, "unknown format");
     let stranger = server.send("GET /api/v3/query_sql?db=new&q=SELECT+1", &[("authorization", "")], "").await;

@@ -6,7 +6,7 @@
 
 use super::{
     app::{App, Call},
-    auth::Auth,
+    auth::AnyAuth,
     problem::{self, Answer, Problem},
 };
 use crate::{
@@ -28,15 +28,14 @@ use std::sync::atomic::Ordering;
 /// Lines that an answer names; a request may have a million bad ones.
 const NAMED_MAX: usize = 100;
 
-pub async fn v2(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answer {
+pub async fn v2(State(app): State<App>, AnyAuth(caller): AnyAuth, call: Call) -> Answer {
     let precision = Precision::parse_v2(call.text("precision").unwrap_or(""))?;
-    let org = call.org();
-    app.engine.directory(&caller, org)?;
     let bucket = call.text("bucketID").or_else(|| call.text("bucket")).ok_or_else(|| Failure::not_found("bucket not found"))?;
-    let target = Target { org, bucket: BucketRef::NameOrId(bucket) };
-    let written = write(&app, &caller, target, &call, options(precision)).await.map_err(|failure| match failure.kind {
-        ErrorKind::NotFound => Failure::not_found(format!("bucket \"{bucket}\" not found")),
-        _ => failure,
+    let target = Target { org: call.org(), bucket: BucketRef::NameOrId(bucket) };
+    let written = write(&app, &caller, target, &call, options(precision)).await;
+    let written = written.map_err(|failure| match failure.message.starts_with("could not find bucket") {
+        true => Failure::not_found(format!("bucket \"{bucket}\" not found")),
+        false => failure,
     })?;
     match refusal_v2(&written) {
         None => Ok(StatusCode::NO_CONTENT.into_response()),

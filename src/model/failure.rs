@@ -97,6 +97,9 @@ impl From<datafusion::error::DataFusionError> for Failure {
     /// `Unavailable` (the same query may succeed later), a plan the user's text asked for is `Invalid`.
     fn from(e: datafusion::error::DataFusionError) -> Failure {
         use datafusion::error::DataFusionError as E;
+        if let Some(failure) = bad_pattern(e.find_root()) {
+            return failure;
+        }
         match e {
             E::External(inner) => match inner.downcast::<Failure>() {
                 Ok(failure) => *failure,
@@ -126,6 +129,25 @@ impl From<datafusion::error::DataFusionError> for Failure {
             other => Failure::internal(other.strip_backtrace()),
         }
     }
+}
+
+/// A regular expression of the user's that does not compile, which DataFusion often calls an error of its own. `None`: something
+/// else went wrong.
+fn bad_pattern(root: &datafusion::error::DataFusionError) -> Option<Failure> {
+    use datafusion::error::DataFusionError as E;
+    let text = match root {
+        E::Internal(text) | E::Execution(text) => text,
+        E::ArrowError(e, _) => &e.to_string(),
+        E::External(e) if !e.is::<Failure>() => &e.to_string(),
+        _ => return None,
+    };
+    // What follows is a `regex::Error` as Rust shows it, over several lines, or the expression itself.
+    let (_, why) = text.split_once("Regular expression did not compile: ").or_else(|| text.split_once("regex parse error:"))?;
+    if why.starts_with("CompiledTooBig") {
+        return Some(Failure::invalid("regular expression is too large; repeat fewer times or use smaller classes"));
+    }
+    let reason = why.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(why);
+    Some(Failure::invalid(format!("invalid regular expression: {reason}")))
 }
 
 /// It begins as Flux says it (v0.200), then tells what the memory pool knows: who asked for how much, and who holds most.

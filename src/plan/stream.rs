@@ -47,6 +47,8 @@ pub struct TableStream {
     pub frames: Vec<Frame>,
     /// Bounds set by `range`, which `window` needs.
     pub bounds: Option<TimeRange>,
+    /// The bucket that is read from its first row to its last, until `range` says how much of it is wanted.
+    pub unbounded: Option<Arc<str>>,
 }
 
 /// A column by its exact name.
@@ -272,18 +274,29 @@ impl Frame {
 
 impl TableStream {
     pub fn new(frames: Vec<Frame>, bounds: Option<TimeRange>) -> TableStream {
-        TableStream { frames, bounds }
+        TableStream { frames, bounds, unbounded: None }
+    }
+
+    /// Other tables that come from the same rows of a store.
+    pub fn with_frames(&self, frames: Vec<Frame>) -> TableStream {
+        TableStream { frames, bounds: self.bounds, unbounded: self.unbounded.clone() }
+    }
+
+    /// Fails while all of a bucket would be read, in InfluxDB's words: only `range` and what picks rows may follow.
+    pub fn check_bounded(&self) -> Result<()> {
+        let Some(bucket) = &self.unbounded else { return Ok(()) };
+        let message = format!("cannot submit unbounded read to \"{bucket}\"; try bounding 'from' with a call to 'range'");
+        Err(Failure::invalid(message).context("error in building plan while starting program"))
     }
 
     /// The same tables in long frames only.
     pub fn to_long(&self) -> Result<TableStream> {
-        let frames = self.frames.iter().map(Frame::to_long).collect::<Result<Vec<_>>>()?.concat();
-        Ok(TableStream { frames, bounds: self.bounds })
+        Ok(self.with_frames(self.frames.iter().map(Frame::to_long).collect::<Result<Vec<_>>>()?.concat()))
     }
 
     /// Each frame changed by itself; keys must stay distinct.
     pub fn each(&self, change: impl Fn(&Frame) -> Result<Frame>) -> Result<TableStream> {
-        Ok(TableStream { frames: self.frames.iter().map(change).collect::<Result<Vec<_>>>()?, bounds: self.bounds })
+        Ok(self.with_frames(self.frames.iter().map(change).collect::<Result<Vec<_>>>()?))
     }
 }
 

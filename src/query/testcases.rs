@@ -214,7 +214,7 @@ fn stored(testcase: &Testcase, sessions: &Sessions, now: Timestamp) -> Result<()
         // What cannot be written is missing when the rows are read.
         let _ = verdict(&testcase.loading(&format!("tables |> to(bucket: \"{BUCKET}\")"))?, &context());
         runtime.block_on(storage.flush())?;
-        let outcome = verdict(&testcase.loading(&format!("from(bucket: \"{BUCKET}\")"))?, &context());
+        let outcome = verdict(&testcase.loading(&format!("_internal.everything(bucket: \"{BUCKET}\")"))?, &context());
         runtime.block_on(storage.close())?;
         Ok(outcome)
     };

@@ -127,6 +127,7 @@ impl<'a> Interpreter<'a> {
 
     /// `yield`: names a stream as a result.
     pub fn yields(&self, name: &str, tables: &Arc<TableStream>) -> FluxResult<()> {
+        tables.check_bounded()?;
         self.session.yielded.lock().push(tables.clone());
         self.session.results.lock().yields(name, tables)
     }

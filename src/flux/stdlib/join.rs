@@ -46,8 +46,8 @@ struct Matching {
 }
 
 fn tables(call: &mut Call<'_>) -> FluxResult<Value> {
-    let left = call.required::<Arc<TableStream>>("left")?;
-    let right = call.required::<Arc<TableStream>>("right")?;
+    let left = call.stream("left")?;
+    let right = call.stream("right")?;
     let on = pairs(&call.required::<Value>("on")?).map_err(|e| e.at(call.span))?;
     let make = call.required::<Value>("as")?;
     let method = call.required::<Arc<str>>("method")?;
@@ -107,7 +107,7 @@ fn tables(call: &mut Call<'_>) -> FluxResult<Value> {
         }
         out.push((table.key.clone(), batch_of(&rows, "join")?));
     }
-    Ok(Value::Stream(Arc::new(TableStream { frames: frames(out, call.context())?, bounds: left.bounds.or(right.bounds) })))
+    Ok(Value::Stream(Arc::new(TableStream::new(frames(out, call.context())?, left.bounds.or(right.bounds)))))
 }
 
 /// A row of nulls in all columns of some tables.

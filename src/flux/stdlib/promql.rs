@@ -223,7 +223,7 @@ fn label_replace(call: &mut Call<'_>) -> FluxResult<Value> {
     let (pattern, replacement) = (call.required::<Arc<str>>("regex")?, call.required::<Arc<str>>("replacement")?);
     let pattern = regex::Regex::new(&format!("^(?:{pattern})$"))
         .map_err(|_| FluxError::invalid(format!("invalid regular expression in label_replace(): {pattern}")).at(call.span))?;
-    let stream = call.required::<Arc<TableStream>>("tables")?;
+    let stream = call.stream("tables")?;
     let (mut out, mut seen) = (vec![], std::collections::HashSet::new());
     for table in run(&stream, call.context())? {
         let mut key = table.key_record();
@@ -252,7 +252,7 @@ fn label_replace(call: &mut Call<'_>) -> FluxResult<Value> {
         }
         out.push((names, batch_of(&rows, "labelReplace")?));
     }
-    Ok(Value::Stream(Arc::new(TableStream { frames: frames(out, call.context())?, bounds: stream.bounds })))
+    Ok(Value::Stream(Arc::new(stream.with_frames(frames(out, call.context())?))))
 }
 
 fn histogram_quantile(call: &mut Call<'_>) -> FluxResult<Value> {

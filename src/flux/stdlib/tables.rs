@@ -19,8 +19,20 @@ use datafusion::error::DataFusionError;
 use std::sync::Arc;
 
 impl Call<'_> {
+    /// A stream. What reads all of a bucket is refused: it is to be bounded first.
+    pub fn stream(&mut self, name: &str) -> FluxResult<Arc<TableStream>> {
+        let stream = self.required::<Arc<TableStream>>(name)?;
+        stream.check_bounded()?;
+        Ok(stream)
+    }
+
     /// The piped stream as it is.
     pub fn tables(&mut self) -> FluxResult<TableStream> {
+        Ok(self.stream("tables")?.as_ref().clone())
+    }
+
+    /// The piped stream, bounded or not.
+    pub fn unbounded_tables(&mut self) -> FluxResult<TableStream> {
         Ok(self.required::<Arc<TableStream>>("tables")?.as_ref().clone())
     }
 
@@ -45,7 +57,7 @@ impl Call<'_> {
 
 /// A stream as a value.
 pub fn stream(frames: Vec<Frame>, like: &TableStream) -> Value {
-    Value::Stream(Arc::new(TableStream { frames, bounds: like.bounds }))
+    Value::Stream(Arc::new(like.with_frames(frames)))
 }
 
 /// Each long frame changed by itself; keys stay distinct.

@@ -4,7 +4,7 @@ mod aggregates;
 mod columns;
 mod filter;
 mod find;
-mod from;
+pub mod from;
 mod group;
 mod histogram;
 mod holt_winters;

@@ -39,8 +39,8 @@ pub static FUNCTION: Function = Function {
 };
 
 fn diff(call: &mut Call<'_>) -> FluxResult<Value> {
-    let want = call.required::<Arc<TableStream>>("want")?;
-    let got = call.required::<Arc<TableStream>>("got")?;
+    let want = call.stream("want")?;
+    let got = call.stream("got")?;
     let mut pairs: BTreeMap<String, [Option<Table>; 2]> = BTreeMap::new();
     for (side, stream) in [&want, &got].into_iter().enumerate() {
         for frame in &stream.to_long()?.frames {

@@ -22,8 +22,8 @@ pub static FUNCTION: Function = Function {
 };
 
 fn join(call: &mut Call<'_>) -> FluxResult<Value> {
-    let left = call.required::<Arc<TableStream>>("left")?;
-    let right = call.required::<Arc<TableStream>>("right")?;
+    let left = call.stream("left")?;
+    let right = call.stream("right")?;
     let make = call.required::<Value>("fn")?;
     let (lefts, rights) = (run(&left, call.context())?, run(&right, call.context())?);
     if lefts.iter().chain(&rights).any(|t| t.rows.column_by_name("_time").is_none()) {
@@ -45,7 +45,7 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
         }
         out.push((table.key.clone(), batch_of(&rows, "join")?));
     }
-    Ok(Value::Stream(Arc::new(TableStream { frames: frames(out, call.context())?, bounds: left.bounds.or(right.bounds) })))
+    Ok(Value::Stream(Arc::new(TableStream::new(frames(out, call.context())?, left.bounds.or(right.bounds)))))
 }
 
 /// Every two rows of equal time; both sides are in order of time.

@@ -12,7 +12,6 @@ use crate::{
         },
     },
     model::Result,
-    plan::TableStream,
 };
 
 pub static FUNCTION: Function = Function {
@@ -31,7 +30,7 @@ fn preview(call: &mut Call<'_>) -> FluxResult<Value> {
     };
     let (row_count, table_count) = (extent("nrows")?, extent("ntables")?);
     let limited = tables.frames.iter().map(|f| first_rows(f, row_count)).collect::<Result<Vec<_>>>()?;
-    let found = run(&TableStream { frames: limited, bounds: tables.bounds }, call.context())?;
+    let found = run(&tables.with_frames(limited), call.context())?;
     let kept = found.into_iter().take(table_count).map(|t| (t.key, t.rows)).collect();
     Ok(stream(frames(kept, call.context())?, &tables))
 }

@@ -1,11 +1,8 @@
 //! `experimental.objectKeys` and `experimental.chain`.
 
-use crate::{
-    flux::{
-        eval::{Record, Value},
-        stdlib::function::functions,
-    },
-    plan::TableStream,
+use crate::flux::{
+    eval::{Record, Value},
+    stdlib::function::functions,
 };
 use std::sync::Arc;
 
@@ -15,7 +12,7 @@ functions! {
         Ok(Value::array(record.keys().map(|k| Value::String(k.clone())).collect()))
     };
     "chain" "(first: stream[A], second: stream[B]) => stream[B]" "Runs `first` to its end for what it does, then gives `second`." |c| {
-        let (first, second) = (c.required::<Arc<TableStream>>("first")?, c.required::<Arc<TableStream>>("second")?);
+        let (first, second) = (c.stream("first")?, c.stream("second")?);
         for frame in &first.frames {
             c.context().collect(frame.plan.clone())?;
         }

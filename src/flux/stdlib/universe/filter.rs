@@ -36,7 +36,7 @@ pub static FUNCTION: Function = Function {
 };
 
 fn filter(call: &mut Call<'_>) -> FluxResult<Value> {
-    let tables = call.tables()?;
+    let tables = call.unbounded_tables()?;
     let function = call.required::<Value>("fn")?;
     let keep_empty = match call.or::<Arc<str>>("onEmpty", "drop".into())?.as_ref() {
         "keep" => true,

@@ -21,15 +21,30 @@ use datafusion::{
 };
 use std::sync::Arc;
 
+/// Package `internal/testing`.
+pub const STORED: &[&Function] = &[&EVERYTHING];
+
 pub static FROM: Function = Function {
     name: "from",
     signature: "(?bucket: string, ?bucketID: string, ?host: string, ?org: string, ?orgID: string, ?token: string) => stream[A]",
     summary: "Reads the rows of a bucket; `range` bounds them in time.",
     examples: &[],
-    call: from,
+    call: |call| {
+        let (tables, bucket) = read(call)?;
+        Ok(Value::Stream(Arc::new(TableStream { unbounded: Some(bucket), ..tables })))
+    },
 };
 
-fn from(call: &mut Call<'_>) -> FluxResult<Value> {
+static EVERYTHING: Function = Function {
+    name: "everything",
+    signature: "(?bucket: string, ?bucketID: string) => stream[A]",
+    summary: "Reads all rows of a bucket, of whatever time, for tests of what was stored.",
+    examples: &[],
+    call: |call| Ok(Value::Stream(Arc::new(read(call)?.0))),
+};
+
+/// All rows of a bucket, and what the script calls it.
+fn read(call: &mut Call<'_>) -> FluxResult<(TableStream, Arc<str>)> {
     let (name, id) = (call.optional::<Arc<str>>("bucket")?, call.optional::<Arc<str>>("bucketID")?);
     let bucket = match (&name, &id) {
         (Some(name), None) => call.context().bucket(BucketRef::NameOrId(name))?,
@@ -46,7 +61,7 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
         let scan = LogicalPlanBuilder::scan("rows", provider_as_source(rows), None)?.build()?;
         frames.push(wide_frame(scan, &schema)?);
     }
-    Ok(Value::Stream(Arc::new(TableStream::new(frames, None))))
+    Ok((TableStream::new(frames, None), name.or(id).unwrap_or_default()))
 }
 
 /// A scan's rows as a wide frame: `_time`, `_measurement`, tags and fields. The key is the series.

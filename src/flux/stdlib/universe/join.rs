@@ -46,6 +46,7 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
         let Value::Stream(stream) = value else {
             return Err(FluxError::invalid(format!("join: expected a stream but found {}", value.type_name())).at(call.span));
         };
+        stream.check_bounded()?;
         streams.push((name.to_string(), stream.to_long()?));
     }
     // Names decide which stream is the left one, as records have no order (Flux v0.200 sorts them).
@@ -62,7 +63,7 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
         }
     }
     let bounds = left.bounds.or(right.bounds);
-    Ok(Value::Stream(Arc::new(TableStream { frames: regroup_frames(frames, call.context())?, bounds })))
+    Ok(Value::Stream(Arc::new(TableStream::new(regroup_frames(frames, call.context())?, bounds))))
 }
 
 /// One side's rows and key. Tables that lack a column of `on` take no part.

@@ -5,11 +5,11 @@ use crate::{
         diagnostic::{FluxError, FluxResult},
         eval::{Interpreter, Value},
         lower::cells::time_literal,
-        stdlib::{Call, Function, tables::stream},
+        stdlib::{Call, Function},
     },
     model::{Result, TimeRange, duration::SECOND},
     plan::{
-        Frame,
+        Frame, TableStream,
         stream::{col, regroup_frames},
     },
 };
@@ -35,7 +35,7 @@ fn instant(value: Value, name: &str, interpreter: &Interpreter<'_>) -> FluxResul
 }
 
 fn range(call: &mut Call<'_>) -> FluxResult<Value> {
-    let tables = call.tables()?;
+    let tables = call.unbounded_tables()?;
     let start = call.required::<Value>("start")?;
     let start = instant(start, "start", call.interpreter).map_err(|e| e.at(call.span))?;
     let stop = match call.get("stop") {
@@ -56,10 +56,7 @@ fn range(call: &mut Call<'_>) -> FluxResult<Value> {
         frames = regroup_frames(frames, call.context())?;
     }
     bounds = tables.bounds.map_or(bounds, |b| b.intersect(bounds));
-    let Value::Stream(out) = stream(frames, &tables) else { unreachable!("a stream was just made") };
-    let mut out = out.as_ref().clone();
-    out.bounds = Some(bounds);
-    Ok(Value::Stream(out.into()))
+    Ok(Value::Stream(TableStream::new(frames, Some(bounds)).into()))
 }
 
 fn bound(frame: &Frame, bounds: TimeRange) -> Result<Frame> {

@@ -12,7 +12,6 @@ use crate::{
     },
     kernel::time_window::TimeWindow,
     model::{Duration, duration::DAY, time::parse_rfc3339},
-    plan::TableStream,
 };
 use std::sync::Arc;
 
@@ -301,7 +300,7 @@ pub static YIELD: Function = Function {
     summary: "Makes the stream a result of the script, by default named `_result`.",
     examples: &[],
     call: |call| {
-        let tables = call.required::<Arc<TableStream>>("tables")?;
+        let tables = call.stream("tables")?;
         let name = call.or::<Arc<str>>("name", "_result".into())?;
         call.interpreter.yields(&name, &tables).map_err(|e| e.at(call.span))?;
         Ok(Value::Stream(tables))

@@ -29,8 +29,9 @@ fn union(call: &mut Call<'_>) -> FluxResult<Value> {
         let Value::Stream(stream) = item else {
             return Err(FluxError::invalid(format!("union: expected a stream but found {}", item.type_name())).at(call.span));
         };
+        stream.check_bounded()?;
         bounds = bounds.or(stream.bounds);
         frames.extend(stream.to_long()?.frames);
     }
-    Ok(Value::Stream(Arc::new(TableStream { frames: regroup_frames(frames, call.context())?, bounds })))
+    Ok(Value::Stream(Arc::new(TableStream::new(regroup_frames(frames, call.context())?, bounds))))
 }
