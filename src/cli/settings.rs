@@ -51,17 +51,23 @@ pub const KEYS: &[Key] = &[
     key("testing-always-allow-setup", "true|false", "Allow setup again and again, for test suites [default: false]"),
 ];
 
-/// Names that mean one of ours, here or in InfluxDB 1.x, and what became of those that have no meaning.
-const HINTS: &[(&str, &str)] = &[
-    ("query-memory-bytes", "set `query-max-memory-bytes`, the memory of all queries together"),
-    ("data-cache-max-memory-bytes", "set `storage-cache-max-memory-size`"),
+/// Names of InfluxDB 1.x in a file, and the setting of ours that they mean.
+const RENAMED: &[(&str, &str)] = &[("data-cache-max-memory-bytes", "storage-cache-max-memory-size")];
+
+/// Names of InfluxDB in a file that ask for nothing here, and why.
+const IGNORED: &[(&str, &str)] = &[
     ("data-max-series-db", "there is no limit on series"),
     ("storage-max-index-log-file-size", "there is no index of series"),
+    ("reporting-disabled", "nothing is reported to anybody"),
+];
+
+/// Names that mean one of ours, and what became of those that have no meaning.
+const HINTS: &[(&str, &str)] = &[
+    ("query-memory-bytes", "set `query-max-memory-bytes`, the memory of all queries together"),
     ("max-body-size", "set `http-max-body-size`"),
     ("bind-address", "set `http-bind-address`"),
     ("tls-cert", "put a TLS proxy in front"),
     ("tls-key", "put a TLS proxy in front"),
-    ("reporting-disabled", "nothing is reported to anybody"),
 ];
 
 /// A value as it was written, and where.
@@ -129,7 +135,10 @@ impl Settings {
     pub fn of(layers: &[Layer]) -> Result<Settings> {
         let given = |name: &str| layers.iter().find_map(|layer| layer.get(name));
         let read = Reader { given: &given };
-        let (data_dir, warnings) = data_dir(&given);
+        let (data_dir, mut warnings) = data_dir(&given);
+        warnings.extend(
+            IGNORED.iter().filter_map(|(name, why)| given(name).map(|g| format!("{}: `{name}` asks for nothing: {why}", g.source))),
+        );
         let mut engine = EngineSettings::at(data_dir);
         engine.store = given("store").map(|g| g.text.clone());
         read.number("query-concurrency", &mut engine.queries.running_max)?;

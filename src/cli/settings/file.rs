@@ -1,6 +1,7 @@
-//! Settings in a TOML file. Sections are parts of names: `[http]` with `bind-address` is `http-bind-address`.
+//! Settings in a TOML file. Sections are parts of names: `[http]` with `bind-address` is `http-bind-address`. Some names of
+//! InfluxDB 1.x are taken for ours or passed over.
 
-use super::{Given, Layer, known};
+use super::{Given, IGNORED, Layer, RENAMED, known};
 use crate::model::{Failure, Result};
 use std::path::Path;
 use toml::{Table, Value};
@@ -36,14 +37,21 @@ fn section(prefix: &str, table: &Table, source: &str, layer: &mut Layer) -> Resu
                 return Err(Failure::invalid(format!("{source}: `{name}` is a {found}; text, a whole number or a boolean is expected")));
             }
         };
-        layer.insert(known(&name, source)?.name, Given { text, source: source.to_string() });
+        let given = Given { text, source: source.to_string() };
+        let ignored = IGNORED.iter().find(|(ignored, _)| *ignored == name);
+        match (RENAMED.iter().find(|(old, _)| *old == name), ignored) {
+            // Under its own name it counts more.
+            (Some((_, ours)), _) => _ = layer.entry(ours).or_insert(given),
+            (None, Some((ignored, _))) => _ = layer.insert(ignored, given),
+            (None, None) => _ = layer.insert(known(&name, source)?.name, given),
+        }
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::Settings, *};
 
     #[test]
     fn sections_are_parts_of_names() {
@@ -61,8 +69,23 @@ mod tests {
     }
 
     #[test]
+    fn names_of_influxdb_1_are_taken_or_passed_over() {
+        let text = "[data]\ncache-max-memory-bytes = 1073741824\nmax-series-db = 2000000\n[storage]\nmax-index-log-file-size = 10485760\n";
+        let layer = parse(text, "f").expect("fine");
+        assert_eq!(layer["storage-cache-max-memory-size"].text, "1073741824");
+        let settings = Settings::of(&[layer]).expect("fine");
+        assert_eq!(settings.engine.storage.buffer_bytes_max, 1 << 30);
+        let expected = [
+            "f: `data-max-series-db` asks for nothing: there is no limit on series",
+            "f: `storage-max-index-log-file-size` asks for nothing: there is no index of series",
+        ];
+        assert_eq!(settings.warnings, expected);
+        let both = "storage-cache-max-memory-size = 5\n[data]\ncache-max-memory-bytes = 7\n";
+        assert_eq!(parse(both, "f").expect("fine")["storage-cache-max-memory-size"].text, "5");
+    }
+
+    #[test]
     fn what_is_wrong_is_named() {
-        assert!(parse("[data]\ncache-max-memory-bytes = 1", "f").expect_err("1.x").message.contains("`storage-cache-max-memory-size`"));
         assert!(parse("data-dir = 1.5", "f").expect_err("a float").message.contains("`data-dir` is a float"));
         assert!(parse("data-dir = ", "f").expect_err("no TOML").message.starts_with("f: TOML parse error at line 1"));
     }
