@@ -3,6 +3,7 @@
 mod cli;
 mod corruption;
 mod flux_suite;
+mod full_disk;
 mod guarantees;
 mod import;
 mod influxql;
