@@ -10,6 +10,7 @@ pub mod buffer;
 pub mod chunk;
 pub mod compaction;
 pub mod delete;
+pub mod disk;
 pub mod failpoint;
 pub mod files;
 pub mod fs;
@@ -188,7 +189,10 @@ impl Storage {
         // What is deleted must be in files, and no file may come between: a chunk or file has rows of one side of a delete
         // only.
         let no_flush = self.inner.flushing.lock().await;
-        let sequence = self.flush_alone(&no_flush).await?;
+        let sequence = match self.options().failpoints.has(failpoint::Mistake::DeleteWithoutFlush) {
+            true => self.inner.in_flight.lock().settled(),
+            false => self.flush_alone(&no_flush).await?,
+        };
         self.inner.files.delete(bucket, spec, sequence).await
     }
 
@@ -301,6 +305,12 @@ impl Bucket {
 
 #[cfg(test)]
 mod conformance;
+#[cfg(test)]
+mod failing_disk;
+#[cfg(test)]
+mod mistakes;
+#[cfg(test)]
+mod power_loss;
 #[cfg(test)]
 mod simulation;
 #[cfg(test)]

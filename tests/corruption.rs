@@ -119,7 +119,7 @@ struct Tally {
     lost_with_log: usize,
 }
 
-fn settings(folder: &Path) -> EngineSettings {
+pub fn settings(folder: &Path) -> EngineSettings {
     let mut settings = EngineSettings::at(folder);
     settings.maintenance.interval = None;
     settings.storage.flush_interval = Duration::from_secs(3_600);
@@ -128,25 +128,29 @@ fn settings(folder: &Path) -> EngineSettings {
     settings
 }
 
-async fn write(engine: &Engine, operator: &Caller, lines: String) -> Result<()> {
+pub async fn write(engine: &Engine, operator: &Caller, lines: String) -> Result<()> {
     let options = WriteOptions { precision: Precision::Nanosecond, bad_lines: BadLines::RefuseAll, create: false };
     let target = Target { org: Some("o"), bucket: BucketRef::NameOrId("b") };
     engine.write(operator, target, lines.into(), options).await.map(|written| assert_eq!(written.report.rejected, []))
 }
 
-fn recognise(engine: &Engine) -> Caller {
+pub fn recognise(engine: &Engine) -> Caller {
     engine.authenticate(&Credential::Token(TOKEN.into())).expect("the token is known")
+}
+
+/// A data directory with an organisation `o`, a bucket `b` and an operator.
+pub async fn set_up(data: &Path) {
+    let engine = Engine::open(settings(data)).await.expect("an engine");
+    let request =
+        SetupRequest { username: "ana".into(), org: "o".into(), bucket: "b".into(), token: Some(TOKEN.into()), ..Default::default() };
+    engine.catalog().set_up(request).expect("set up");
+    engine.close().await.expect("closed");
 }
 
 /// Files of several flushes, of a compaction, and of a delete; then a log of several segments.
 async fn base(random: &mut StdRng) -> Base {
     let (folder, live) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
-    let set_up = Engine::open(settings(live.path())).await.expect("an engine");
-    let request =
-        SetupRequest { username: "ana".into(), org: "o".into(), bucket: "b".into(), token: Some(TOKEN.into()), ..Default::default() };
-    set_up.catalog().set_up(request).expect("set up");
-    set_up.close().await.expect("closed");
-    drop(set_up);
+    set_up(live.path()).await;
     let engine = Engine::open(settings(live.path())).await.expect("an engine");
     let operator = recognise(&engine);
     let (mut cells, mut logged, mut at) = (Cells::new(), BTreeSet::new(), 0);

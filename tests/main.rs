@@ -4,6 +4,7 @@ mod bounded;
 mod cli;
 mod corruption;
 mod flux_suite;
+mod full_disk;
 mod guarantees;
 mod import;
 mod influxql;

@@ -5,8 +5,8 @@
 //! the two is damaged or behind is replaced by the other when the catalog is opened, and its bytes are kept in `quarantine/`.
 
 use super::state::{Draft, State, TABLES};
-use crate::model::{Failure, Result};
-use rusqlite::{Connection, OpenFlags, params};
+use crate::model::{ErrorKind, Failure, Result};
+use rusqlite::{Connection, ErrorCode, OpenFlags, params};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -25,7 +25,12 @@ pub struct Database {
 pub type Damage = Vec<(String, String)>;
 
 fn failed(e: rusqlite::Error) -> Failure {
-    Failure::internal(format!("the catalog cannot be read or written: {e}"))
+    match e.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => {
+            Failure::new(ErrorKind::Unavailable, "the catalog cannot be changed: the disk is full").retry_after(10)
+        }
+        _ => Failure::internal(format!("the catalog cannot be read or written: {e}")),
+    }
 }
 
 /// The copy of the catalog at `path`.

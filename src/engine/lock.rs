@@ -1,10 +1,14 @@
 //! One process per data directory: two that wrote the same log would lose rows.
 
-use crate::model::{ErrorKind, Failure, Result};
+use crate::{
+    model::{ErrorKind, Failure, Result},
+    storage::disk::{Folders, LocalDisk},
+};
 use std::{
     fs::{File, OpenOptions, TryLockError},
     io::{Read, Seek, Write},
     path::Path,
+    sync::Arc,
 };
 
 /// Held as long as it lives; the system lets go of it when the process dies, however it does.
@@ -26,7 +30,7 @@ impl DirectoryLock {
             let message = format!("the data directory {} cannot be used: {e}", directory.display());
             Failure::new(ErrorKind::Unavailable, message)
         };
-        std::fs::create_dir_all(directory).map_err(unusable)?;
+        Folders::new(Arc::new(LocalDisk)).make_root(directory).map_err(unusable)?;
         let path = directory.join("lock");
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unusable)?;
         match file.try_lock() {

@@ -55,11 +55,37 @@ impl Failpoint {
     };
 }
 
+/// A mistake that a program of this kind can have, and some have had. A test plants it to see that the others would notice
+/// (`storage/mistakes.rs`); in other builds none is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mistake {
+    /// A write is answered before its record is synced.
+    AcknowledgedTooEarly,
+    /// After an append that failed, the next record goes behind the torn one.
+    TornSegmentGoesOn,
+    /// After a sync that failed, another one on the same file is believed.
+    SyncTriedAgain,
+    /// Sequences begin by what the log has, not by what files have.
+    SequencesForgotten,
+    /// The log is trimmed before the manifest has the files.
+    LogTrimmedTooEarly,
+    /// A delete leaves what is buffered.
+    DeleteWithoutFlush,
+    /// Rows that were deleted are in the file that a compaction makes.
+    DeleteNotFoldedIn,
+    /// A compaction's file is older than its inputs.
+    CompactedSequencesLost,
+    /// A compaction's inputs go before its file is in the manifest.
+    InputsDeletedTooEarly,
+}
+
 /// The failpoints of one store; clones share them.
 #[derive(Debug, Clone, Default)]
 pub struct Failpoints {
     #[cfg(test)]
     armed: std::sync::Arc<parking_lot::Mutex<Armed>>,
+    #[cfg(test)]
+    mistake: Option<Mistake>,
 }
 
 #[cfg(test)]
@@ -98,6 +124,23 @@ impl Failpoints {
     #[cfg(test)]
     pub fn kill_at(&self, point: Failpoint, nth: u32) {
         *self.armed.lock() = Armed { at: Some((point, nth)), dead: false };
+    }
+
+    /// Whether the mistake was planted.
+    #[cfg(not(test))]
+    #[inline(always)]
+    pub fn has(&self, _: Mistake) -> bool {
+        false
+    }
+
+    #[cfg(test)]
+    pub fn has(&self, mistake: Mistake) -> bool {
+        self.mistake == Some(mistake)
+    }
+
+    #[cfg(test)]
+    pub fn with(mistake: Option<Mistake>) -> Failpoints {
+        Failpoints { mistake, ..Failpoints::default() }
     }
 
     #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result, Time
 use crate::storage::{
     chunk::Chunk,
     delete::DeleteSpec,
-    failpoint::{Failpoint, Failpoints},
+    failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
     object::{STAGED_FOLDER, Store},
     parquet::{file::FileReader, writer::FileWriter},
@@ -149,6 +149,8 @@ impl FileStore {
         }
         for bucket in ManifestStore::buckets(&store).await? {
             let manifest = ManifestStore::new(store.clone(), bucket);
+            // By what it says the log is trimmed and files are deleted.
+            manifest.settle().await?;
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());
             if !loaded.version.dropped {
@@ -382,6 +384,10 @@ impl FileStore {
 
     pub(super) fn pass(&self, point: Failpoint) -> Result<()> {
         self.inner.options.failpoints.pass(point)
+    }
+
+    pub(super) fn has(&self, mistake: Mistake) -> bool {
+        self.inner.options.failpoints.has(mistake)
     }
 
     /// Notes which readers still hold files that are in the old state and not in the new one.

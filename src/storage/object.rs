@@ -18,8 +18,12 @@ mod upload;
 pub use durable::STAGED_FOLDER;
 pub use upload::Upload;
 
-use crate::model::{ErrorKind, Failure};
+use crate::{
+    model::{ErrorKind, Failure},
+    storage::disk::{Disk, LocalDisk},
+};
 use bytes::Bytes;
+use durable::DurableFolder;
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, memory::InMemory, path::Path};
 use std::{ops::Range, sync::Arc, time::Duration};
@@ -33,8 +37,8 @@ pub struct Store {
     retry: Retry,
     /// The server must show that it honours create-if-absent before anything is written.
     checks_creates: bool,
-    /// Where the objects are, when that is this machine.
-    folder: Option<Arc<std::path::Path>>,
+    /// The objects' folder, when that is on this machine.
+    local: Option<DurableFolder>,
 }
 
 /// Room on the disk under a local store, in bytes.
@@ -123,9 +127,14 @@ impl Store {
             }
             None => url.into(),
         };
-        let local = durable::DurableFolder::open(&folder)
+        Store::local(Arc::new(LocalDisk), &folder, url)
+    }
+
+    /// A folder on a disk.
+    pub fn local(disk: Arc<dyn Disk>, folder: &std::path::Path, url: &str) -> Result<Store, StoreError> {
+        let local = DurableFolder::open(disk, folder)
             .map_err(|e| StoreError::Url(format!("cannot open the store in `{}`: {e}", folder.display())))?;
-        Ok(Store { folder: Some(folder.into()), ..Store::over(Arc::new(local), Path::default(), url) })
+        Ok(Store { local: Some(local.clone()), ..Store::over(Arc::new(local), Path::default(), url) })
     }
 
     /// An empty store in memory.
@@ -135,7 +144,7 @@ impl Store {
 
     /// A store over any implementation; objects live under `prefix`.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str) -> Store {
-        Store { objects, prefix, url: url.into(), retry: Retry::default(), checks_creates: false, folder: None }
+        Store { objects, prefix, url: url.into(), retry: Retry::default(), checks_creates: false, local: None }
     }
 
     pub fn with_retry(mut self, retry: Retry) -> Store {
@@ -149,7 +158,7 @@ impl Store {
 
     /// Room under a local store; `None` where there is no such bound.
     pub fn space(&self) -> Option<Space> {
-        let stat = rustix::fs::statvfs(self.folder.as_deref()?).ok()?;
+        let stat = rustix::fs::statvfs(self.local.as_ref()?.root()).ok()?;
         Some(Space { free: stat.f_bavail.saturating_mul(stat.f_frsize), total: stat.f_blocks.saturating_mul(stat.f_frsize) })
     }
 
@@ -252,6 +261,12 @@ impl Store {
             Err(StoreError::NotFound { .. }) => Ok(()),
             other => other,
         }
+    }
+
+    /// When it returns, objects that can be found in a folder survive a power loss, whoever put them there.
+    pub async fn settle(&self, folder: &str) -> Result<(), StoreError> {
+        let (Some(local), location) = (&self.local, self.location(folder)) else { return Ok(()) };
+        self.patiently(folder, || local.settle(&location)).await
     }
 
     fn location(&self, path: &str) -> Path {

@@ -3,7 +3,7 @@
 use super::{
     InFlight, Inner, Schemas, Storage,
     buffer::stage,
-    failpoint::Failpoints,
+    failpoint::{Failpoints, Mistake},
     files::{FileOptions, FileStore},
     fs::FileSystem,
     manifest::Version,
@@ -111,8 +111,12 @@ impl Storage {
         // Segments may be there twice, or under each other's names.
         records.sort_by_key(|record| record.sequence);
         records.dedup_by_key(|record| record.sequence);
+        // Its rows become visible, and a process that was killed may not have got to syncing the last of them.
+        replayed.segments.iter().try_for_each(|(name, _)| log_files.sync(name))?;
         // Sequences are never used twice, also when the log was trimmed to nothing.
-        replayed.last_sequence = replayed.last_sequence.max(sequence);
+        if !options.failpoints.has(Mistake::SequencesForgotten) {
+            replayed.last_sequence = replayed.last_sequence.max(sequence);
+        }
         if beyond {
             // A lost file carries sequences that nobody may know. When it is restored, deletes and writes of today must stand above it.
             replayed.last_sequence = replayed.last_sequence.saturating_add(wal::SEQUENCE_JUMP);

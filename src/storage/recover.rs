@@ -7,11 +7,11 @@
 use crate::model::{Failure, MeasurementSchema, Result};
 use crate::storage::{
     manifest::{Committed, Edit, FileMeta, Loaded, LostFile, ManifestStore, Stamp, Version, edit::widen},
-    object::{Listed, Store},
+    object::{Listed, Store, StoreError},
     parquet::{file::inspect, writer::Footer},
 };
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -63,7 +63,11 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
             false => tracing::warn!(%bucket, added, lost, "manifest repaired from what the files say"),
         }
         let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
-        match manifest.commit(&loaded.version, &found.edit, stamp).await {
+        let committed = match settle(store, &found.edit).await {
+            Ok(()) => manifest.commit(&loaded.version, &found.edit, stamp).await,
+            Err(error) => Err(error.into()),
+        };
+        match committed {
             Ok(Committed::Now(version) | Committed::Earlier(version)) => {
                 loaded.version = version;
                 loaded.next += 1;
@@ -84,6 +88,15 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
         }
     }
     Repaired { damaged: found.damaged, failure: not_stored }
+}
+
+/// Files that were found may have names that a killed process did not get to syncing; what they replace is deleted one day.
+async fn settle(store: &Store, edit: &Edit) -> Result<(), StoreError> {
+    let folders: BTreeSet<&str> = edit.add.iter().filter_map(|file| Some(file.path.rsplit_once('/')?.0)).collect();
+    for folder in folders {
+        store.settle(folder).await?;
+    }
+    Ok(())
 }
 
 /// Files that were written for this version of the manifest or an earlier one, and are not in it, are garbage.

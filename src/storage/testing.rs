@@ -5,21 +5,23 @@ use super::{
     block::RowFilter,
     compaction::CompactionSpec,
     delete::{DeleteSpec, TagPredicate},
+    disk::simulated::SimulatedDisk,
     failpoint::Failpoints,
     files::FileOptions,
     fs::faulty::FaultyDisk,
-    object::Store,
+    object::{Retry, Store},
 };
 use crate::{
-    clock::{ManualClock, Randomness},
+    clock::{Clock, ManualClock, Randomness},
     model::{BucketId, Precision, Result, TimeRange},
 };
 use arrow::{
     array::{Array, ArrayAccessor, AsArray, StringArray},
     datatypes::{Float64Type, Int32Type, TimestampNanosecondType},
 };
-use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
-use std::{collections::BTreeMap, sync::Arc};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use tokio_util::sync::CancellationToken;
 
 pub const MINUTE: i64 = 60_000_000_000;
 /// Length of a partition in these tests.
@@ -41,8 +43,23 @@ pub async fn open(store: &Store, disk: &FaultyDisk, clock: Arc<ManualClock>) -> 
 }
 
 pub async fn open_with(store: &Store, disk: &FaultyDisk, clock: Arc<ManualClock>, failpoints: Failpoints) -> Storage {
-    let options = options().with_failpoints(failpoints);
-    Storage::open(store.clone(), Arc::new(disk.clone()), options, clock, Randomness::from_os()).await.expect("the store opens")
+    try_open(store, disk, options(), clock, failpoints).await.expect("the store opens")
+}
+
+async fn try_open(
+    store: &Store,
+    disk: &FaultyDisk,
+    options: StorageOptions,
+    clock: Arc<ManualClock>,
+    failpoints: Failpoints,
+) -> Result<Storage> {
+    let options = options.with_failpoints(failpoints);
+    Storage::open(store.clone(), Arc::new(disk.clone()), options, clock, Randomness::from_os()).await
+}
+
+/// A variable of the environment as a number: how much of a test there is to be.
+pub fn number(variable: &str, otherwise: u64) -> u64 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
 pub async fn try_write(storage: &Storage, text: String) -> Result<WriteReport> {
@@ -144,4 +161,178 @@ pub fn whole_partitions(storage: &Storage) -> Vec<CompactionSpec> {
         inputs
     };
     groups.into_values().map(|inputs| CompactionSpec { bucket: bucket(), inputs: sorted(inputs) }).collect()
+}
+
+/// One thing that a database does.
+#[derive(Debug, Clone)]
+pub enum Step {
+    Write {
+        text: String,
+        rows: Rows,
+    },
+    Flush,
+    Delete(DeleteSpec),
+    Compact,
+    /// Rows before it may be erased.
+    Expire(i64),
+    Collect,
+    DropMeasurement,
+    Restart,
+}
+
+impl Step {
+    /// What it makes of the rows.
+    pub fn apply(&self, rows: &mut Rows) {
+        match self {
+            Step::Write { rows: new, .. } => {
+                new.iter().for_each(|(key, values)| rows.entry(key.clone()).or_default().extend(values.clone()))
+            }
+            Step::Delete(DeleteSpec { range, tags, .. }) => {
+                rows.retain(|(host, time), _| !((range.start..range.stop).contains(time) && tags.iter().all(|t| t.matches(Some(host)))));
+            }
+            Step::DropMeasurement => rows.clear(),
+            Step::Flush | Step::Compact | Step::Expire(_) | Step::Collect | Step::Restart => {}
+        }
+    }
+}
+
+/// A database whose clock, store and disk a test owns, and the ordered map that it must read like.
+pub struct World {
+    /// `None`: the store is on the disk, too.
+    store: Option<Store>,
+    pub disk: FaultyDisk,
+    pub clock: Arc<ManualClock>,
+    pub storage: Storage,
+    pub failpoints: Failpoints,
+    /// What must be there.
+    pub model: Rows,
+    /// Rows before it may be erased and are not looked at.
+    pub floor: i64,
+    pub random: StdRng,
+}
+
+impl World {
+    /// With the store in memory.
+    pub async fn new(seed: u64, failpoints: Failpoints) -> World {
+        World::at(Some(Store::memory()), SimulatedDisk::default(), 0, seed, failpoints).await
+    }
+
+    /// With the store beside the log on a disk; `now` goes on from there.
+    pub async fn on(disk: SimulatedDisk, now: i64, seed: u64, failpoints: Failpoints) -> World {
+        World::at(None, disk, now, seed, failpoints).await
+    }
+
+    async fn at(store: Option<Store>, disk: SimulatedDisk, now: i64, seed: u64, failpoints: Failpoints) -> World {
+        let (clock, disk) = (ManualClock::at(now), FaultyDisk::on(disk).expect("a sound disk"));
+        let storage = World::open(&store, &disk, &clock, &failpoints).await.expect("the store opens");
+        let (model, floor, random) = (Rows::new(), i64::MIN, StdRng::seed_from_u64(seed));
+        World { store, disk, clock, storage, failpoints, model, floor, random }
+    }
+
+    async fn open(store: &Option<Store>, disk: &FaultyDisk, clock: &Arc<ManualClock>, failpoints: &Failpoints) -> Result<Storage> {
+        let (mut options, store) = (options(), store.clone());
+        let store = match store {
+            Some(store) => store,
+            None => {
+                // Many segments, and no waiting for a disk that is not there.
+                options.log.segment_bytes = 2_000;
+                let folder = disk.disk.path("store");
+                let retry = Retry { first_pause: Duration::ZERO, ..Retry::default() };
+                Store::local(Arc::new(disk.disk.clone()), &folder, "simulated")?.with_retry(retry)
+            }
+        };
+        try_open(&store, disk, options, clock.clone(), failpoints.clone()).await
+    }
+
+    /// As another process would, whatever became of this one.
+    pub async fn reopen(&mut self) -> Result<()> {
+        self.disk = FaultyDisk::on(self.disk.disk.clone())?;
+        self.storage = World::open(&self.store, &self.disk, &self.clock, &self.failpoints).await?;
+        Ok(())
+    }
+
+    /// Every row, also read in other ways.
+    pub async fn found(&self) -> Rows {
+        let filter = RowFilter { time_min: self.floor, ..RowFilter::all() };
+        let rows = try_read(&self.storage, filter.clone(), 50).await.expect("the rows can be read");
+        for count in [1, 3] {
+            let newest = RowFilter { newest: Some(count), ..filter.clone() };
+            let newest = try_read(&self.storage, newest, 5).await.expect("the rows can be read");
+            let later = |host: &str, time: i64| rows.keys().filter(|(h, t)| h == host && *t > time).count();
+            let mut expected = rows.clone();
+            expected.retain(|(host, time), _| later(host, *time) < count);
+            assert_eq!(newest, expected, "the newest {count} of each series");
+        }
+        rows
+    }
+
+    /// Those that must be there.
+    pub fn kept(&self, rows: &Rows) -> Rows {
+        rows.iter().filter(|((_, time), _)| *time >= self.floor).map(|(k, v)| (k.clone(), v.clone())).collect()
+    }
+
+    pub fn choose(&mut self) -> Step {
+        match self.random.random_range(0..15) {
+            0..5 => {
+                let mut rows = Rows::new();
+                Step::Write { text: random_lines(&mut self.random, &mut rows), rows }
+            }
+            5..8 => Step::Flush,
+            8 => Step::Delete(random_delete(&mut self.random, &mut Rows::new())),
+            9..11 => Step::Compact,
+            11 => Step::Expire(self.random.random_range(-1..2) * PARTITION),
+            12 => Step::Collect,
+            13 => Step::DropMeasurement,
+            _ => Step::Restart,
+        }
+    }
+
+    pub async fn perform(&mut self, step: &Step) -> Result<()> {
+        self.clock.advance(MINUTE);
+        let files = self.storage.files().clone();
+        match step {
+            Step::Write { text, .. } => try_write(&self.storage, text.clone()).await.map(drop),
+            Step::Flush => self.storage.flush().await,
+            Step::Delete(spec) => self.storage.delete(bucket(), spec.clone()).await,
+            Step::Compact => {
+                let Some(spec) = random_spec(&mut self.random, &self.storage) else { return Ok(()) };
+                files.compact(spec, i64::MIN, CancellationToken::new()).await.map(drop)
+            }
+            Step::Expire(floor) => {
+                self.floor = self.floor.max(*floor);
+                files.expire(bucket(), files.safe_now() - self.floor.max(-1_000)).await.map(drop)
+            }
+            Step::Collect => {
+                self.clock.advance(11 * MINUTE);
+                files.collect(bucket()).await?;
+                files.sweep(bucket()).await.map(drop)
+            }
+            Step::DropMeasurement => self.storage.drop_measurement(bucket(), "m").await,
+            Step::Restart => {
+                self.storage.close().await?;
+                self.reopen().await
+            }
+        }
+    }
+
+    /// The next thing; the model has it done.
+    pub async fn step(&mut self) -> Result<()> {
+        let step = self.choose();
+        step.apply(&mut self.model);
+        self.perform(&step).await
+    }
+
+    /// Merges and deletes all that can be, which changes no row.
+    pub async fn tidy_up(&mut self) {
+        self.storage.flush().await.expect("flushed");
+        for spec in whole_partitions(&self.storage) {
+            self.storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
+        }
+        self.clock.advance(11 * MINUTE);
+        self.storage.files().collect(bucket()).await.expect("collected");
+    }
+
+    pub fn now(&self) -> i64 {
+        self.clock.now()
+    }
 }

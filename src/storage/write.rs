@@ -4,7 +4,7 @@
 use super::{
     Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
-    failpoint::Failpoint,
+    failpoint::{Failpoint, Mistake},
 };
 use crate::{
     line_protocol::write_point,
@@ -172,6 +172,9 @@ impl Storage {
     pub(super) async fn flush_alone(&self, _one_at_a_time: &tokio::sync::MutexGuard<'_, ()>) -> Result<u64> {
         let through = self.inner.in_flight.lock().settled();
         let buckets: Vec<_> = self.inner.buckets.read().iter().map(|(id, b)| (*id, b.clone())).collect();
+        if self.options().failpoints.has(Mistake::LogTrimmedTooEarly) {
+            self.trim_log(through).await;
+        }
         // One bucket that cannot be flushed must not keep the others in memory.
         let mut outcome = Ok(through);
         for (id, bucket) in buckets {
@@ -181,9 +184,15 @@ impl Storage {
             }
         }
         if outcome.is_ok() {
-            self.inner.log.trim(through);
+            self.trim_log(through).await;
         }
         outcome
+    }
+
+    /// It waits for the disk, and what it cannot do it does the next time.
+    async fn trim_log(&self, through: u64) {
+        let storage = self.clone();
+        let _ = tokio::task::spawn_blocking(move || storage.inner.log.trim(through)).await;
     }
 
     async fn flush_bucket(&self, id: BucketId, bucket: &Bucket, through: u64) -> Result<()> {

@@ -8,7 +8,7 @@ use super::CompactionSpec;
 use crate::model::{ErrorKind, Failure, Result};
 use crate::storage::{
     block::RowFilter,
-    failpoint::Failpoint,
+    failpoint::{Failpoint, Mistake},
     files::{Draft, FileStore},
     manifest::{Edit, FileMeta, Version},
     object::Space,
@@ -46,7 +46,9 @@ impl FileStore {
         check_space(self.inner.store.space(), spec.bytes())?;
         let first = &spec.inputs[0];
         let draft = self.draft(spec.bucket, first.measurement.clone(), first.partition, |meta| {
-            (meta.sequence_min, meta.sequence_max) = spec.sequences();
+            if !self.has(Mistake::CompactedSequencesLost) {
+                (meta.sequence_min, meta.sequence_max) = spec.sequences();
+            }
             meta.level = 1 + spec.inputs.iter().map(|f| f.level).max().unwrap_or(0);
             // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever
             // of them a damaged manifest falls back to has the rows.
@@ -75,7 +77,7 @@ impl FileStore {
             schema: schema.clone(),
             chunks: vec![],
             files: spec.inputs.clone(),
-            tombstones: base.tombstones.clone(),
+            tombstones: if self.has(Mistake::DeleteNotFoldedIn) { vec![] } else { base.tombstones.clone() },
             lost: vec![],
             time_floor,
             reader: self.inner.bulk_reader.clone(),
@@ -129,6 +131,11 @@ impl FileStore {
             // Cannot be while deletes flush first and hold flushes off; if it were, the delete would be undone.
             now.tombstones.iter().any(|t| t.version >= meta.created_in && t.sequence < meta.sequence_max && t.hides_in_any(&spec.inputs))
         };
+        if self.has(Mistake::InputsDeletedTooEarly) {
+            for input in &spec.inputs {
+                self.inner.store.delete(&input.path).await?;
+            }
+        }
         let fits = AtomicBool::new(true);
         let make = |now: &Version, _| {
             let still = spec.fits(now) && !late(now);

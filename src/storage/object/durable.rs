@@ -2,23 +2,21 @@
 //!
 //! `object_store` 0.13's own local store never syncs, so an acknowledged object may be empty after power loss.
 //! Here a put is: write a staged file, sync it, link or rename it to its name, sync the folder (and the parents of
-//! every folder that was made). Reads and listings are the library's. Deletes are not synced: a deleted object that
+//! every folder above it). Reads and listings are the library's. Deletes are not synced: a deleted object that
 //! comes back is unreferenced, and is collected again.
 //!
 //! Staged files live in the folder `staged`; what a crash leaves there is removed by the next process that opens the
 //! store for writing.
 
+use crate::storage::disk::{Disk, DiskFile, Folders};
 use async_trait::async_trait;
-use futures::stream::BoxStream;
+use futures::{StreamExt, stream::BoxStream};
 use object_store::{
     CopyOptions, Error, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, ObjectStore, PutMode, PutMultipartOptions,
     PutOptions, PutPayload, PutResult, Result, UploadPart, local::LocalFileSystem, path::Path,
 };
 use std::{
-    fmt,
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::FileExt,
+    fmt, io,
     path::{Path as FilePath, PathBuf},
     sync::{
         Arc,
@@ -26,20 +24,42 @@ use std::{
     },
 };
 
-#[derive(Debug)]
+/// Clones are the same folder.
+#[derive(Debug, Clone)]
 pub struct DurableFolder {
-    reads: LocalFileSystem,
-    root: PathBuf,
+    reads: Arc<LocalFileSystem>,
+    disk: Arc<dyn Disk>,
+    folders: Arc<Folders>,
+    root: Arc<FilePath>,
 }
 
 static STAGED: AtomicU64 = AtomicU64::new(1);
+pub const STAGED_FOLDER: &str = "staged";
+const DELETES_IN_FLIGHT: usize = 10;
 
 impl DurableFolder {
     /// Opens the folder, making it (durably) when absent.
-    pub fn open(root: &FilePath) -> io::Result<DurableFolder> {
-        make_folders(root)?;
+    pub fn open(disk: Arc<dyn Disk>, root: &FilePath) -> io::Result<DurableFolder> {
+        let folders = Folders::new(disk.clone());
+        folders.make_root(root)?;
         let reads = LocalFileSystem::new_with_prefix(root).map_err(io::Error::other)?;
-        Ok(DurableFolder { reads, root: root.to_path_buf() })
+        Ok(DurableFolder { reads: Arc::new(reads), disk, folders: Arc::new(folders), root: root.into() })
+    }
+
+    pub fn root(&self) -> &FilePath {
+        &self.root
+    }
+
+    /// When it returns, the names of objects that can be found in a folder survive a power loss, also of those that an earlier
+    /// process put there and was killed before it had the name synced.
+    pub async fn settle(&self, folder: &Path) -> Result<()> {
+        let (disk, place) = (self.disk.clone(), self.reads.path_to_filesystem(folder)?);
+        self.blocking(move || if place.is_dir() { disk.sync_folder(&place) } else { Ok(()) }).await
+    }
+
+    /// Runs file work where waiting is allowed.
+    async fn blocking<T: Send + 'static>(&self, work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T> {
+        tokio::task::spawn_blocking(work).await?.map_err(local_failure)
     }
 
     /// A new name for a file that is not in its place yet.
@@ -47,9 +67,58 @@ impl DurableFolder {
         let number = STAGED.fetch_add(1, Ordering::Relaxed);
         self.root.join(STAGED_FOLDER).join(format!("{}-{number}", std::process::id()))
     }
-}
 
-pub const STAGED_FOLDER: &str = "staged";
+    fn put(&self, target: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
+        let staged = self.staged();
+        let result = self.write_synced(&staged, payload).and_then(|()| self.place(&staged, target, create));
+        if create || result.is_err() {
+            // Best effort: nothing refers to a staged file.
+            let _ = self.disk.remove(&staged);
+        }
+        result
+    }
+
+    fn create_staged(&self, path: &FilePath) -> io::Result<Box<dyn DiskFile>> {
+        if let Some(folder) = path.parent() {
+            self.folders.make(folder)?;
+        }
+        match self.disk.create(path) {
+            // Of a process with our number that was killed. It may be a second name of an object: it must not be emptied.
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                self.disk.remove(path)?;
+                self.disk.create(path)
+            }
+            other => other,
+        }
+    }
+
+    fn write_synced(&self, path: &FilePath, payload: &PutPayload) -> io::Result<()> {
+        let file = self.create_staged(path)?;
+        write_at(&*file, 0, payload)?;
+        file.sync()
+    }
+
+    /// Gives a synced file its name.
+    fn place(&self, staged: &FilePath, target: &FilePath, create: bool) -> io::Result<()> {
+        let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
+        self.folders.make(folder)?;
+        self.folders.forget(target, |target| self.disk.remove(target))?;
+        match create {
+            // A link fails when the name is taken; a rename would replace.
+            true => match self.disk.link(staged, target) {
+                // Who finds there what he wanted to put takes it for his.
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => return self.disk.sync_folder(folder).and(Err(e)),
+                linked => linked?,
+            },
+            false => self.disk.rename(staged, target)?,
+        }
+        // A name that may not last is not to be found by the next attempt, whose sync would prove nothing for it.
+        self.disk.sync_folder(folder).inspect_err(|_| {
+            self.folders.doubt(target);
+            let _ = self.folders.forget(target, |target| self.disk.remove(target));
+        })
+    }
+}
 
 impl fmt::Display for DurableFolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -66,8 +135,8 @@ impl ObjectStore for DurableFolder {
             PutMode::Update(_) => return Err(not_offered("conditional update")),
         };
         let target = self.reads.path_to_filesystem(location)?;
-        let (location, staged) = (location.clone(), self.staged());
-        let written = tokio::task::spawn_blocking(move || put(&target, &staged, &payload, create)).await?;
+        let (location, folder) = (location.clone(), self.clone());
+        let written = tokio::task::spawn_blocking(move || folder.put(&target, &payload, create)).await?;
         written.map_err(|e| match e.kind() {
             io::ErrorKind::AlreadyExists => Error::AlreadyExists { path: location.to_string(), source: Box::new(e) },
             _ => local_failure(e),
@@ -77,10 +146,10 @@ impl ObjectStore for DurableFolder {
 
     async fn put_multipart_opts(&self, location: &Path, _: PutMultipartOptions) -> Result<Box<dyn MultipartUpload>> {
         let target = self.reads.path_to_filesystem(location)?;
-        let staged = self.staged();
+        let (folder, staged) = (self.clone(), self.staged());
         let begun = staged.clone();
-        let file = tokio::task::spawn_blocking(move || create_staged(&begun)).await?.map_err(local_failure)?;
-        Ok(Box::new(StagedUpload { target, staged, file: Arc::new(file), length: 0, placed: false }))
+        let file = self.blocking(move || folder.create_staged(&begun)).await?;
+        Ok(Box::new(StagedUpload { folder: self.clone(), target, staged, file: Arc::from(file), length: 0, placed: false }))
     }
 
     async fn get_opts(&self, location: &Path, options: GetOptions) -> Result<GetResult> {
@@ -92,7 +161,21 @@ impl ObjectStore for DurableFolder {
     }
 
     fn delete_stream(&self, locations: BoxStream<'static, Result<Path>>) -> BoxStream<'static, Result<Path>> {
-        self.reads.delete_stream(locations)
+        let folder = self.clone();
+        let delete = move |location: Result<Path>| {
+            let folder = folder.clone();
+            async move {
+                let location = location?;
+                let target = folder.reads.path_to_filesystem(&location)?;
+                let removed = tokio::task::spawn_blocking(move || folder.disk.remove(&target)).await?;
+                removed.map_err(|e| match e.kind() {
+                    io::ErrorKind::NotFound => Error::NotFound { path: location.to_string(), source: Box::new(e) },
+                    _ => local_failure(e),
+                })?;
+                Ok::<Path, Error>(location)
+            }
+        };
+        locations.map(delete).buffered(DELETES_IN_FLIGHT).boxed()
     }
 
     fn list(&self, prefix: Option<&Path>) -> BoxStream<'static, Result<ObjectMeta>> {
@@ -117,48 +200,13 @@ fn local_failure(e: io::Error) -> Error {
     Error::Generic { store: "local", source: Box::new(e) }
 }
 
-fn put(target: &FilePath, staged: &FilePath, payload: &PutPayload, create: bool) -> io::Result<()> {
-    let result = write_synced(staged, payload).and_then(|()| place(staged, target, create));
-    if create || result.is_err() {
-        // Best effort: nothing refers to a staged file.
-        let _ = fs::remove_file(staged);
-    }
-    result
-}
-
-fn create_staged(path: &FilePath) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        make_folders(folder)?;
-    }
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
-}
-
-fn write_synced(path: &FilePath, payload: &PutPayload) -> io::Result<()> {
-    let mut file = create_staged(path)?;
-    for part in payload.iter() {
-        file.write_all(part)?;
-    }
-    file.sync_all()
-}
-
-/// Gives a synced file its name.
-fn place(staged: &FilePath, target: &FilePath, create: bool) -> io::Result<()> {
-    let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
-    make_folders(folder)?;
-    match create {
-        // A link fails when the name is taken; a rename would replace.
-        true => fs::hard_link(staged, target)?,
-        false => fs::rename(staged, target)?,
-    }
-    sync_folder(folder)
-}
-
 /// Parts go to their places in a staged file, in whatever order they are polled.
 #[derive(Debug)]
 struct StagedUpload {
+    folder: DurableFolder,
     target: PathBuf,
     staged: PathBuf,
-    file: Arc<File>,
+    file: Arc<dyn DiskFile>,
     length: u64,
     placed: bool,
 }
@@ -166,15 +214,15 @@ struct StagedUpload {
 #[async_trait]
 impl MultipartUpload for StagedUpload {
     fn put_part(&mut self, data: PutPayload) -> UploadPart {
-        let (file, at) = (self.file.clone(), self.length);
+        let (folder, file, at) = (self.folder.clone(), self.file.clone(), self.length);
         self.length += data.content_length() as u64;
-        Box::pin(async move { tokio::task::spawn_blocking(move || write_at(&file, at, &data)).await?.map_err(local_failure) })
+        Box::pin(async move { folder.blocking(move || write_at(&*file, at, &data)).await })
     }
 
     async fn complete(&mut self) -> Result<PutResult> {
-        let (file, staged, target) = (self.file.clone(), self.staged.clone(), self.target.clone());
-        let finish = move || file.sync_all().and_then(|()| place(&staged, &target, false));
-        tokio::task::spawn_blocking(finish).await?.map_err(local_failure)?;
+        let (folder, file, staged, target) = (self.folder.clone(), self.file.clone(), self.staged.clone(), self.target.clone());
+        let finish = move || file.sync().and_then(|()| folder.place(&staged, &target, false));
+        self.folder.blocking(finish).await?;
         self.placed = true;
         Ok(PutResult { e_tag: None, version: None })
     }
@@ -188,35 +236,15 @@ impl MultipartUpload for StagedUpload {
 impl Drop for StagedUpload {
     fn drop(&mut self) {
         if !self.placed {
-            let _ = fs::remove_file(&self.staged);
+            let _ = self.folder.disk.remove(&self.staged);
         }
     }
 }
 
-fn write_at(file: &File, mut at: u64, data: &PutPayload) -> io::Result<()> {
+fn write_at(file: &dyn DiskFile, mut at: u64, data: &PutPayload) -> io::Result<()> {
     for piece in data.iter() {
-        file.write_all_at(piece, at)?;
+        file.write_at(at, piece)?;
         at += piece.len() as u64;
     }
     Ok(())
-}
-
-/// Makes a folder and its missing parents, each synced into the folder that holds it.
-fn make_folders(folder: &FilePath) -> io::Result<()> {
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let parent = folder.parent().filter(|p| !p.as_os_str().is_empty());
-    if let Some(parent) = parent {
-        make_folders(parent)?;
-    }
-    match fs::create_dir(folder) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-        _ => {}
-    }
-    sync_folder(parent.unwrap_or(FilePath::new(".")))
-}
-
-fn sync_folder(folder: &FilePath) -> io::Result<()> {
-    File::open(folder)?.sync_all()
 }

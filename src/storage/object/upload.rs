@@ -66,7 +66,8 @@ impl Upload {
                 Ok(_) => Ok(()),
                 // When only the reply was lost, the object is there: nobody else uses its name.
                 Err(e) => match self.store.objects.head(&self.location).await {
-                    Ok(found) if found.size == self.length => Ok(()),
+                    // On this machine no reply is lost, and what failed may not last.
+                    Ok(found) if found.size == self.length && self.store.local.is_none() => Ok(()),
                     _ => Err(self.store.name_error(&self.path, e)),
                 },
             },

@@ -4,7 +4,7 @@ use super::{frame, replay::Replayed};
 use crate::{
     model::{BucketId, ErrorKind, Failure, Result},
     storage::{
-        failpoint::{Failpoint, Failpoints},
+        failpoint::{Failpoint, Failpoints, Mistake},
         fs::{FileSystem, LogFile},
     },
 };
@@ -84,11 +84,19 @@ impl Log {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Forgets segments whose records are all of `sequence` or below. A segment that cannot be removed is tried again next time.
+    /// Forgets segments whose records are all of `sequence` or below, the oldest first and each durably: if one came back without those
+    /// behind it, these would be missed. One that cannot be removed is tried again next time. Blocks; one call at a time.
     pub fn trim(&self, sequence: u64) {
         let Segments { files, finished, failpoints } = &*self.segments;
-        let stays = |name: &str| failpoints.pass(Failpoint::WalTrim).is_err() || files.remove(name).is_err();
-        finished.lock().retain(|(name, last)| *last > sequence || stays(name));
+        let old: Vec<String> = finished.lock().iter().filter(|(_, last)| *last <= sequence).map(|(name, _)| name.clone()).collect();
+        let removes = |name: &String| {
+            let removed = failpoints.pass(Failpoint::WalTrim).and_then(|()| Ok(files.remove(name)?));
+            removed
+                .inspect_err(|e| tracing::warn!(segment = %name, "an old log segment cannot be removed, nor those after it: {e}"))
+                .is_ok()
+        };
+        let gone = old.iter().take_while(|name| removes(name)).count();
+        finished.lock().retain(|(name, _)| !old[..gone].contains(name));
     }
 
     /// Segments that a restart would replay, the one being written not counted.
@@ -125,6 +133,8 @@ struct Open {
     name: String,
     file: Box<dyn LogFile>,
     bytes: usize,
+    /// Synced ones.
+    has_records: bool,
 }
 
 impl Writer {
@@ -140,7 +150,11 @@ impl Writer {
                 waiting.push((self.sequence, append.done));
                 frames.push(append.frame);
             }
-            let outcome = self.write(&mut frames, waiting[0].0);
+            let first_sequence = waiting[0].0;
+            if self.options.failpoints.has(Mistake::AcknowledgedTooEarly) {
+                waiting.drain(..).for_each(|(sequence, done)| drop(done.send(Ok(sequence))));
+            }
+            let outcome = self.write(&mut frames, first_sequence);
             for (sequence, done) in waiting {
                 // A writer that has gone away no longer wants to know.
                 let _ = done.send(match &outcome {
@@ -156,9 +170,11 @@ impl Writer {
         let result = self.try_write(frames, first_sequence);
         if result.is_ok() {
             self.durable = self.sequence;
+            self.open.iter_mut().for_each(|open| open.has_records = true);
         }
         let full = self.open.as_ref().is_some_and(|open| open.bytes >= self.options.segment_bytes);
-        if result.is_err() || full {
+        let torn = result.is_err() && !self.options.failpoints.has(Mistake::TornSegmentGoesOn);
+        if torn || full {
             self.finish();
         }
         result
@@ -173,7 +189,7 @@ impl Writer {
                 let name = format!("{first_sequence:016x}.wal");
                 let file = self.segments.files.create(&name)?;
                 let beginning = frame::beginning(self.durable);
-                let open = none.insert(Open { name, file, bytes: beginning.len() });
+                let open = none.insert(Open { name, file, bytes: beginning.len(), has_records: false });
                 open.file.append(&beginning)?;
                 open
             }
@@ -184,14 +200,20 @@ impl Writer {
             open.bytes += frame.len();
         }
         pass(Failpoint::WalSync)?;
-        open.file.sync()?;
+        match open.file.sync() {
+            Err(_) if self.options.failpoints.has(Mistake::SyncTriedAgain) => open.file.sync()?,
+            synced => synced?,
+        }
         pass(Failpoint::WalSynced)
     }
 
     /// The segment in hand takes no more records.
     fn finish(&mut self) {
-        if let Some(open) = self.open.take() {
-            self.segments.finished.lock().push((open.name, self.sequence));
+        let Some(open) = self.open.take() else { return };
+        let Segments { files, finished, failpoints } = &*self.segments;
+        // Of what was refused nothing need be found again, and a full disk must not fill with empty segments.
+        if open.has_records || failpoints.pass(Failpoint::WalTrim).is_err() || files.remove(&open.name).is_err() {
+            finished.lock().push((open.name, self.sequence));
         }
     }
 }
@@ -240,8 +262,8 @@ mod tests {
         for calls in 0..40 {
             for seed in 0..5 {
                 let disk = FaultyDisk::default();
-                disk.fail_after(calls);
                 let (log, _, _) = open(&disk, 200);
+                disk.fail_after(calls);
                 let mut acknowledged = vec![];
                 for i in 0..8 {
                     let text = format!("m f={i} {i}");
@@ -273,6 +295,11 @@ mod tests {
         assert!(refused.message.contains("the disk is full"), "{refused}");
         disk.room(None);
         append(&log, "m f=3 3").await.expect("there is room again");
+        disk.room(Some(0));
+        for _ in 0..3 {
+            append(&log, "m f=4 4").await.expect_err("there is no room");
+        }
+        assert_eq!(disk.list().expect("a list").len(), 2, "what is refused leaves no segment");
         drop(log);
         let (_, records, replayed) = open(&disk, 1 << 20);
         assert_eq!(texts(&records), ["m f=1 1", "m f=3 3"]);
@@ -335,9 +362,7 @@ mod tests {
             disk.damage(&names[0], |bytes| *bytes = first.clone());
         }
         disk.remove(&names[1]).expect("removed");
-        // Between the two lies one that a refused write left empty: it may as well be the one.
-        let sequences = missing().into_iter().map(|m| m.1).collect::<Vec<_>>();
-        assert_eq!(sequences, [4..=4], "a segment that is gone");
+        assert_eq!(missing(), [(names[0].clone(), 4..=4)], "a segment that is gone");
         disk.remove(&names[0]).expect("removed");
         assert_eq!(missing(), [], "trimmed, for all that anybody knows");
     }

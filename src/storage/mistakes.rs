@@ -1,0 +1,92 @@
+//! Would the tests notice? Mistakes that programs of this kind have had are planted one by one, and a test of this folder must fail with
+//! each. `tests/guarantees/mistakes.txt` lists them with the test that does.
+
+use super::{
+    disk::simulated::{Lie, Trouble},
+    failing_disk,
+    failpoint::{Failpoints, Mistake},
+    power_loss::{self, Planted},
+    simulation,
+};
+use expect_test::expect_file;
+
+#[derive(Debug, Clone, Copy)]
+enum Plant {
+    InCode(Mistake),
+    /// A sync that is left out.
+    OnDisk(Lie),
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Test {
+    PowerLoss,
+    FailingDisk,
+    Model,
+}
+
+use Plant::*;
+use Test::*;
+
+/// What is planted, who must notice, and what would come of it.
+const MISTAKES: [(Plant, Test, &str); 12] = [
+    (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
+    (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
+    (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
+    (InCode(Mistake::AcknowledgedTooEarly), PowerLoss, "answered rows are gone"),
+    (InCode(Mistake::LogTrimmedTooEarly), PowerLoss, "rows are neither in the log nor in files"),
+    (InCode(Mistake::InputsDeletedTooEarly), PowerLoss, "the manifest names files that are gone"),
+    (InCode(Mistake::SyncTriedAgain), FailingDisk, "rows that the failed sync dropped count as durable"),
+    (InCode(Mistake::TornSegmentGoesOn), FailingDisk, "good records stand behind a torn one"),
+    (InCode(Mistake::SequencesForgotten), Model, "new rows count as flushed, or as deleted"),
+    (InCode(Mistake::DeleteWithoutFlush), Model, "rows that were deleted stay"),
+    (InCode(Mistake::DeleteNotFoldedIn), Model, "rows that were deleted come back"),
+    (InCode(Mistake::CompactedSequencesLost), Model, "old values hide new ones"),
+];
+
+/// Runs a test as it runs by itself, seed by seed; the first seed that fails.
+async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
+    let (failpoints, lie) = match plant {
+        InCode(mistake) => (Failpoints::with(Some(mistake)), None),
+        OnDisk(lie) => (Failpoints::default(), Some(lie)),
+    };
+    let planted = Planted { failpoints: failpoints.clone(), lie };
+    let seeds = match test {
+        PowerLoss => 0..100,
+        FailingDisk => 0..1_000,
+        Model => 1..2,
+    };
+    for seed in seeds {
+        let (planted, failpoints) = (planted.clone(), failpoints.clone());
+        let run = async move {
+            match test {
+                PowerLoss => drop(power_loss::lives(seed, &planted).await),
+                FailingDisk => drop(failing_disk::workload(0, failing_disk::STEPS, seed, 1, Trouble::Eio, &planted).await),
+                Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, failpoints).await),
+            }
+        };
+        if tokio::spawn(run).await.is_err_and(|e| e.is_panic()) {
+            return Some(seed);
+        }
+    }
+    None
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_planted_mistake_is_noticed() {
+    let mut list = String::new();
+    for (plant, test, what) in MISTAKES {
+        let (name, place) = match plant {
+            InCode(mistake) => (format!("{mistake:?}"), "storage/failpoint.rs"),
+            OnDisk(lie) => (format!("{lie:?}"), "storage/disk/simulated.rs"),
+        };
+        let by = match test {
+            PowerLoss => "storage::power_loss::no_power_loss_takes_what_was_acknowledged",
+            FailingDisk => "storage::failing_disk::a_disk_that_fails_at_any_call_loses_nothing",
+            Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
+        };
+        let seed = first_failure(plant, test).await.unwrap_or_else(|| panic!("{name}: {by} does not notice it"));
+        println!("{name}: noticed at {seed}");
+        list += &format!("{name} ({place}): {what}\n    {by}\n");
+    }
+    expect_file!["../../tests/guarantees/mistakes.txt"].assert_eq(&list);
+}
