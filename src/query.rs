@@ -3,6 +3,7 @@
 pub mod session;
 
 mod computed;
+pub mod delete;
 pub mod explain;
 mod newest;
 pub mod provider;

@@ -1,11 +1,13 @@
-//! SQL text to a plan: DataFusion's dialect, read-only, over buckets as schemas and measurements as tables.
+//! SQL text to a plan: DataFusion's dialect over buckets as schemas and measurements as tables. It reads, and deletes rows.
 //!
 //! ```text
 //! text --sqlparser--> Statement --DataFusion's planner over tables--> LogicalPlan
 //!                                      --parameters get their values--> gap_fill: date_bin_gapfill gets its node
+//!                                                                       delete: rows go, the plan tells how many
 //! ```
 //! Names keep their case. SQL knows no storage; all it asks goes through `plan::Context`.
 
+mod delete;
 mod gap_fill;
 mod information;
 mod tables;
@@ -32,14 +34,16 @@ const DEPTH_MAX: usize = 50;
 
 /// Plans one query. `params` are the values of `$name`; `database` is the schema of tables that name none.
 ///
-/// Everything that would change data or settings is refused (`Invalid`).
+/// DELETE is done when this returns; the plan is that of its answer. Everything else that would change data or settings is
+/// refused (`Invalid`).
 pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Context, database: &str) -> Result<LogicalPlan> {
     let mut statements =
         DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build()?.parse_statements()?;
     let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
         return Err(Failure::invalid("expected one SQL statement"));
     };
-    if !reads_only(&statement) {
+    let deletes = matches!(&statement, Statement::Statement(ast) if matches!(ast.as_ref(), Ast::Delete(_)));
+    if !deletes && !reads_only(&statement) {
         return Err(refusal(&statement));
     }
     let tables = Tables { context, database };
@@ -48,6 +52,9 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     }
     let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement)?;
+    if deletes {
+        return delete::delete(bind(plan, params)?, &tables);
+    }
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     gap_fill::rewrite(bind(plan, params)?, context)
@@ -100,8 +107,8 @@ fn refusal(statement: &Statement) -> Failure {
     let text = statement.to_string();
     let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
     Failure::invalid(format!(
-        "{what} is not possible: SQL only reads here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN); \
-         write with line protocol, delete with /api/v2/delete or InfluxQL"
+        "{what} is not possible: SQL only reads and deletes here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN, \
+         DELETE); write with line protocol"
     ))
 }
 

@@ -2,6 +2,7 @@
 
 use super::{
     app::{App, Call},
+    delete::deleted_rows,
     problem,
     query::first_piece,
 };
@@ -103,6 +104,7 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
         return Err(Failure::invalid("missing parameter `q`: the text of the query"));
     }
     let format = asked.format(call)?;
+    let mut deleted = None;
     let rows = match language {
         Language::Sql => {
             let params = asked.scalars()?;
@@ -117,9 +119,11 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
             }
             let defaults = Defaults { database: asked.db, policy: None, read_only: call.method == Method::GET };
             let mut answers = app.engine.influxql(&caller, call.org(), asked.q, params, defaults).await?;
-            of_series(answers.next().await.unwrap_or_default())?
+            let answer = answers.next().await.unwrap_or_default();
+            deleted = answer.deleted;
+            of_series(answer)?
         }
     };
     let pieces = relation::encode(rows, format);
-    Ok(([(header::CONTENT_TYPE, format.content_type())], first_piece(pieces).await?).into_response())
+    Ok(([(header::CONTENT_TYPE, format.content_type())], deleted_rows(deleted), first_piece(pieces).await?).into_response())
 }

@@ -4,10 +4,9 @@
 //! commit leaves an unreferenced file and the old state. Only one process may write to a store.
 
 use crate::clock::{Clock, Randomness};
-use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
+use crate::model::{BucketId, DeleteSpec, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
 use crate::storage::{
     chunk::Chunk,
-    delete::DeleteSpec,
     failpoint::{Failpoint, Failpoints},
     manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
     object::{STAGED_FOLDER, Store},
@@ -95,6 +94,8 @@ pub(super) struct Inner {
     /// Files that have left a manifest, as long as readers hold them.
     leaving: Mutex<HashMap<String, Weak<FileMeta>>>,
     pub safe_time: Mutex<SafeTime>,
+    /// Compactions share it; a delete that rewrites files has it alone.
+    pub merging: tokio::sync::RwLock<()>,
 }
 
 pub(super) struct Bucket {
@@ -129,6 +130,13 @@ impl Bucket {
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
     }
+}
+
+/// Work of which decoding and encoding are long stretches: not on the threads that serve requests.
+pub(super) async fn computing<T: Send + 'static>(what: &str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    done.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
 }
 
 /// Files that one flush encodes and writes at the same time.
@@ -175,7 +183,9 @@ impl FileStore {
         let as_of = buckets.values().map(|b| b.current.read().as_of).filter(|t| *t > i64::MIN).max();
         let safe_time = Mutex::new(SafeTime::new(as_of, clock.now(), clock.monotonic_ns()));
         let (buckets, writing, leaving) = (RwLock::new(buckets), Mutex::default(), Mutex::default());
-        let inner = Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time };
+        let merging = Default::default();
+        let inner =
+            Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time, merging };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
@@ -237,8 +247,8 @@ impl FileStore {
 
     /// Hides the named rows of all files and chunks whose sequence is not greater than `sequence`. Every row up to it is in
     /// files, and no flush may commit until this returns: a file beside the delete would have rows of both sides.
-    pub async fn delete(&self, bucket: BucketId, delete: DeleteSpec, sequence: u64) -> Result<()> {
-        let tombstones = vec![Tombstone::new(sequence, delete)];
+    pub async fn delete(&self, bucket: BucketId, deletes: Vec<DeleteSpec>, sequence: u64) -> Result<()> {
+        let tombstones = deletes.into_iter().map(|delete| Tombstone::new(sequence, delete)).collect();
         let edit = Edit { tombstones, flushed_through: Some(sequence), ..Edit::default() };
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await?;
         self.pass(Failpoint::Tombstone)?;
@@ -324,6 +334,25 @@ impl FileStore {
         let lost = version.lost.clone();
         let layout = schema.arrow_schema();
         Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
+    }
+
+    /// Files of a version, to be read once and whole; nothing has expired.
+    pub(super) fn bulk_snapshot(
+        &self,
+        version: &Version,
+        schema: &Arc<MeasurementSchema>,
+        files: Vec<Arc<FileMeta>>,
+    ) -> MeasurementSnapshot {
+        MeasurementSnapshot {
+            layout: schema.arrow_schema(),
+            schema: schema.clone(),
+            chunks: vec![],
+            files,
+            tombstones: version.tombstones.clone(),
+            lost: vec![],
+            time_floor: i64::MIN,
+            reader: self.inner.bulk_reader.clone(),
+        }
     }
 
     /// Commits what `make` says of the current state and the next number; nothing when it says nothing. It is asked again when

@@ -63,7 +63,7 @@ impl World {
     /// One thing that a database does; the model has it done.
     async fn step(&mut self) -> Result<()> {
         self.clock.advance(MINUTE);
-        match self.random.random_range(0..15) {
+        match self.random.random_range(0..16) {
             0..5 => {
                 let text = random_lines(&mut self.random, &mut self.model);
                 try_write(&self.storage, text).await.map(drop)
@@ -71,7 +71,7 @@ impl World {
             5..8 => self.storage.flush().await,
             8 => {
                 let spec = random_delete(&mut self.random, &mut self.model);
-                self.storage.delete(bucket(), spec).await
+                self.storage.delete(bucket(), vec![spec], None).await.map(drop)
             }
             9..11 => {
                 let Some(spec) = random_spec(&mut self.random, &self.storage) else { return Ok(()) };
@@ -88,7 +88,11 @@ impl World {
             }
             13 => {
                 self.model.clear();
-                self.storage.drop_measurement(bucket(), "m").await
+                self.storage.drop_measurement(bucket(), "m", None).await.map(drop)
+            }
+            14 => {
+                let cuts = random_cuts(&mut self.random, &mut self.model);
+                self.storage.cut(bucket(), cuts, None).await.map(drop)
             }
             _ => {
                 self.storage.close().await?;

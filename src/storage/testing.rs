@@ -4,7 +4,7 @@ use super::{
     BadLines, Storage, StorageOptions, WriteReport, WriteRequest,
     block::RowFilter,
     compaction::CompactionSpec,
-    delete::{DeleteSpec, TagPredicate},
+    cut::{Condition, Cut, CutPart},
     failpoint::Failpoints,
     files::FileOptions,
     fs::faulty::FaultyDisk,
@@ -12,10 +12,10 @@ use super::{
 };
 use crate::{
     clock::{ManualClock, Randomness},
-    model::{BucketId, Precision, Result, TimeRange},
+    model::{BucketId, DeleteSpec, Precision, Result, TagPredicate, TimeRange},
 };
 use arrow::{
-    array::{Array, ArrayAccessor, AsArray, StringArray},
+    array::{Array, ArrayAccessor, AsArray, BooleanArray, RecordBatch, StringArray},
     datatypes::{Float64Type, Int32Type, TimestampNanosecondType},
 };
 use rand::{Rng, rngs::StdRng, seq::IndexedRandom};
@@ -121,6 +121,47 @@ pub fn random_delete(random: &mut StdRng, model: &mut Rows) -> DeleteSpec {
     let measurement = random.random_bool(0.5).then(|| "m".into());
     model.retain(|(host, time), _| !((start..stop).contains(time) && tags.iter().all(|t| t.matches(Some(host)))));
     DeleteSpec { range: TimeRange::new(start, stop), measurement, tags }
+}
+
+/// A field is greater than a value.
+#[derive(Debug)]
+pub struct Above(pub [Arc<str>; 1], pub f64);
+
+impl Condition for Above {
+    fn columns(&self) -> &[Arc<str>] {
+        &self.0
+    }
+
+    fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        Ok(rows.column(0).as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v > self.1)).collect())
+    }
+}
+
+/// Values of a field, those of two fields, or rows, by time and tags, mostly by value, too.
+pub fn random_cuts(random: &mut StdRng, model: &mut Rows) -> Vec<Cut> {
+    let bound = random.random_bool(0.7).then(|| f64::from(random.random_range(0..1000)));
+    let above = |field: &str| bound.map(|bound| Arc::new(Above([field.into()], bound)) as Arc<dyn Condition>);
+    let part = |field: Option<&str>, by: &str| CutPart { field: field.map(Into::into), condition: above(by) };
+    let (cut_fields, parts): (&[&str], _) = match random.random_range(0..3) {
+        0 => (&["f"], vec![part(Some("f"), "f")]),
+        1 => (&["f", "g"], vec![part(Some("f"), "f"), part(Some("g"), "g")]),
+        _ => (&[], vec![part(None, "g")]),
+    };
+    let spec = random_delete(random, &mut model.clone());
+    let named =
+        |host: &str, time: i64| spec.range.start <= time && time <= spec.last() && spec.tags.iter().all(|tag| tag.matches(Some(host)));
+    let goes = |value: Option<&f64>| bound.is_none_or(|bound| value.is_some_and(|v| *v > bound));
+    model.retain(|(host, time), values| {
+        if !named(host, *time) {
+            return true;
+        }
+        if cut_fields.is_empty() {
+            return !goes(values.get("g"));
+        }
+        values.retain(|field, value| !(cut_fields.contains(&field.as_str()) && goes(Some(value))));
+        !values.is_empty()
+    });
+    vec![Cut { spec: DeleteSpec { measurement: Some("m".into()), ..spec }, parts }]
 }
 
 /// Any run of neighbours of any partition.

@@ -5,6 +5,7 @@ use super::{
     Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
     failpoint::Failpoint,
+    to_the_end,
 };
 use crate::{
     line_protocol::write_point,
@@ -66,9 +67,7 @@ impl Storage {
         }
         // Once the log has the record, the rows must become visible whether or not the client waits.
         let storage = self.clone();
-        tokio::spawn(async move { storage.write_to_the_end(request).await })
-            .await
-            .map_err(|e| Failure::internal(format!("a write panicked: {e}")))?
+        to_the_end("a write", async move { storage.write_to_the_end(request).await }).await
     }
 
     /// Stores rows that carry `tidegauge.role` metadata, as [`write`](Self::write) does. Rows without any field are skipped.
@@ -156,6 +155,7 @@ impl Storage {
         }
         if let Some(&sequence) = begun.get() {
             self.inner.in_flight.lock().end(sequence);
+            self.inner.landed.notify_waiters();
         }
         logged?;
         self.options().failpoints.pass(Failpoint::Acknowledge)
