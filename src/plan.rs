@@ -3,6 +3,7 @@
 
 pub mod condition;
 pub mod context;
+pub mod float;
 pub mod memory;
 pub mod merge;
 pub mod node;

@@ -23,7 +23,10 @@ use datafusion::{
     sql::{
         parser::{DFParserBuilder, Statement},
         planner::{ParserOptions, SqlToRel, object_name_to_table_reference},
-        sqlparser::{ast::Statement as Ast, dialect::GenericDialect},
+        sqlparser::{
+            ast::{self, Statement as Ast},
+            dialect::GenericDialect,
+        },
     },
 };
 use std::collections::HashMap;
@@ -37,15 +40,15 @@ const DEPTH_MAX: usize = 50;
 /// DELETE is done when this returns; the plan is that of its answer. Everything else that would change data or settings is
 /// refused (`Invalid`).
 pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Context, database: &str) -> Result<LogicalPlan> {
-    let mut statements =
-        DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build()?.parse_statements()?;
-    let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
-        return Err(Failure::invalid("expected one SQL statement"));
+    let statement = parse(text)?;
+    let deletes = match deletion(&statement) {
+        Some(delete) => {
+            delete::check_tables(delete)?;
+            true
+        }
+        None if reads_only(&statement) => false,
+        None => return Err(refusal(&statement)),
     };
-    let deletes = matches!(&statement, Statement::Statement(ast) if matches!(ast.as_ref(), Ast::Delete(_)));
-    if !deletes && !reads_only(&statement) {
-        return Err(refusal(&statement));
-    }
     let tables = Tables { context, database };
     if let Some(table) = shows_columns(&statement)? {
         return information::columns_of(&table, &tables);
@@ -58,6 +61,30 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     gap_fill::rewrite(bind(plan, params)?, context)
+}
+
+/// Whether the query would change something.
+pub fn deletes(text: &str) -> Result<bool> {
+    Ok(deletion(&parse(text)?).is_some())
+}
+
+fn parse(text: &str) -> Result<Statement> {
+    let mut statements =
+        DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build()?.parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        _ => Err(Failure::invalid("expected one SQL statement")),
+    }
+}
+
+fn deletion(statement: &Statement) -> Option<&ast::Delete> {
+    match statement {
+        Statement::Statement(statement) => match statement.as_ref() {
+            Ast::Delete(delete) => Some(delete),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The value of a JSON request's parameter. Numbers without a fraction are integers; arrays and objects are refused.

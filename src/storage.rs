@@ -188,7 +188,8 @@ impl Storage {
     /// Forgets a measurement: its rows, and what its tags and fields were, so that later writes may choose other types. Durable
     /// when it returns. A write at the same time counts as before it or after it, whole. Dropping the future does not undo it.
     ///
-    /// How many rows at `floor` or later it had; `None` where a file that cannot be read may have had some.
+    /// How many rows at `floor` or later it had; `None` where that takes long to count, or a file that cannot be read may have
+    /// had some.
     pub async fn drop_measurement(&self, bucket: BucketId, measurement: &str, floor: Option<Timestamp>) -> Result<Option<u64>> {
         let (storage, measurement) = (self.clone(), Arc::<str>::from(measurement));
         // Once the manifest has forgotten it, so must memory.

@@ -51,8 +51,8 @@ impl Engine {
         Ok(Written { report, bucket, retention_floor })
     }
 
-    /// Deletes rows, or values of theirs; durable when it returns. How many rows went or lost a value; `None` where a file that
-    /// cannot be read may have had some.
+    /// Deletes rows, or values of theirs; durable when it returns. How many rows went or lost a value; `None` where that
+    /// takes long to count, or a file that cannot be read may have had some.
     pub async fn delete(&self, caller: &Caller, target: Target<'_>, spec: DeleteSpec, values: &ValueFilter) -> Result<Option<u64>> {
         let directory = self.directory(caller, target.org)?;
         let bucket = directory.find(target.bucket, &[Action::Read, Action::Write])?;

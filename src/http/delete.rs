@@ -18,7 +18,8 @@ use axum::{
 };
 use serde::Deserialize;
 
-/// How many rows went or lost a value. It is absent where a file that cannot be read may have had some.
+/// How many rows went or lost a value. It is absent where that takes long to count, or a file that cannot be
+/// read may have had some.
 pub const DELETED_ROWS: HeaderName = HeaderName::from_static("x-tidegauge-deleted-rows");
 
 /// The header of a count that is known.

@@ -2,8 +2,8 @@
 //! Its texts are InfluxDB 2.7's, which clients show to people. Beyond it, `_field` can be named, and `_value` compared.
 
 use crate::{
-    model::{Failure, Result, TagPredicate},
-    plan::values::ValueFilter,
+    model::{Failure, FieldType, Result, TagPredicate},
+    plan::values::{ValueFilter, ValueTest},
 };
 use datafusion::{common::ScalarValue, logical_expr::Operator};
 use std::sync::Arc;
@@ -122,12 +122,12 @@ impl<'t> Reader<'t> {
         };
         let (at, operator) = self.operator()?;
         if key == "_value" {
-            let value = self.value()?;
+            let (value, only) = self.value()?;
             // Of two truth values none is the greater one.
             if matches!(value, ScalarValue::Boolean(_)) && !matches!(operator, Operator::Eq | Operator::NotEq) {
                 return Err(unsupported(&operator.to_string(), at));
             }
-            self.parts.values.values.push((operator, value));
+            self.parts.values.values.push(ValueTest { operator, value, only });
             return Ok(());
         }
         let equal = match operator {
@@ -185,18 +185,23 @@ impl<'t> Reader<'t> {
     }
 
     /// What `_value` is compared with: a text in quotes, `true` or `false`, or a number, which may say its type (`5i`, `5u`).
-    fn value(&mut self) -> Result<ScalarValue> {
+    fn value(&mut self) -> Result<(ScalarValue, Option<FieldType>)> {
         if let Some(text) = self.quoted()? {
-            return Ok(ScalarValue::from(text));
+            return Ok((ScalarValue::from(text), None));
         }
         let at = self.at;
         let word = self.word().unwrap_or_default();
-        let whole = word.strip_suffix(['i', 'u']).unwrap_or(word);
-        let number = || {
-            let float = whole.parse::<f64>().ok().filter(|v| v.is_finite() && whole == word).map(ScalarValue::from);
-            whole.parse::<i64>().map(ScalarValue::from).or_else(|_| whole.parse::<u64>().map(ScalarValue::from)).ok().or(float)
+        let integer = |text: &str| text.parse::<i64>().map(ScalarValue::from).ok();
+        let unsigned = |text: &str| text.parse::<u64>().map(ScalarValue::from).ok();
+        let float = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite()).map(ScalarValue::from);
+        let read = match (word.strip_suffix('i'), word.strip_suffix('u')) {
+            (Some(digits), _) => integer(digits).zip(Some(Some(FieldType::Integer))),
+            (_, Some(digits)) => unsigned(digits).zip(Some(Some(FieldType::Unsigned))),
+            _ => {
+                let truth = word.parse::<bool>().ok().map(ScalarValue::from);
+                truth.or_else(|| integer(word)).or_else(|| unsigned(word)).or_else(|| float(word)).zip(Some(None))
+            }
         };
-        let read = word.parse::<bool>().ok().map(ScalarValue::from).or_else(number);
         read.ok_or_else(|| {
             Failure::invalid(format!("bad value of _value, at position {at}: expected a number, true, false or a text in quotes"))
         })
@@ -217,7 +222,10 @@ mod tests {
             Ok(Predicate { measurement, tags, values }) => {
                 let tags = tags.iter().map(|t| format!(" {}{}{}", t.tag, if t.equal { "=" } else { "!=" }, t.value));
                 let fields = values.fields.iter().map(|(equal, name)| format!(" _field{}{name}", if *equal { "=" } else { "!=" }));
-                let compared = values.values.iter().map(|(op, value)| format!(" _value {op} {value:?}"));
+                let compared = values.values.iter().map(|ValueTest { operator, value, only }| {
+                    let only = only.map_or(String::new(), |only| format!(" of {}", only.name()));
+                    format!(" _value {operator} {value:?}{only}")
+                });
                 let all: String = tags.chain(fields).chain(compared).collect();
                 format!("{}{all}", measurement.as_deref().unwrap_or("*"))
             }
@@ -240,7 +248,11 @@ mod tests {
             ("_field=x and a=1", "* a=1 _field=x"),
             ("_field != x and _field != y", "* _field!=x _field!=y"),
             ("_measurement=m and _value >= 90.5 and _value<1e3", "m _value >= Float64(90.5) _value < Float64(1000)"),
-            ("_value = -5 and _value != 7i and _value < 9u", "* _value = Int64(-5) _value != Int64(7) _value < Int64(9)"),
+            (
+                "_value = -5 and _value != 7i and _value < 9u",
+                "* _value = Int64(-5) _value != Int64(7) of integer _value < UInt64(9) of unsigned",
+            ),
+            ("_value = -5u", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
             ("_value > 18446744073709551615", "* _value > UInt64(18446744073709551615)"),
             ("_value = 'on' and _value != true", "* _value = Utf8(\"on\") _value != Boolean(true)"),
             ("_value = on", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),

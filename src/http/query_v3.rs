@@ -10,6 +10,7 @@ use crate::{
     format::relation::{self, RelationFormat, of_series},
     influxql::{self, Defaults},
     model::{Failure, Result},
+    sql,
 };
 use axum::{
     extract::State,
@@ -107,6 +108,9 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
     let mut deleted = None;
     let rows = match language {
         Language::Sql => {
+            if call.method != Method::POST && sql::deletes(&asked.q)? {
+                return Err(Failure::invalid("DELETE changes data, which GET and HEAD must not: send it with POST"));
+            }
             let params = asked.scalars()?;
             let database = asked.db.filter(|db| !db.is_empty());
             let database = database.ok_or_else(|| Failure::invalid("missing parameter `db`: name the database"))?;

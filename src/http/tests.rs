@@ -303,8 +303,12 @@ async fn values_are_deleted_by_field_and_value_and_what_cannot_be_honoured_is_re
         let found = [&of_m[1], &of_m[2], of_n].map(|n| n.as_i64().unwrap_or(0));
         assert_eq!(found, left, "{predicate}");
     }
+    server.write("m3,v=1 f=1 20").await.says(204, "");
     let refused = [
-        ("v = 99", "v is a field and no tag: write _field=\"v\" AND _value=... to delete its values"),
+        ("v = 99", "v is a field of m and no tag: write _field=\"v\" AND _value=... to delete its values"),
+        // A tag of m3, a field of m and n.
+        ("v != 99", "v is a field of m and no tag"),
+        ("v != 99 and _value > 0", "v is a field of m and no tag"),
         ("_value = 10m", "bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
         ("_value =~ /x/", "operator: \\\"=~\\\" at position: 7 is not supported yet"),
         ("_field > v", "operator: \\\">\\\" at position: 7 is not supported yet"),
@@ -317,6 +321,32 @@ async fn values_are_deleted_by_field_and_value_and_what_cannot_be_honoured_is_re
         delete(predicate).await.says(400, &text.replace("\"v\"", "\\\"v\\\""));
     }
     server.get("/query?db=gpu&q=SELECT+count(v)+FROM+m").await.says(200, ",1]");
+    assert_eq!(delete("_measurement=m3 and v != 99").await.header("x-tidegauge-deleted-rows"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_compared_as_numbers_and_a_type_that_is_named_counts() {
+    let server = Server::new().await;
+    server.write("m v=-0.0 1\nm v=0 2\nm v=1 3\nm v=-1 4\nm i=5i 5\nm u=5u 6\nm v=5 7\nm i=0i 8").await.says(204, "");
+    let delete = |predicate: &'static str| {
+        let body = json!({ "start": "1970-01-01T00:00:00Z", "stop": "1970-01-01T00:01:00Z", "predicate": predicate });
+        let server = &server;
+        async move { server.post("/api/v2/delete?org=lab&bucket=gpu", body).await.header("x-tidegauge-deleted-rows").to_string() }
+    };
+    let steps = [
+        ("_value < 0 and _value > -1", "0"),
+        ("_field = i and _value < -0.0", "0"),
+        ("_field = i and _value = -0.0", "1"),
+        ("_field = v and _value > -0.0 and _value < 1", "0"),
+        ("_value = 0", "2"),
+        ("_value = 5u", "1"),
+        ("_value = 5i", "1"),
+        ("_value = 5", "1"),
+        ("_value <= 1", "2"),
+    ];
+    for (predicate, count) in steps {
+        assert_eq!(delete(predicate).await, count, "{predicate}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -358,6 +388,15 @@ async fn every_language_deletes_and_tells_how_many_to_those_who_may_write() {
         influxql(&reader, text).await.says(200, "insufficient permissions");
     }
     over_v2(&reader).await.says(403, "insufficient permissions to delete");
+    sql(&reader, "SELECT count(*) AS n FROM m").await.says(200, "[{\"n\":5}]");
+
+    let by_get = |method: &str| {
+        let (what, who) = (format!("{method} /api/v3/query_sql?db=gpu&q=DELETE+FROM+m"), writer.clone());
+        let server = &server;
+        async move { server.send(&what, &[("authorization", &who)], "").await }
+    };
+    by_get("GET").await.says(400, "send it with POST");
+    by_get("HEAD").await.says(400, "");
     sql(&reader, "SELECT count(*) AS n FROM m").await.says(200, "[{\"n\":5}]");
 
     sql(&writer, "DELETE FROM m WHERE v > 90 AND host = 'a'").await.says(200, "[{\"count\":1}]");

@@ -2,8 +2,8 @@
 
 use crate::model::{Failure, MeasurementSchema, Result};
 use arrow::{
-    array::{AsArray, BooleanArray},
-    datatypes::{Schema, SchemaRef},
+    array::{AsArray, BooleanArray, new_null_array},
+    datatypes::{Field, Schema, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 use datafusion::{
@@ -55,11 +55,14 @@ impl RowCondition {
         &self.columns
     }
 
-    /// Of each row, which has those columns in their order; null: it does not hold.
+    /// Of each row; a column that the rows have not is null. Null: it does not hold.
     pub fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray> {
         // It may be about no column at all.
         let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-        let rows = RecordBatch::try_new_with_options(self.schema.clone(), rows.columns().to_vec(), &options)?;
+        let missing = |field: &Field| new_null_array(field.data_type(), rows.num_rows());
+        let fields = self.schema.fields().iter();
+        let columns = fields.map(|field| rows.column_by_name(field.name()).cloned().unwrap_or_else(|| missing(field))).collect();
+        let rows = RecordBatch::try_new_with_options(self.schema.clone(), columns, &options)?;
         let answers = self.test.evaluate(&rows)?.into_array(rows.num_rows())?;
         let answers = answers.as_boolean_opt().ok_or_else(|| Failure::invalid("what stands behind WHERE is no condition"))?;
         Ok(answers.clone())
@@ -73,4 +76,28 @@ pub fn without_relation(expr: Expr) -> Result<Expr, datafusion::common::DataFusi
         other => Ok(Transformed::no(other)),
     };
     Ok(expr.transform(strip)?.data)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::FieldType;
+    use arrow::{array::Float64Array, datatypes::DataType};
+    use datafusion::prelude::{SessionContext, col, lit};
+
+    #[test]
+    fn a_column_that_rows_have_not_is_null() {
+        let mut measurement = MeasurementSchema::new("m");
+        measurement.add_tag("host");
+        measurement.fields.extend(["v", "w"].map(|name| (name.into(), FieldType::Float)));
+        let schema = Arc::new(Schema::new(vec![Field::new("w", DataType::Float64, true)]));
+        let rows = RecordBatch::try_new(schema, vec![Arc::new(Float64Array::from(vec![1.0, 3.0]))]).expect("rows");
+        let holds = |expr| {
+            let condition = RowCondition::new(expr, &measurement, &SessionContext::new().state()).expect("a condition");
+            condition.holds(&rows).expect("an answer").iter().collect::<Vec<_>>()
+        };
+        assert_eq!(holds(col("v").is_null().and(col("w").gt(lit(2.0)))), [Some(false), Some(true)]);
+        assert_eq!(holds(col("v").gt(lit(2.0))), [None, None]);
+        assert_eq!(holds(col("host").eq(lit("a"))), [None, None]);
+    }
 }

@@ -138,8 +138,8 @@ pub trait Context: Send + Sync {
     /// Durable when it returns. Needs the write permission of the caller. The number of rows stored.
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64>;
 
-    /// Durable when it returns. Needs the write permission of the caller. How many rows went or lost a value; `None` where a
-    /// file that cannot be read may have had some.
+    /// Durable when it returns. Needs the write permission of the caller. How many rows went or lost a value; `None` where
+    /// that takes long to count, or a file that cannot be read may have had some.
     fn delete(&self, bucket: &BucketInfo, rows: Vec<DeleteRows>) -> Result<Option<u64>>;
 
     /// DROP MEASUREMENT: its rows go, and what its tags and fields were is forgotten. Durable when it returns; succeeds when

@@ -287,9 +287,7 @@ fn without(
         let (None, Some(expr)) = (&part.field, &part.condition) else {
             return Err(Failure::invalid("a database in memory deletes whole rows"));
         };
-        let condition = RowCondition::new(expr.clone(), schema, state)?;
-        let places = condition.columns().iter().map(|name| rows.schema().index_of(name)).collect::<Result<Vec<_>, _>>()?;
-        let holds = condition.holds(&rows.project(&places)?)?;
+        let holds = RowCondition::new(expr.clone(), schema, state)?.holds(rows)?;
         let hit: BooleanArray = named.iter().zip(&holds).map(|(named, holds)| Some(named.zip(holds) == Some((true, true)))).collect();
         goes = or(&goes, &hit)?;
     }

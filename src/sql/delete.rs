@@ -14,11 +14,29 @@ use datafusion::{
         BinaryExpr, DmlStatement, Expr, LogicalPlan, LogicalPlanBuilder, Operator, WriteOp, expr::InList, utils::split_conjunction,
     },
     prelude::lit,
+    sql::sqlparser::ast::{Delete, FromTable, TableFactor, TableWithJoins},
 };
 use std::sync::Arc;
 
 /// More sets of tags than these are asked of each row, like any other condition.
 const ALTERNATIVES_MAX: usize = 1_000;
+
+/// The planner passes over what stands beside a table's name (TABLESAMPLE, PARTITION, hints, and an alias, as which a mistyped
+/// WHERE is read): more would go than was asked for.
+pub fn check_tables(delete: &Delete) -> Result<()> {
+    let (FromTable::WithFromKeyword(tables) | FromTable::WithoutKeyword(tables)) = &delete.from;
+    let is_plain = |table: &TableWithJoins| {
+        let TableFactor::Table { name, .. } = &table.relation else { return false };
+        table.joins.is_empty() && table.relation.to_string() == name.to_string()
+    };
+    if let [table] = tables.as_slice()
+        && is_plain(table)
+    {
+        return Ok(());
+    }
+    let named: Vec<String> = tables.iter().map(|table| table.to_string()).collect();
+    Err(Failure::invalid(format!("DELETE takes the plain name of one table, not `{}`", named.join(", "))))
+}
 
 /// Does what a planned DELETE says; the plan of its answer, a row with the column `count`. Blocks.
 pub fn delete(plan: LogicalPlan, tables: &Tables<'_>) -> Result<LogicalPlan> {

@@ -48,7 +48,7 @@ pub trait Condition: Send + Sync + std::fmt::Debug {
     /// The columns that it looks at.
     fn columns(&self) -> &[Arc<str>];
 
-    /// Of each row, which has those columns in their order; null: it does not hold.
+    /// Of each row, which has those of the columns that anything was flushed of; the others are null. Null: it does not hold.
     fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray>;
 }
 
@@ -97,7 +97,7 @@ impl Cut {
                 place = Some(at);
             }
             if let (Some(condition), true) = (&part.condition, hit.true_count() > 0) {
-                let places = condition.columns().iter().map(|name| rows.schema().index_of(name)).collect::<Result<Vec<_>, _>>()?;
+                let places: Vec<usize> = condition.columns().iter().filter_map(|name| rows.schema().index_of(name).ok()).collect();
                 // Rows that the delete does not name are not asked: a condition may fail on them.
                 let asked = filter_record_batch(&rows.project(&places)?, &hit)?;
                 let answers = condition.holds(&asked)?;
@@ -151,7 +151,8 @@ impl FileStore {
     /// Takes what `cuts` name out of the rows in files; see [`super::Storage::cut`].
     pub(super) async fn cut(&self, bucket: BucketId, cuts: Vec<Cut>, floor: Timestamp) -> Result<u64> {
         // A merge at the same time would be done for nothing, or this would.
-        let _nothing_merges = self.inner.merging.write().await;
+        let entry = self.entry(bucket);
+        let _nothing_merges = entry.merging.write().await;
         let cuts = Arc::new(cuts);
         loop {
             let base = self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await?;
@@ -186,6 +187,10 @@ impl FileStore {
         for (measurement, cuts) in by_measurement {
             let Some(schema) = base.schemas.get(measurement) else { continue };
             for (partition, mut inputs) in by_partition(base, measurement) {
+                // Expired: nobody sees its rows, and retention takes them.
+                if inputs.iter().all(|file| file.time_max < floor) {
+                    continue;
+                }
                 inputs.sort_by_key(|f| (f.sequence_min, f.sequence_max, f.id));
                 let (seen, any) = self.count_hits(base, schema, &inputs, &cuts, floor).await?;
                 if !any {

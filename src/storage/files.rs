@@ -94,8 +94,6 @@ pub(super) struct Inner {
     /// Files that have left a manifest, as long as readers hold them.
     leaving: Mutex<HashMap<String, Weak<FileMeta>>>,
     pub safe_time: Mutex<SafeTime>,
-    /// Compactions share it; a delete that rewrites files has it alone.
-    pub merging: tokio::sync::RwLock<()>,
 }
 
 pub(super) struct Bucket {
@@ -106,6 +104,8 @@ pub(super) struct Bucket {
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
     doubtful: Mutex<Vec<Draft>>,
     in_doubt: AtomicBool,
+    /// Compactions share it; a delete that rewrites files has it alone.
+    pub merging: tokio::sync::RwLock<()>,
 }
 
 /// A file that is being written, until it is in the manifest or given up. Garbage collection leaves it alone.
@@ -123,7 +123,14 @@ impl Drop for Draft {
 impl Bucket {
     fn new(manifest: ManifestStore, version: Version, next: u64) -> Bucket {
         let current = RwLock::new(Arc::new(version));
-        Bucket { manifest, current, next: tokio::sync::Mutex::new(next), doubtful: Mutex::default(), in_doubt: AtomicBool::new(false) }
+        Bucket {
+            manifest,
+            current,
+            next: tokio::sync::Mutex::new(next),
+            doubtful: Mutex::default(),
+            in_doubt: AtomicBool::new(false),
+            merging: Default::default(),
+        }
     }
 
     /// Whether a commit failed and may have arrived all the same.
@@ -183,9 +190,7 @@ impl FileStore {
         let as_of = buckets.values().map(|b| b.current.read().as_of).filter(|t| *t > i64::MIN).max();
         let safe_time = Mutex::new(SafeTime::new(as_of, clock.now(), clock.monotonic_ns()));
         let (buckets, writing, leaving) = (RwLock::new(buckets), Mutex::default(), Mutex::default());
-        let merging = Default::default();
-        let inner =
-            Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time, merging };
+        let inner = Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 

@@ -133,7 +133,10 @@ impl Condition for Above {
     }
 
     fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray> {
-        Ok(rows.column(0).as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v > self.1)).collect())
+        Ok(match rows.column_by_name(&self.0[0]) {
+            Some(column) => column.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v > self.1)).collect(),
+            None => BooleanArray::new_null(rows.num_rows()),
+        })
     }
 }
 

@@ -11,6 +11,7 @@ use crate::model::{DeleteSpec, Failure, Result, TagPredicate, TimeRange};
 use crate::plan::{Context, DeletePart, DeleteRows};
 use arrow::array::{Array, AsArray};
 use datafusion::{logical_expr as df, prelude::lit};
+use std::collections::BTreeSet;
 
 /// More series than this in one statement are refused: each would be remembered by itself until rows are compacted.
 const SERIES_MAX: usize = 1_000;
@@ -33,14 +34,23 @@ pub fn delete(statement: &Statement, context: &dyn Context, defaults: &Defaults)
         true => vec![Source::Measurement(Measurement { database: None, policy: None, name: NameMatch::Regex(String::new()) })],
     };
     let measurements = of_sources(&sources, None, condition, context, defaults)?;
-    let by_value = measurements.iter().any(|one| tags.as_ref().is_some_and(|condition| names_field(condition, one)));
+    let mut fields = BTreeSet::new();
+    if let Some(condition) = &tags {
+        condition.walk(&mut |e| match e {
+            Expr::Variable { name, .. } if measurements.iter().any(|one| one.is_field(name)) => _ = fields.insert(name.as_str()),
+            _ => {}
+        });
+    }
+    let by_value = !fields.is_empty();
     if by_value && matches!(statement, Statement::DropSeries { .. }) {
         return Err(Failure::invalid("fields not supported in WHERE clause during deletion"));
     }
     let mut deletes = vec![];
     for one in &measurements {
         if by_value {
-            deletes.extend(of_values(tags.as_ref(), one, range)?);
+            let elsewhere = |name: &str| fields.contains(name) && !one.is_field(name) && !one.is_tag(name);
+            let condition = tags.as_ref().map(|condition| without(condition, &elsewhere));
+            deletes.extend(of_values(condition.as_ref(), one, range)?);
             continue;
         }
         check_tags_only(tags.as_ref())?;
@@ -56,10 +66,23 @@ pub fn delete(statement: &Statement, context: &dyn Context, defaults: &Defaults)
     Ok(Some(Effect::Delete { bucket: target, deletes, by_value }))
 }
 
-fn names_field(condition: &Expr, one: &One<'_>) -> bool {
+fn names(condition: &Expr, is_meant: &dyn Fn(&str) -> bool) -> bool {
     let mut found = false;
-    condition.walk(&mut |e| found |= matches!(e, Expr::Variable { name, .. } if one.is_field(name)));
+    condition.walk(&mut |e| found |= matches!(e, Expr::Variable { name, .. } if is_meant(name)));
     found
+}
+
+/// The condition where there are no such fields: what is said of them does not hold, as where a row has no value. Otherwise they
+/// would be taken for missing tags, which differ from every text.
+fn without(condition: &Expr, is_absent: &dyn Fn(&str) -> bool) -> Expr {
+    match condition.inner() {
+        Expr::Binary { op: op @ (BinaryOp::And | BinaryOp::Or), left, right } => {
+            let (left, right) = (without(left, is_absent).into(), without(right, is_absent).into());
+            Expr::Binary { op: *op, left, right }
+        }
+        other if names(other, is_absent) => Expr::Boolean(false),
+        other => other.clone(),
+    }
 }
 
 fn whole(one: &One<'_>, range: TimeRange, tags: Vec<TagPredicate>) -> DeleteRows {
@@ -71,7 +94,7 @@ fn whole(one: &One<'_>, range: TimeRange, tags: Vec<TagPredicate>) -> DeleteRows
 fn of_values(condition: Option<&Expr>, one: &One<'_>, range: TimeRange) -> Result<Option<DeleteRows>> {
     let (mut tags, mut rest) = (vec![], None);
     for part in condition.map(conjuncts).unwrap_or_default() {
-        match simple(Some(part)).filter(|_| !names_field(part, one)) {
+        match simple(Some(part)).filter(|_| !names(part, &|name| one.is_field(name))) {
             Some(more) => tags.extend(more),
             None => {
                 let part = one.predicate(part)?;

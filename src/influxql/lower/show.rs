@@ -183,6 +183,10 @@ impl One<'_> {
         self.relation.columns.fields.contains_key(name)
     }
 
+    pub fn is_tag(&self, name: &str) -> bool {
+        self.relation.columns.has_tag(name)
+    }
+
     pub fn tags(&self) -> impl Iterator<Item = &String> {
         self.relation.columns.tags.iter()
     }

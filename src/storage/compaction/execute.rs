@@ -42,7 +42,8 @@ impl FileStore {
     /// `None`, and nothing has changed, when the state has moved on so that the inputs can no longer be replaced. Fails with
     /// `Unavailable` when there is no room or `stop` was cancelled; the old state then stands.
     pub async fn compact(&self, spec: CompactionSpec, time_floor: i64, stop: CancellationToken) -> Result<Option<Compacted>> {
-        let Ok(_merging) = self.inner.merging.try_read() else { return Ok(None) };
+        let entry = self.entry(spec.bucket);
+        let Ok(_merging) = entry.merging.try_read() else { return Ok(None) };
         let Some(base) = self.version(spec.bucket).filter(|v| spec.fits(v)) else { return Ok(None) };
         check_space(self.inner.store.space(), spec.bytes())?;
         // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever of them a

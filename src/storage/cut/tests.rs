@@ -113,8 +113,8 @@ async fn only_partitions_with_something_to_cut_are_rewritten_and_what_is_empty_l
         version.files.iter().filter(|f| f.measurement.as_ref() == "m").map(|f| (f.path.clone(), f.partition)).collect()
     };
     let before = paths(&storage);
-    let count = storage.cut(bucket(), vec![cut(i64::MIN, i64::MAX, None, vec![above(None, "f", 5.0)])], Some(100)).await;
-    assert_eq!(count, Ok(1), "the other one has expired");
+    let count = storage.cut(bucket(), vec![cut(i64::MIN, i64::MAX, None, vec![above(None, "f", 5.0)])], None).await;
+    assert_eq!(count, Ok(2));
     let after = paths(&storage);
     assert_eq!(after.iter().map(|f| f.1).collect::<Vec<_>>(), [PARTITION, 2 * PARTITION], "the first is empty");
     assert!(before.contains(&after[0]) && !before.contains(&after[1]));
@@ -123,6 +123,39 @@ async fn only_partitions_with_something_to_cut_are_rewritten_and_what_is_empty_l
     clock.advance(11 * MINUTE);
     assert_eq!(storage.files().collect(bucket()).await.expect("collected").files, 2, "their space comes back");
     stays(&store, &disk, storage, &[" 150 f=1", " 251 f=1"]).await;
+}
+
+#[tokio::test]
+async fn what_has_expired_is_not_counted_nor_rewritten_for_its_own_sake() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk, ManualClock::at(0)).await;
+    write(&storage, "m f=9 1\nm f=9 101\nm f=9 150\nm f=1 151").await;
+    let count = storage.cut(bucket(), vec![cut(i64::MIN, i64::MAX, None, vec![above(None, "f", 5.0)])], Some(120)).await;
+    assert_eq!(count, Ok(1));
+    stays(&store, &disk, storage, &[" 1 f=9", " 151 f=1"]).await;
+}
+
+/// As between a write's first look at the schema and the flush of its rows, or when it has failed.
+#[tokio::test]
+async fn a_column_that_nothing_was_flushed_of_is_null() {
+    let storage = open(&Store::memory(), &FaultyDisk::default(), ManualClock::at(0)).await;
+    write(&storage, "m f=9 1").await;
+    assert_eq!(storage.cut(bucket(), vec![cut(0, 10, None, vec![above(None, "g", 5.0)])], None).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_delete_by_value_holds_up_the_merges_of_its_own_bucket_only() {
+    let storage = open(&Store::memory(), &FaultyDisk::default(), ManualClock::at(0)).await;
+    write(&storage, "m f=9 1").await;
+    storage.flush().await.expect("flushed");
+    let spec = || whole_partitions(&storage).remove(0);
+    let compact = |spec| storage.files().compact(spec, i64::MIN, CancellationToken::new());
+    let (own, other) = (storage.files().entry(bucket()), storage.files().entry(BucketId::new(2).expect("not zero")));
+    let held = own.merging.write().await;
+    assert_eq!(compact(spec()).await, Ok(None));
+    drop(held);
+    let _held = other.merging.write().await;
+    assert!(compact(spec()).await.expect("compacted").is_some());
 }
 
 #[tokio::test]
