@@ -24,6 +24,7 @@ mod upkeep;
 mod write;
 
 pub use app::{App, HttpSettings};
+pub use delete::DELETED_ROWS;
 
 use crate::{engine::Engine, model::Result};
 use axum::{

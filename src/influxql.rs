@@ -47,7 +47,7 @@ pub enum Output {
     Plans(Vec<SeriesPlan>),
     /// Answers that are known already; each batch holds whole series.
     Rows(Vec<SeriesRows>),
-    /// Changes something; [`Effect::apply`] does it and gives the rows of the answer.
+    /// Changes something; [`Effect::apply`] does it.
     Effect(Effect),
 }
 
@@ -76,9 +76,11 @@ pub enum Effect {
     DropDatabase {
         database: String,
     },
+    /// `by_value`: it looks at fields, which InfluxDB does not; the answer then has the number of rows.
     Delete {
         bucket: BucketInfo,
         deletes: Vec<DeleteRows>,
+        by_value: bool,
     },
     DropMeasurement {
         buckets: Vec<BucketInfo>,
@@ -106,34 +108,45 @@ pub enum Effect {
     },
 }
 
+/// What a change has to say.
+#[derive(Debug, Clone, Default)]
+pub struct Done {
+    pub rows: Vec<SeriesRows>,
+    /// How many rows were deleted, as far as that can be told.
+    pub deleted: Option<u64>,
+}
+
 impl Effect {
     /// Makes the change. Blocks.
-    pub fn apply(&self, context: &dyn Context) -> Result<Vec<SeriesRows>> {
+    pub fn apply(&self, context: &dyn Context) -> Result<Done> {
         match self {
             Effect::CreateDatabase { database, policy, retention_ns } => {
                 context.create_database(database, policy.as_deref(), *retention_ns)?;
-                Ok(vec![])
             }
-            Effect::DropDatabase { database } => {
-                context.drop_database(database)?;
-                Ok(vec![])
-            }
-            Effect::Delete { bucket, deletes } => {
-                deletes.iter().try_for_each(|rows| context.delete(bucket, rows))?;
-                Ok(vec![])
+            Effect::DropDatabase { database } => context.drop_database(database)?,
+            Effect::Delete { bucket, deletes, by_value } => {
+                let deleted = context.delete(bucket, deletes.clone())?;
+                // To what InfluxDB does, too, its clients know the answer.
+                let rows = if *by_value { vec![lower::deleted(deleted)?] } else { vec![] };
+                return Ok(Done { rows, deleted });
             }
             Effect::DropMeasurement { buckets, measurement } => {
-                buckets.iter().try_for_each(|bucket| context.drop_measurement(bucket, measurement))?;
-                Ok(vec![])
+                let mut deleted = Some(0);
+                for bucket in buckets {
+                    let more = context.drop_measurement(bucket, measurement)?;
+                    deleted = deleted.zip(more).map(|(deleted, more)| deleted + more);
+                }
+                return Ok(Done { rows: vec![], deleted });
             }
             Effect::Into { plans, bucket, measurement } => {
                 let count = lower::into::write(plans, bucket, measurement.as_deref(), context)?;
-                Ok(vec![lower::written(count)?])
+                return Ok(Done { rows: vec![lower::written(count)?], deleted: None });
             }
-            Effect::CreatePolicy { database, policy, change } => context.create_policy(database, policy, *change).map(|()| vec![]),
-            Effect::AlterPolicy { database, policy, change } => context.alter_policy(database, policy, *change).map(|()| vec![]),
-            Effect::DropPolicy { database, policy } => context.drop_policy(database, policy).map(|()| vec![]),
+            Effect::CreatePolicy { database, policy, change } => context.create_policy(database, policy, *change)?,
+            Effect::AlterPolicy { database, policy, change } => context.alter_policy(database, policy, *change)?,
+            Effect::DropPolicy { database, policy } => context.drop_policy(database, policy)?,
         }
+        Ok(Done::default())
     }
 }
 

@@ -1,5 +1,6 @@
 //! The nouns everything else speaks of. No IO, no clock, no query language.
 
+pub mod delete;
 pub mod duration;
 pub mod failure;
 pub mod names;
@@ -9,6 +10,7 @@ pub mod time;
 pub mod time_range;
 pub mod value;
 
+pub use delete::{DeleteSpec, TagPredicate};
 pub use duration::Duration;
 pub use failure::{ErrorKind, Failure, Result};
 pub use names::{AuthorizationId, BucketId, DbrpId, LabelId, OrgId, ResourceId, UserId};

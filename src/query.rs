@@ -5,6 +5,7 @@ pub mod session;
 mod apart;
 mod columns;
 mod computed;
+pub mod delete;
 pub mod explain;
 mod newest;
 pub mod provider;

@@ -1,12 +1,14 @@
-//! SQL text to a plan: DataFusion's dialect, read-only, over buckets as schemas and measurements as tables.
+//! SQL text to a plan: DataFusion's dialect over buckets as schemas and measurements as tables. It reads, and deletes rows.
 //!
 //! ```text
 //! text --sqlparser--> Statement --DataFusion's planner over tables--> LogicalPlan
 //!                                      --parameters get their values--> gap_fill: date_bin_gapfill gets its node
+//!                                                                       delete: rows go, the plan tells how many
 //! ```
 //! Names keep their case. SQL knows no storage; all it asks goes through `plan::Context`.
 
 mod bounds;
+mod delete;
 mod gap_fill;
 mod information;
 mod tables;
@@ -22,7 +24,10 @@ use datafusion::{
     sql::{
         parser::{DFParserBuilder, Statement},
         planner::{ParserOptions, SqlToRel, object_name_to_table_reference},
-        sqlparser::{ast::Statement as Ast, dialect::GenericDialect},
+        sqlparser::{
+            ast::{self, Statement as Ast},
+            dialect::GenericDialect,
+        },
     },
 };
 use std::collections::HashMap;
@@ -34,17 +39,19 @@ const DEPTH_MAX: usize = 50;
 /// Plans one query. `params` are the values of `$name`; `database` is the schema of tables that name none, and has to be there
 /// also for a query that names no table.
 ///
-/// Everything that would change data or settings is refused (`Invalid`).
+/// DELETE is done when this returns; the plan is that of its answer. Everything else that would change data or settings is
+/// refused (`Invalid`).
 pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Context, database: &str) -> Result<LogicalPlan> {
     bounds::check(text)?;
-    let mut statements =
-        DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build()?.parse_statements()?;
-    let (Some(statement), true) = (statements.pop_front(), statements.is_empty()) else {
-        return Err(Failure::invalid("expected one SQL statement"));
+    let statement = parse(text)?;
+    let deletes = match deletion(&statement) {
+        Some(delete) => {
+            delete::check_tables(delete)?;
+            true
+        }
+        None if reads_only(&statement) => false,
+        None => return Err(refusal(&statement)),
     };
-    if !reads_only(&statement) {
-        return Err(refusal(&statement));
-    }
     let tables = Tables { context, database };
     tables.own_bucket()?;
     if let Some(table) = shows_columns(&statement)? {
@@ -53,9 +60,36 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     bounds::check_tables(&statement)?;
     let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
     let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement)?;
+    if deletes {
+        return delete::delete(bind(plan, params)?, &tables);
+    }
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
     gap_fill::rewrite(bind(plan, params)?, context)
+}
+
+/// Whether the query would change something.
+pub fn deletes(text: &str) -> Result<bool> {
+    Ok(deletion(&parse(text)?).is_some())
+}
+
+fn parse(text: &str) -> Result<Statement> {
+    let mut statements =
+        DFParserBuilder::new(text).with_dialect(&GenericDialect {}).with_recursion_limit(DEPTH_MAX).build()?.parse_statements()?;
+    match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => Ok(statement),
+        _ => Err(Failure::invalid("expected one SQL statement")),
+    }
+}
+
+fn deletion(statement: &Statement) -> Option<&ast::Delete> {
+    match statement {
+        Statement::Statement(statement) => match statement.as_ref() {
+            Ast::Delete(delete) => Some(delete),
+            _ => None,
+        },
+        _ => None,
+    }
 }
 
 /// The value of a JSON request's parameter. Numbers without a fraction are integers; arrays and objects are refused.
@@ -105,8 +139,8 @@ fn refusal(statement: &Statement) -> Failure {
     let text = statement.to_string();
     let what = text.split_whitespace().next().unwrap_or_default().to_uppercase();
     Failure::invalid(format!(
-        "{what} is not possible: SQL only reads here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN); \
-         write with line protocol, delete with /api/v2/delete or InfluxQL"
+        "{what} is not possible: SQL only reads and deletes here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN, \
+         DELETE); write with line protocol"
     ))
 }
 

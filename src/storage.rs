@@ -9,6 +9,7 @@ pub mod block;
 pub mod buffer;
 pub mod chunk;
 pub mod compaction;
+pub mod cut;
 pub mod delete;
 pub mod disk;
 pub mod failpoint;
@@ -33,10 +34,9 @@ pub mod write;
 pub use open::{BufferedDamage, StorageOptions};
 pub use write::{BadLines, WriteReport, WriteRequest};
 
-use crate::model::{BucketId, Failure, MeasurementSchema, Result, Timestamp};
+use crate::model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TimeRange, Timestamp};
 use buffer::{StagedTable, Table, table::View};
 use chunk::Chunk;
-use delete::DeleteSpec;
 use files::FileStore;
 use parking_lot::{Mutex, RwLock};
 use read::MeasurementSnapshot;
@@ -63,6 +63,8 @@ struct Inner {
     schemas: RwLock<HashMap<BucketId, Schemas>>,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
     in_flight: Mutex<InFlight>,
+    /// Tells who waits that one of those has come to its end.
+    landed: tokio::sync::Notify,
     /// Bytes of rows that are in no file.
     buffered: AtomicUsize,
     flushing: tokio::sync::Mutex<()>,
@@ -184,46 +186,44 @@ impl Storage {
         chunks
     }
 
-    /// Hides matching rows that were acknowledged before the call; durable when it returns.
-    pub async fn delete(&self, bucket: BucketId, spec: DeleteSpec) -> Result<()> {
-        // What is deleted must be in files, and no file may come between: a chunk or file has rows of one side of a delete
-        // only.
-        let no_flush = self.inner.flushing.lock().await;
-        let sequence = match self.options().failpoints.has(failpoint::Mistake::DeleteWithoutFlush) {
-            true => self.inner.in_flight.lock().settled(),
-            false => self.flush_alone(&no_flush).await?,
-        };
-        self.inner.files.delete(bucket, spec, sequence).await
-    }
-
     /// Forgets a measurement: its rows, and what its tags and fields were, so that later writes may choose other types. Durable
     /// when it returns. A write at the same time counts as before it or after it, whole. Dropping the future does not undo it.
-    pub async fn drop_measurement(&self, bucket: BucketId, measurement: &str) -> Result<()> {
+    ///
+    /// How many rows at `floor` or later it had; `None` where that takes long to count, or a file that cannot be read may have
+    /// had some.
+    pub async fn drop_measurement(&self, bucket: BucketId, measurement: &str, floor: Option<Timestamp>) -> Result<Option<u64>> {
         let (storage, measurement) = (self.clone(), Arc::<str>::from(measurement));
         // Once the manifest has forgotten it, so must memory.
-        tokio::spawn(async move { storage.drop_to_the_end(bucket, measurement).await })
-            .await
-            .map_err(|e| Failure::internal(format!("dropping a measurement panicked: {e}")))?
+        to_the_end("dropping a measurement", async move {
+            let everything = DeleteSpec { range: TimeRange::ALL, measurement: Some(measurement.clone()), tags: vec![] };
+            let before = storage.forget(bucket, measurement).await?;
+            storage.count(bucket, before, vec![everything], floor).await
+        })
+        .await
     }
 
-    async fn drop_to_the_end(self, bucket: BucketId, measurement: Arc<str>) -> Result<()> {
+    /// The state before; `None` when there is no such measurement.
+    async fn forget(&self, bucket: BucketId, measurement: Arc<str>) -> Result<Option<Arc<manifest::Version>>> {
+        let before;
         let no_flush = self.inner.flushing.lock().await;
         // Nearly all of it while writes go on, so that they wait for little.
         self.flush_alone(&no_flush).await?;
         {
             let _no_write = self.inner.writing.write().await;
             if self.schema(bucket, &measurement).is_none() {
-                return Ok(());
+                return Ok(None);
             }
             // The log may still hold rows of other measurements beside those that must not come back: it is needed no more.
             let sequence = self.flush_alone(&no_flush).await?;
+            before = self.inner.files.version(bucket);
             self.inner.files.drop_measurement(bucket, measurement.clone(), sequence).await?;
             if let Some(schemas) = self.inner.schemas.write().get_mut(&bucket) {
                 schemas.remove(&measurement);
             }
             self.inner.drops.fetch_add(1, Ordering::Release);
         }
-        self.inner.files.say_twice(bucket).await
+        self.inner.files.say_twice(bucket).await?;
+        Ok(before)
     }
 
     /// Forgets a bucket's rows; its identifier must not be used again.
@@ -270,6 +270,19 @@ impl Storage {
         flushed
     }
 
+    /// Waits until all that was acknowledged by now is where a flush takes it: an earlier write that is still under way
+    /// holds back what later ones have brought.
+    async fn settled(&self) {
+        let last = self.inner.in_flight.lock().last;
+        loop {
+            let landed = self.inner.landed.notified();
+            if self.inner.in_flight.lock().settled() >= last {
+                return;
+            }
+            landed.await;
+        }
+    }
+
     fn apply(&self, bucket: BucketId, sequence: u64, staged: Vec<StagedTable>) {
         let known = self.inner.buckets.read().get(&bucket).cloned();
         let entry = known.unwrap_or_else(|| self.inner.buckets.write().entry(bucket).or_default().clone());
@@ -280,6 +293,11 @@ impl Storage {
         }
         self.inner.buffered.fetch_add(bytes, Ordering::Relaxed);
     }
+}
+
+/// Does work that goes on when nobody waits for it any more.
+async fn to_the_end<T: Send + 'static>(what: &str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    tokio::spawn(work).await.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
 }
 
 impl Bucket {

@@ -199,17 +199,12 @@ fn asking(shell: &Shell) {
     let printed = shell.call(&shell.path("influx"), &[&sql[..], &["--format", "parquet", "SELECT * FROM training"]].concat(), b"");
     assert!(printed.out.starts_with("PAR1"), "{}", printed.err);
 
-    shell.influx(&[
-        "delete",
-        "--bucket",
-        "mlops",
-        "--start",
-        "1970-01-01T00:00:00Z",
-        "--stop",
-        "1980-01-01T00:00:00Z",
-        "-p",
-        "_measurement=\"note\"",
-    ]);
+    let delete = |predicate: &str| {
+        let range = ["--start", "1970-01-01T00:00:00Z", "--stop", "1980-01-01T00:00:00Z"];
+        shell.influx(&[&["delete", "--bucket", "mlops"], &range[..], &["-p", predicate]].concat())
+    };
+    assert_eq!(delete("_measurement=\"note\" and _value=\"nothing like it\""), "0 rows deleted\n");
+    assert_eq!(delete("_measurement=\"note\""), "3 rows deleted\n");
     let left = shell.influx(&[&influxql[..], &["--format", "csv", "SELECT count(text) FROM note"]].concat());
     assert!(!left.contains("note"), "{left}");
     assert!(shell.influx(&[&influxql[..], &["--format", "csv", "SELECT count(temperature) FROM sensor"]].concat()).contains(",2\n"));

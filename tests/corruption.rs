@@ -20,9 +20,9 @@ use std::{
 use tidegauge::{
     catalog::{Caller, Credential, SetupRequest},
     engine::{Engine, EngineSettings, Target, WriteOptions, upkeep::Offline},
-    model::{Precision, Result, TimeRange},
-    plan::BucketRef,
-    storage::{BadLines, delete::DeleteSpec},
+    model::{DeleteSpec, Precision, Result, TimeRange},
+    plan::{BucketRef, values::ValueFilter},
+    storage::BadLines,
 };
 
 const DAY: i64 = 86_400_000_000_000;
@@ -178,7 +178,8 @@ async fn base(random: &mut StdRng) -> Base {
             engine.compact(&operator).await.expect("compacted");
             let range = TimeRange::new(0, 30);
             let target = Target { org: Some("o"), bucket: BucketRef::NameOrId("b") };
-            engine.delete(&operator, target, DeleteSpec { range, measurement: Some("cpu".into()), tags: vec![] }).await.expect("deleted");
+            let spec = DeleteSpec { range, measurement: Some("cpu".into()), tags: vec![] };
+            engine.delete(&operator, target, spec, &ValueFilter::default()).await.expect("deleted");
             cells.entry(("cpu", 0)).or_default().retain(|(_, time), _| *time >= 30);
         }
     }

@@ -80,7 +80,7 @@ async fn read(engine: &Engine, operator: &Caller) -> Result<Rows> {
 /// A refusal that lets the client come again.
 fn check_refusal(failure: &Failure, case: &str) {
     assert_eq!((failure.kind, failure.retry_after_s.is_some()), (ErrorKind::Unavailable, true), "{case}: {failure}");
-    let says_why = ["disk is full", "No space left", "no room to compact"].iter().any(|text| failure.message.contains(text));
+    let says_why = ["disk is full", "No space left", "no room to rewrite"].iter().any(|text| failure.message.contains(text));
     assert!(says_why, "{case}: {failure}");
 }
 

@@ -1,7 +1,14 @@
-//! `delete`: the rows of a time range that meet a predicate.
+//! `delete`: the rows of a time range that meet a predicate, or values of theirs. It prints how many, where the server says so.
 
-use super::connection::{Connection, ConnectionArguments, OrgArguments, given};
-use crate::model::{Failure, Result};
+use super::{
+    connection::{Connection, ConnectionArguments, OrgArguments, given},
+    output::emit,
+};
+use crate::{
+    http::DELETED_ROWS,
+    model::{Failure, Result},
+};
+use reqwest::Method;
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -22,7 +29,8 @@ pub struct DeleteArguments {
     /// The last time to delete
     #[arg(long)]
     stop: String,
-    /// Which rows, for instance 'tag1="v1" and tag2=123'; all of them without it
+    /// Which rows, for instance 'tag1="v1" and tag2=123'; with _field and _value, which values of theirs: '_field="temp" and
+    /// _value > 90'; all of them without it
     #[arg(long, short)]
     predicate: Option<String>,
 }
@@ -33,8 +41,13 @@ impl DeleteArguments {
         let mut params = connection.org_params(&self.org)?;
         params.push(bucket_param(&self.bucket, &self.bucket_id)?);
         let body = json!({ "start": self.start, "stop": self.stop, "predicate": self.predicate.unwrap_or_default() });
-        let deleted = connection.server.post("/api/v2/delete", &Connection::params(&params), &body);
-        deleted.map(|_| ()).map_err(|f| f.context("failed to delete data"))
+        let request = connection.server.request(Method::POST, "/api/v2/delete", &Connection::params(&params)).json(&body);
+        let answer = connection.server.send(request).map_err(|f| f.context("failed to delete data"))?;
+        match answer.headers().get(DELETED_ROWS).and_then(|count| count.to_str().ok()) {
+            Some("1") => emit(b"1 row deleted\n"),
+            Some(count) => emit(format!("{count} rows deleted\n").as_bytes()),
+            None => Ok(()),
+        }
     }
 }
 

@@ -3,12 +3,13 @@
 use super::{CallerDirectory, Engine};
 use crate::{
     catalog::{Action, Caller},
-    model::{ErrorKind, Failure, Precision, Result, Timestamp},
-    plan::{BucketInfo, BucketRef},
-    query::tables::Directory,
-    storage::{BadLines, WriteReport, WriteRequest, delete::DeleteSpec},
+    model::{DeleteSpec, ErrorKind, Failure, Precision, Result, Timestamp},
+    plan::{BucketInfo, BucketRef, DeleteRows, values::ValueFilter},
+    query::{delete, tables::Directory},
+    storage::{BadLines, WriteReport, WriteRequest},
 };
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// Where a request wants to go, as it names it.
 #[derive(Debug, Clone, Copy)]
@@ -51,14 +52,26 @@ impl Engine {
         Ok(Written { report, bucket, retention_floor })
     }
 
-    /// Hides rows; durable when it returns.
-    pub async fn delete(&self, caller: &Caller, target: Target<'_>, spec: DeleteSpec) -> Result<()> {
+    /// Deletes rows, or values of theirs; durable when it returns. How many rows went or lost a value; `None` where that
+    /// takes long to count, or a file that cannot be read may have had some.
+    pub async fn delete(&self, caller: &Caller, target: Target<'_>, spec: DeleteSpec, values: &ValueFilter) -> Result<Option<u64>> {
         let directory = self.target_directory(caller, target.org)?;
         let bucket = directory.find_any(target.bucket)?;
         if !directory.may(Action::Write, &bucket) {
             return Err(Failure::new(ErrorKind::Forbidden, "insufficient permissions to delete"));
         }
-        self.storage().delete(bucket.id, spec).await
+        let now = self.now();
+        let rows = match values.is_empty() {
+            true => vec![DeleteRows { spec, parts: vec![] }],
+            false => {
+                let schemas = self.storage().schemas(bucket.id).into_iter().filter(|schema| spec.concerns(&schema.measurement));
+                let of = |measurement: &Arc<str>| DeleteSpec { measurement: Some(measurement.clone()), ..spec.clone() };
+                let rows = schemas.map(|schema| DeleteRows { spec: of(&schema.measurement), parts: values.parts(&schema) });
+                rows.filter(|rows| !rows.parts.is_empty()).collect()
+            }
+        };
+        let floor = bucket.retention_ns.map(|ns| now.saturating_sub(ns));
+        delete::delete(self.storage(), &self.inner.sessions.session(now).state, bucket.id, rows, floor).await
     }
 
     /// An organisation that is named is found, also one that has nothing for the caller: the bucket's right decides.

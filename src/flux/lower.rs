@@ -5,7 +5,6 @@
 //! caller runs the function row by row, which means the same and is slower.
 
 pub mod cells;
-mod float;
 pub mod operators;
 pub mod row_function;
 pub mod value_function;

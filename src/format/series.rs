@@ -33,6 +33,8 @@ pub struct StatementAnswer {
     pub series: Vec<SeriesStream>,
     /// `messages`: level and text.
     pub messages: Vec<(String, String)>,
+    /// Rows that the statement has deleted, as far as that can be told. Bodies do not say it: clients know them as they are.
+    pub deleted: Option<u64>,
     /// A statement that failed: its error, in-band.
     pub error: Option<String>,
 }

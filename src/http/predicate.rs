@@ -1,24 +1,30 @@
 //! The predicate of `/api/v2/delete`: `key = value` and `key != value`, joined by `AND`, in parentheses or not.
-//! Its texts are InfluxDB 2.7's, which clients show to people.
+//! Its texts are InfluxDB 2.7's, which clients show to people. Beyond it, `_field` can be named, and `_value` compared.
 
 use crate::{
-    model::{ErrorKind, Failure, Result},
-    storage::delete::TagPredicate,
+    model::{Failure, FieldType, Result, TagPredicate},
+    plan::values::{ValueFilter, ValueTest},
 };
+use datafusion::{common::ScalarValue, logical_expr::Operator};
 use std::sync::Arc;
 
-/// What a predicate names: a measurement (`None`: every one), and tags.
-pub type Parts = (Option<Arc<str>>, Vec<TagPredicate>);
+/// What a predicate names.
+#[derive(Debug, Default)]
+pub struct Predicate {
+    /// `None`: every one.
+    pub measurement: Option<Arc<str>>,
+    pub tags: Vec<TagPredicate>,
+    pub values: ValueFilter,
+}
 
 /// Nested parentheses; what is deeper is refused.
 const DEPTH_MAX: usize = 100;
 
 /// Reads a predicate; an empty one names everything.
 ///
-/// `NotImplemented` for `_field`, `Invalid` with the position for everything else that cannot be honoured: a delete
-/// never removes more than what was asked for.
-pub fn parse(text: &str) -> Result<Parts> {
-    let mut reader = Reader { text, at: 0, parts: (None, vec![]) };
+/// `Invalid` with the position for everything that cannot be honoured: a delete never removes more than what was asked for.
+pub fn parse(text: &str) -> Result<Predicate> {
+    let mut reader = Reader { text, at: 0, parts: Predicate::default() };
     if reader.peek().is_none() {
         return Ok(reader.parts);
     }
@@ -33,7 +39,7 @@ pub fn parse(text: &str) -> Result<Parts> {
 struct Reader<'t> {
     text: &'t str,
     at: usize,
-    parts: Parts,
+    parts: Predicate,
 }
 
 impl<'t> Reader<'t> {
@@ -114,39 +120,96 @@ impl<'t> Reader<'t> {
             Some(key) => key,
             None => self.word().ok_or_else(|| self.bad("bad tag key"))?.to_string(),
         };
-        self.peek();
-        let rest = &self.text[self.at..];
-        let operator = ["!=", "=~", "!~", "==", ">=", "<=", "=", "<", ">"].into_iter().find(|op| rest.starts_with(op));
+        let (at, operator) = self.operator()?;
+        if key == "_value" {
+            let (value, only) = self.value()?;
+            // Of two truth values none is the greater one.
+            if matches!(value, ScalarValue::Boolean(_)) && !matches!(operator, Operator::Eq | Operator::NotEq) {
+                return Err(unsupported(&operator.to_string(), at));
+            }
+            self.parts.values.values.push(ValueTest { operator, value, only });
+            return Ok(());
+        }
         let equal = match operator {
-            Some("=") => true,
-            Some("!=") => false,
-            Some(other) => return Err(Failure::invalid(format!("operator: {other:?} at position: {} is not supported yet", self.at))),
-            None => return Err(self.bad("bad logical expression")),
+            Operator::Eq => true,
+            Operator::NotEq => false,
+            other => return Err(unsupported(&other.to_string(), at)),
         };
-        self.at += operator.map_or(0, str::len);
         let value: Arc<str> = match self.quoted()? {
             Some(value) => value.into(),
             None => self.word().ok_or_else(|| self.bad("bad tag value"))?.into(),
         };
         match (key.as_str(), equal) {
-            ("_measurement", true) => match &self.parts.0 {
+            ("_measurement", true) => match &self.parts.measurement {
                 Some(other) if *other != value => return Err(Failure::invalid("a row has one _measurement: the predicate names two")),
-                _ => self.parts.0 = Some(value),
+                _ => self.parts.measurement = Some(value),
             },
             ("_measurement", false) => {
-                let message = "delete by `_measurement !=` is not supported: name the measurement with =";
-                return Err(Failure::new(ErrorKind::NotImplemented, message));
+                return Err(Failure::invalid("delete by `_measurement !=` is not supported: name the measurement with ="));
             }
-            ("_field", _) => return Err(Failure::new(ErrorKind::NotImplemented, "delete by field is not supported")),
-            ("_time" | "time" | "_value", _) => {
+            ("_field", _) => {
+                let fields = &mut self.parts.values.fields;
+                if equal && fields.iter().any(|(is_wanted, other)| *is_wanted && *other != value) {
+                    return Err(Failure::invalid("a value has one _field: the predicate names two"));
+                }
+                fields.push((equal, value));
+            }
+            ("_time" | "time", _) => {
                 return Err(Failure::invalid(format!(
-                    "bad tag key {key}: tags and _measurement can be named; times go into start and stop"
+                    "bad tag key {key}: tags, _measurement, _field and _value can be named; times go into start and stop"
                 )));
             }
-            _ => self.parts.1.push(TagPredicate { tag: key.into(), equal, value }),
+            _ => self.parts.tags.push(TagPredicate { tag: key.into(), equal, value }),
         }
         Ok(())
     }
+
+    /// An operator and where it stands.
+    fn operator(&mut self) -> Result<(usize, Operator)> {
+        self.peek();
+        let at = self.at;
+        let rest = &self.text[at..];
+        let written = ["!=", "=~", "!~", "==", ">=", "<=", "=", "<", ">"].into_iter().find(|op| rest.starts_with(op));
+        let operator = match written {
+            Some("=") => Operator::Eq,
+            Some("!=") => Operator::NotEq,
+            Some("<") => Operator::Lt,
+            Some("<=") => Operator::LtEq,
+            Some(">") => Operator::Gt,
+            Some(">=") => Operator::GtEq,
+            Some(other) => return Err(unsupported(other, at)),
+            None => return Err(self.bad("bad logical expression")),
+        };
+        self.at += written.map_or(0, str::len);
+        Ok((at, operator))
+    }
+
+    /// What `_value` is compared with: a text in quotes, `true` or `false`, or a number, which may say its type (`5i`, `5u`).
+    fn value(&mut self) -> Result<(ScalarValue, Option<FieldType>)> {
+        if let Some(text) = self.quoted()? {
+            return Ok((ScalarValue::from(text), None));
+        }
+        let at = self.at;
+        let word = self.word().unwrap_or_default();
+        let integer = |text: &str| text.parse::<i64>().map(ScalarValue::from).ok();
+        let unsigned = |text: &str| text.parse::<u64>().map(ScalarValue::from).ok();
+        let float = |text: &str| text.parse::<f64>().ok().filter(|v| v.is_finite()).map(ScalarValue::from);
+        let read = match (word.strip_suffix('i'), word.strip_suffix('u')) {
+            (Some(digits), _) => integer(digits).zip(Some(Some(FieldType::Integer))),
+            (_, Some(digits)) => unsigned(digits).zip(Some(Some(FieldType::Unsigned))),
+            _ => {
+                let truth = word.parse::<bool>().ok().map(ScalarValue::from);
+                truth.or_else(|| integer(word)).or_else(|| unsigned(word)).or_else(|| float(word)).zip(Some(None))
+            }
+        };
+        read.ok_or_else(|| {
+            Failure::invalid(format!("bad value of _value, at position {at}: expected a number, true, false or a text in quotes"))
+        })
+    }
+}
+
+fn unsupported(operator: &str, at: usize) -> Failure {
+    Failure::invalid(format!("operator: {operator:?} at position: {at} is not supported yet"))
 }
 
 #[cfg(test)]
@@ -156,9 +219,15 @@ mod tests {
     fn shown(text: &str) -> String {
         match parse(text) {
             Err(failure) => format!("{:?}: {}", failure.kind, failure.message),
-            Ok((measurement, tags)) => {
+            Ok(Predicate { measurement, tags, values }) => {
                 let tags = tags.iter().map(|t| format!(" {}{}{}", t.tag, if t.equal { "=" } else { "!=" }, t.value));
-                format!("{}{}", measurement.as_deref().unwrap_or("*"), tags.collect::<String>())
+                let fields = values.fields.iter().map(|(equal, name)| format!(" _field{}{name}", if *equal { "=" } else { "!=" }));
+                let compared = values.values.iter().map(|ValueTest { operator, value, only }| {
+                    let only = only.map_or(String::new(), |only| format!(" of {}", only.name()));
+                    format!(" _value {operator} {value:?}{only}")
+                });
+                let all: String = tags.chain(fields).chain(compared).collect();
+                format!("{}{all}", measurement.as_deref().unwrap_or("*"))
             }
         }
     }
@@ -176,7 +245,28 @@ mod tests {
             ("a=1 or b=2", "Invalid: the logical operator OR is not supported yet at position 4"),
             ("a=~/x/", "Invalid: operator: \"=~\" at position: 1 is not supported yet"),
             ("a>1", "Invalid: operator: \">\" at position: 1 is not supported yet"),
-            ("_field=x", "NotImplemented: delete by field is not supported"),
+            ("_field=x and a=1", "* a=1 _field=x"),
+            ("_field != x and _field != y", "* _field!=x _field!=y"),
+            ("_measurement=m and _value >= 90.5 and _value<1e3", "m _value >= Float64(90.5) _value < Float64(1000)"),
+            (
+                "_value = -5 and _value != 7i and _value < 9u",
+                "* _value = Int64(-5) _value != Int64(7) of integer _value < UInt64(9) of unsigned",
+            ),
+            ("_value = -5u", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+            ("_value > 18446744073709551615", "* _value > UInt64(18446744073709551615)"),
+            ("_value = 'on' and _value != true", "* _value = Utf8(\"on\") _value != Boolean(true)"),
+            ("_value = on", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+            ("_value > nan", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+            ("_value > 1.5i", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+            ("_value > 10m", "Invalid: bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+            ("_value >", "Invalid: bad value of _value, at position 8: expected a number, true, false or a text in quotes"),
+            ("_value > true", "Invalid: operator: \">\" at position: 7 is not supported yet"),
+            ("_value =~ /x/", "Invalid: operator: \"=~\" at position: 7 is not supported yet"),
+            ("_field > x", "Invalid: operator: \">\" at position: 7 is not supported yet"),
+            ("_field=a and _field=b", "Invalid: a value has one _field: the predicate names two"),
+            ("_measurement!=m", "Invalid: delete by `_measurement !=` is not supported: name the measurement with ="),
+            ("time > 5 and a=1", "Invalid: operator: \">\" at position: 5 is not supported yet"),
+            ("_time=5", "Invalid: bad tag key _time: tags, _measurement, _field and _value can be named; times go into start and stop"),
             ("(a=1", "Invalid: extra ( seen"),
             ("a=1)", "Invalid: extra ) seen"),
             ("a", "Invalid: bad logical expression, at position 1"),

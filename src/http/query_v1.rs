@@ -2,6 +2,7 @@
 
 use super::{
     app::{App, Call},
+    delete::deleted_rows,
     problem,
     query::first_piece,
 };
@@ -19,7 +20,8 @@ use axum::{
     http::{Method, header},
     response::{IntoResponse, Response},
 };
-use std::sync::atomic::Ordering;
+use futures::StreamExt;
+use std::{pin::Pin, sync::atomic::Ordering};
 
 pub async fn query(State(app): State<App>, call: Call) -> Response {
     app.figures.queries.fetch_add(1, Ordering::Relaxed);
@@ -81,11 +83,15 @@ async fn answer(app: &App, call: Call) -> Result<Response> {
     let owned = |name: &str| call.text(name).map(str::to_string);
     let defaults = Defaults { database: owned("db"), policy: owned("rp"), read_only: call.method == Method::GET };
     let answers = app.engine.influxql(&caller, call.org(), text.to_string(), owned("params"), defaults).await?;
+    let mut answers = answers.peekable();
+    // Of the first statement: those after it have not run yet.
+    let deleted = Pin::new(&mut answers).peek().await.and_then(|answer| answer.deleted);
+    let answers = answers.boxed();
     let accept = call.headers.get(header::ACCEPT).and_then(|v| v.to_str().ok()).unwrap_or("");
     let (kind, pieces) = match accept.split([',', ';']).next().map(str::trim) {
         Some("text/csv" | "application/csv") => ("text/csv; charset=utf-8", csv_v1::encode(answers, options)),
         Some("application/x-msgpack") => ("application/x-msgpack", msgpack_v1::encode(answers, options)),
         _ => ("application/json", json_v1::encode(answers, options)),
     };
-    Ok(([(header::CONTENT_TYPE, kind)], first_piece(pieces).await?).into_response())
+    Ok(([(header::CONTENT_TYPE, kind)], deleted_rows(deleted), first_piece(pieces).await?).into_response())
 }

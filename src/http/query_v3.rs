@@ -2,6 +2,7 @@
 
 use super::{
     app::{App, Call},
+    delete::deleted_rows,
     problem,
     query::first_piece,
 };
@@ -9,6 +10,7 @@ use crate::{
     format::relation::{self, RelationFormat, of_series},
     influxql::{self, Defaults},
     model::{Failure, Result},
+    sql,
 };
 use axum::{
     extract::State,
@@ -103,8 +105,12 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
         return Err(Failure::invalid("missing parameter `q`: the text of the query"));
     }
     let format = asked.format(call)?;
+    let mut deleted = None;
     let rows = match language {
         Language::Sql => {
+            if call.method != Method::POST && sql::deletes(&asked.q)? {
+                return Err(Failure::invalid("DELETE changes data, which GET and HEAD must not: send it with POST"));
+            }
             let params = asked.scalars()?;
             let database = asked.db.filter(|db| !db.is_empty());
             let database = database.ok_or_else(|| Failure::invalid("missing parameter `db`: name the database"))?;
@@ -117,9 +123,11 @@ async fn answer(app: &App, call: &Call, language: Language) -> Result<Response> 
             }
             let defaults = Defaults { database: asked.db, policy: None, read_only: call.method == Method::GET };
             let mut answers = app.engine.influxql(&caller, call.org(), asked.q, params, defaults).await?;
-            of_series(answers.next().await.unwrap_or_default())?
+            let answer = answers.next().await.unwrap_or_default();
+            deleted = answer.deleted;
+            of_series(answer)?
         }
     };
     let pieces = relation::encode(rows, format);
-    Ok(([(header::CONTENT_TYPE, format.content_type())], first_piece(pieces).await?).into_response())
+    Ok(([(header::CONTENT_TYPE, format.content_type())], deleted_rows(deleted), first_piece(pieces).await?).into_response())
 }

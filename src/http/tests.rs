@@ -263,16 +263,163 @@ async fn rows_are_deleted_by_time_and_tags() {
     server.write("m,host=a v=1 10\nm,host=a v=2 20\nm,host=b v=3 20\nn,host=a v=4 20").await.says(204, "");
     let delete = |body: Value| async { server.post("/api/v2/delete?org=lab&bucket=gpu", body).await };
     let (start, stop) = ("1970-01-01T00:00:00.000000015Z", "1970-01-01T00:00:00.00000002Z");
-    delete(json!({ "start": start, "stop": stop, "predicate": "_measurement=\"m\" AND host=\"a\"" })).await.says(204, "");
+    let answer = delete(json!({ "start": start, "stop": stop, "predicate": "_measurement=\"m\" AND host=\"a\"" })).await;
+    assert_eq!((answer.status.as_u16(), answer.text.as_str(), answer.header("x-tidegauge-deleted-rows")), (204, "", "1"));
     let left = server.flux(&format!("{ALL} |> group() |> sum()")).await;
     assert!(left.text.contains(",8\r\n"), "{}", left.text);
     delete(json!({ "start": "yesterday", "stop": stop })).await.says(400, "invalid RFC3339Nano for field start");
-    delete(json!({ "start": start, "stop": stop, "predicate": "_field=v" })).await.says(501, "delete by field is not supported");
     delete(json!({ "start": start, "stop": stop, "predicate": "a=1 OR b=2" })).await.says(400, "logical operator OR is not supported");
     server
         .post("/api/v2/delete?org=lab", json!({ "start": start, "stop": stop }))
         .await
         .says(400, "Please provide either bucketID or bucket");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_deleted_by_field_and_value_and_what_cannot_be_honoured_is_refused() {
+    let server = Server::new().await;
+    let (start, stop) = ("1970-01-01T00:00:00Z", "1970-01-01T00:01:00Z");
+    let delete = |predicate: &'static str| {
+        let body = json!({ "start": start, "stop": stop, "predicate": predicate });
+        let server = &server;
+        async move { server.post("/api/v2/delete?org=lab&bucket=gpu", body).await }
+    };
+    let rows =
+        "m,host=a v=1,n=1i,s=\"x\",b=true 10\nm,host=a v=91,n=7i 20\nm,host=b v=95 30\nm,host=b v=99,n=9i 90000000000\nn,host=a v=96 20";
+    server.write(rows).await.says(204, "");
+    // Each with what it deletes, and with the values that are left: v of m, n of m, v of n.
+    let steps = [
+        (r#"_measurement="m" AND _field="v" AND _value>90 AND host="a""#, "1", [3, 3, 1]),
+        (r#"_field=v and _value > 1000"#, "0", [3, 3, 1]),
+        (r#"_field="nope""#, "0", [3, 3, 1]),
+        (r#"_measurement=m and _value = "x""#, "1", [3, 3, 1]),
+        (r#"_measurement=m and _value = true"#, "1", [3, 3, 1]),
+        // v=1 and n=1 are values of one row.
+        (r#"_value <= 1"#, "1", [2, 2, 1]),
+        (r#"_field != "v""#, "1", [2, 1, 1]),
+        (r#"_field = "v""#, "2", [1, 1, 0]),
+    ];
+    for (predicate, count, left) in steps {
+        let answer = delete(predicate).await;
+        assert_eq!((answer.status.as_u16(), answer.header("x-tidegauge-deleted-rows")), (204, count), "{predicate}: {}", answer.text);
+        let counts = server.send("GET /query?db=gpu&q=SELECT+count(v),count(n)+FROM+m", &[], "").await.json();
+        let of_m = &counts["results"][0]["series"][0]["values"][0];
+        let counts = server.send("GET /query?db=gpu&q=SELECT+count(v)+FROM+n", &[], "").await.json();
+        let of_n = &counts["results"][0]["series"][0]["values"][0][1];
+        let found = [&of_m[1], &of_m[2], of_n].map(|n| n.as_i64().unwrap_or(0));
+        assert_eq!(found, left, "{predicate}");
+    }
+    server.write("m3,v=1 f=1 20").await.says(204, "");
+    let refused = [
+        ("v = 99", "v is a field of m and no tag: write _field=\"v\" AND _value=... to delete its values"),
+        // A tag of m3, a field of m and n.
+        ("v != 99", "v is a field of m and no tag"),
+        ("v != 99 and _value > 0", "v is a field of m and no tag"),
+        ("_value = 10m", "bad value of _value, at position 9: expected a number, true, false or a text in quotes"),
+        ("_value =~ /x/", "operator: \\\"=~\\\" at position: 7 is not supported yet"),
+        ("_field > v", "operator: \\\">\\\" at position: 7 is not supported yet"),
+        ("_field = v and _field = n", "a value has one _field: the predicate names two"),
+        ("_measurement != m", "delete by `_measurement !=` is not supported: name the measurement with ="),
+        ("_time = 5", "bad tag key _time: tags, _measurement, _field and _value can be named; times go into start and stop"),
+        ("_field = v or _value > 5", "the logical operator OR is not supported yet at position 11"),
+    ];
+    for (predicate, text) in refused {
+        delete(predicate).await.says(400, &text.replace("\"v\"", "\\\"v\\\""));
+    }
+    server.get("/query?db=gpu&q=SELECT+count(v)+FROM+m").await.says(200, ",1]");
+    assert_eq!(delete("_measurement=m3 and v != 99").await.header("x-tidegauge-deleted-rows"), "1");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn values_are_compared_as_numbers_and_a_type_that_is_named_counts() {
+    let server = Server::new().await;
+    server.write("m v=-0.0 1\nm v=0 2\nm v=1 3\nm v=-1 4\nm i=5i 5\nm u=5u 6\nm v=5 7\nm i=0i 8").await.says(204, "");
+    let delete = |predicate: &'static str| {
+        let body = json!({ "start": "1970-01-01T00:00:00Z", "stop": "1970-01-01T00:01:00Z", "predicate": predicate });
+        let server = &server;
+        async move { server.post("/api/v2/delete?org=lab&bucket=gpu", body).await.header("x-tidegauge-deleted-rows").to_string() }
+    };
+    let steps = [
+        ("_value < 0 and _value > -1", "0"),
+        ("_field = i and _value < -0.0", "0"),
+        ("_field = i and _value = -0.0", "1"),
+        ("_field = v and _value > -0.0 and _value < 1", "0"),
+        ("_value = 0", "2"),
+        ("_value = 5u", "1"),
+        ("_value = 5i", "1"),
+        ("_value = 5", "1"),
+        ("_value <= 1", "2"),
+    ];
+    for (predicate, count) in steps {
+        assert_eq!(delete(predicate).await, count, "{predicate}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_language_deletes_and_tells_how_many_to_those_who_may_write() {
+    let server = Server::new().await;
+    server.write("m,host=a v=1 10\nm,host=a v=91 20\nm,host=b v=95 30\nm,host=b v=99 40\nm,host=c v=1 50").await.says(204, "");
+    let token = |actions: &'static [&'static str]| {
+        let resource = json!({ "type": "buckets", "id": server.bucket_id, "orgID": server.org_id });
+        let permissions: Vec<Value> = actions.iter().map(|action| json!({ "action": action, "resource": resource })).collect();
+        let body = json!({ "orgID": server.org_id, "permissions": permissions });
+        let server = &server;
+        async move {
+            let made = server.post("/api/v2/authorizations", body).await;
+            format!("Token {}", made.json()["token"].as_str().expect("a token"))
+        }
+    };
+    let (reader, writer) = (token(&["read"]).await, token(&["read", "write"]).await);
+    let sql = |who: &str, text: &str| {
+        let (who, body) = (who.to_string(), json!({ "db": "gpu", "q": text }).to_string());
+        let server = &server;
+        async move { server.send("POST /api/v3/query_sql", &[("authorization", &who)], body).await }
+    };
+    let influxql = |who: &str, text: &str| {
+        let (who, form) = (who.to_string(), format!("db=gpu&q={}", text.replace(' ', "+")));
+        let server = &server;
+        let kind = ("content-type", "application/x-www-form-urlencoded");
+        async move { server.send("POST /query", &[("authorization", &who), kind], form).await }
+    };
+    let over_v2 = |who: &str| {
+        let body = json!({ "start": "1970-01-01T00:00:00Z", "stop": "1970-01-02T00:00:00Z", "predicate": "host=c" }).to_string();
+        let (who, server) = (who.to_string(), &server);
+        async move { server.send("POST /api/v2/delete?org=lab&bucket=gpu", &[("authorization", &who)], body).await }
+    };
+    for text in ["DELETE FROM m WHERE v > 90", "DELETE FROM m", "DELETE FROM m WHERE 1 = 2"] {
+        let refused = sql(&reader, text).await;
+        assert_eq!((refused.status.as_u16(), refused.text.as_str()), (403, ""), "{text}");
+    }
+    for text in ["DELETE FROM m", "DELETE FROM m WHERE v > 90", "DROP SERIES FROM m", "DROP MEASUREMENT m"] {
+        influxql(&reader, text).await.says(200, "insufficient permissions");
+    }
+    over_v2(&reader).await.says(403, "insufficient permissions to delete");
+    sql(&reader, "SELECT count(*) AS n FROM m").await.says(200, "[{\"n\":5}]");
+
+    let by_get = |method: &str| {
+        let (what, who) = (format!("{method} /api/v3/query_sql?db=gpu&q=DELETE+FROM+m"), writer.clone());
+        let server = &server;
+        async move { server.send(&what, &[("authorization", &who)], "").await }
+    };
+    by_get("GET").await.says(400, "send it with POST");
+    by_get("HEAD").await.says(400, "");
+    sql(&reader, "SELECT count(*) AS n FROM m").await.says(200, "[{\"n\":5}]");
+
+    sql(&writer, "DELETE FROM m WHERE v > 90 AND host = 'a'").await.says(200, "[{\"count\":1}]");
+    sql(&writer, "DELETE FROM m WHERE time < '1970-01-02' AND host = 'a'").await.says(200, "[{\"count\":1}]");
+    let by_value = influxql(&writer, "DELETE FROM m WHERE v = 95").await;
+    by_value.says(200, "\"columns\":[\"time\",\"deleted\"],\"values\":[[\"1970-01-01T00:00:00Z\",1]]");
+    let by_tag = influxql(&writer, "DELETE FROM m WHERE host = 'b'").await;
+    assert_eq!(by_tag.text, "{\"results\":[{\"statement_id\":0}]}\n", "as InfluxDB answers it");
+    assert_eq!((by_value.header("x-tidegauge-deleted-rows"), by_tag.header("x-tidegauge-deleted-rows")), ("1", "1"));
+    assert_eq!(over_v2(&writer).await.header("x-tidegauge-deleted-rows"), "1");
+    sql(&writer, "SELECT count(*) AS n FROM m").await.says(200, "[{\"n\":0}]");
+    server.write("m,host=a v=1 10\nm,host=a v=2 20\nn v=1 1").await.says(204, "");
+    let dropped = influxql(&writer, "DROP MEASUREMENT m").await;
+    assert_eq!((dropped.text.as_str(), dropped.header("x-tidegauge-deleted-rows")), ("{\"results\":[{\"statement_id\":0}]}\n", "2"));
+    sql(&writer, "DELETE FROM m").await.says(404, "table 'gpu.m' not found");
+    sql(&writer, "EXPLAIN DELETE FROM n").await.says(400, "EXPLAIN is not possible");
+    sql(&writer, "SELECT count(*) AS n FROM n").await.says(200, "[{\"n\":1}]");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,7 +13,7 @@ mod source;
 
 pub use delete::delete;
 pub use select::select;
-pub use show::{query_plan, show, written};
+pub use show::{deleted, query_plan, show, written};
 
 use super::Defaults;
 use crate::model::{ErrorKind, Failure, Result};

@@ -4,9 +4,13 @@
 //! Calls that read rows or change something block: a language that makes them runs on a thread that may wait, never on the
 //! server's async threads.
 
-use crate::model::{BucketId, MeasurementSchema, OrgId, Result, TimeRange, Timestamp};
+use crate::model::{BucketId, DeleteSpec, MeasurementSchema, OrgId, Result, Timestamp};
 use arrow::record_batch::RecordBatch;
-use datafusion::{datasource::TableProvider, execution::context::SessionState, logical_expr::LogicalPlan};
+use datafusion::{
+    datasource::TableProvider,
+    execution::context::SessionState,
+    logical_expr::{Expr, LogicalPlan},
+};
 use std::sync::Arc;
 
 /// A bucket the caller may read.
@@ -47,13 +51,22 @@ pub struct WriteRows {
     pub batch: RecordBatch,
 }
 
-/// Rows to delete: those of a measurement within a time range that meet every condition.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Rows to delete, or what to delete of them.
+#[derive(Debug, Clone, PartialEq)]
 pub struct DeleteRows {
-    pub measurement: String,
-    /// A stop of `i64::MAX` includes the last instant.
-    pub range: TimeRange,
-    pub tags: Vec<TagCondition>,
+    pub spec: DeleteSpec,
+    /// Empty: the rows whole. Otherwise the spec names a measurement, and what any part says goes of its rows; every part is
+    /// about the rows as they were before.
+    pub parts: Vec<DeletePart>,
+}
+
+/// Values of a field, or whole rows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DeletePart {
+    /// A row that has no other field goes with its value. `None`: the rows whole.
+    pub field: Option<Arc<str>>,
+    /// Only where it holds; it is about columns of the measurement.
+    pub condition: Option<Expr>,
 }
 
 /// What CREATE and ALTER RETENTION POLICY say.
@@ -63,14 +76,6 @@ pub struct PolicyChange {
     pub retention_ns: Option<Option<i64>>,
     /// Makes the policy the default of its database.
     pub default: bool,
-}
-
-/// A series without the tag has the empty string.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TagCondition {
-    pub tag: String,
-    pub equal: bool,
-    pub value: String,
 }
 
 /// An InfluxDB 1.x database as one caller sees it: a bucket and the names it is reached by.
@@ -133,12 +138,13 @@ pub trait Context: Send + Sync {
     /// Durable when it returns. Needs the write permission of the caller. The number of rows stored.
     fn write(&self, bucket: &BucketInfo, rows: Vec<WriteRows>) -> Result<u64>;
 
-    /// Durable when it returns. Needs the write permission of the caller.
-    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()>;
+    /// Durable when it returns. Needs the write permission of the caller. How many rows went or lost a value; `None` where
+    /// that takes long to count, or a file that cannot be read may have had some.
+    fn delete(&self, bucket: &BucketInfo, rows: Vec<DeleteRows>) -> Result<Option<u64>>;
 
     /// DROP MEASUREMENT: its rows go, and what its tags and fields were is forgotten. Durable when it returns; succeeds when
-    /// there is none. Needs the write permission of the caller.
-    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()>;
+    /// there is none. Needs the write permission of the caller. How many rows went, as above.
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<Option<u64>>;
 
     /// CREATE DATABASE and CREATE BUCKET: makes a bucket and its mapping; succeeds when it is there already.
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()>;

@@ -2,12 +2,17 @@
 //!
 //! Tables are given whole; `write` appends rows that later queries of the same context see. It knows no users.
 
-use super::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::NodePlanner};
+use super::{
+    BucketInfo, BucketRef, Context, DatabaseInfo, DeletePart, DeleteRows, MeasurementTable, PolicyChange, WriteRows,
+    condition::RowCondition, node::NodePlanner,
+};
 use crate::functions;
-use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role};
+use crate::model::{
+    BucketId, DeleteSpec, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role,
+};
 use arrow::{
     array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
-    compute::{SortColumn, SortOptions, cast, concat_batches, filter_record_batch, lexsort_to_indices, take_record_batch},
+    compute::{SortColumn, SortOptions, cast, concat_batches, filter_record_batch, lexsort_to_indices, not, or, take_record_batch},
     record_batch::RecordBatch,
 };
 use async_trait::async_trait;
@@ -196,32 +201,28 @@ impl Context for MemoryContext {
         Ok(count)
     }
 
-    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()> {
+    fn delete(&self, bucket: &BucketInfo, rows: Vec<DeleteRows>) -> Result<Option<u64>> {
         let mut tables = self.inner.tables.write();
-        let stored = tables.iter_mut().find(|(b, _)| b.id == bucket.id).and_then(|(_, t)| t.get_mut(&rows.measurement));
-        let Some((_, batch)) = stored else { return Ok(()) };
-        let times = plain(batch.column_by_name(TIME_COLUMN).ok_or_else(|| Failure::internal("rows without a time"))?)?;
-        let times = times.as_primitive::<TimestampNanosecondType>();
-        let columns = rows.tags.iter().map(|t| batch.column_by_name(&t.tag).map(plain).transpose()).collect::<Result<Vec<_>>>()?;
-        let goes = |row: usize| {
-            let within = rows.range.contains(times.value(row)) || rows.range.stop == i64::MAX && rows.range.start <= times.value(row);
-            let meets = columns.iter().zip(&rows.tags).all(|(column, condition)| {
-                let value = column.as_ref().filter(|c| c.is_valid(row)).map_or("", |c| c.as_string::<i32>().value(row));
-                (value == condition.value) == condition.equal
-            });
-            within && meets
-        };
-        let kept: BooleanArray = (0..batch.num_rows()).map(|row| Some(!goes(row))).collect();
-        *batch = filter_record_batch(batch, &kept)?;
-        Ok(())
+        let Some((_, stored)) = tables.iter_mut().find(|(b, _)| b.id == bucket.id) else { return Ok(Some(0)) };
+        let mut count = 0;
+        for DeleteRows { spec, parts } in rows {
+            for (schema, batch) in stored.iter_mut().filter(|(name, _)| spec.concerns(name)).map(|(_, table)| table) {
+                let goes = named(&spec, batch)?;
+                let (rest, changed) = match parts.is_empty() {
+                    true => (filter_record_batch(batch, &not(&goes)?)?, goes.true_count()),
+                    false => without(batch, &goes, &parts, schema, &self.inner.state)?,
+                };
+                count += changed as u64;
+                *batch = rest;
+            }
+        }
+        Ok(Some(count))
     }
 
-    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()> {
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<Option<u64>> {
         let mut tables = self.inner.tables.write();
-        if let Some((_, stored)) = tables.iter_mut().find(|(b, _)| b.id == bucket.id) {
-            stored.remove(measurement);
-        }
-        Ok(())
+        let dropped = tables.iter_mut().find(|(b, _)| b.id == bucket.id).and_then(|(_, stored)| stored.remove(measurement));
+        Ok(Some(dropped.map_or(0, |(_, batch)| batch.num_rows() as u64)))
     }
 
     fn create_database(&self, database: &str, _policy: Option<&str>, _retention_ns: Option<i64>) -> Result<()> {
@@ -255,6 +256,42 @@ impl Context for MemoryContext {
             _ => None,
         })
     }
+}
+
+/// Which rows a delete names.
+fn named(spec: &DeleteSpec, rows: &RecordBatch) -> Result<BooleanArray> {
+    let times = plain(rows.column_by_name(TIME_COLUMN).ok_or_else(|| Failure::internal("rows without a time"))?)?;
+    let times = times.as_primitive::<TimestampNanosecondType>();
+    let columns = spec.tags.iter().map(|t| rows.column_by_name(&t.tag).map(plain).transpose()).collect::<Result<Vec<_>>>()?;
+    let is_named = |row: usize| {
+        let meets = columns
+            .iter()
+            .zip(&spec.tags)
+            .all(|(column, tag)| tag.matches(column.as_ref().filter(|c| c.is_valid(row)).map(|c| c.as_string::<i32>().value(row))));
+        spec.overlaps(times.value(row), times.value(row)) && meets
+    };
+    Ok((0..rows.num_rows()).map(|row| Some(is_named(row))).collect())
+}
+
+/// The rows without what the parts take of those that are named, and how many rows that changes. Whole rows only: fields are
+/// named by no language.
+fn without(
+    rows: &RecordBatch,
+    named: &BooleanArray,
+    parts: &[DeletePart],
+    schema: &MeasurementSchema,
+    state: &SessionState,
+) -> Result<(RecordBatch, usize)> {
+    let mut goes = BooleanArray::from(vec![false; rows.num_rows()]);
+    for part in parts {
+        let (None, Some(expr)) = (&part.field, &part.condition) else {
+            return Err(Failure::invalid("a database in memory deletes whole rows"));
+        };
+        let holds = RowCondition::new(expr.clone(), schema, state)?.holds(rows)?;
+        let hit: BooleanArray = named.iter().zip(&holds).map(|(named, holds)| Some(named.zip(holds) == Some((true, true)))).collect();
+        goes = or(&goes, &hit)?;
+    }
+    Ok((filter_record_batch(rows, &not(&goes)?)?, goes.true_count()))
 }
 
 /// Rows sorted by (tags, time), each once: later rows fill and overwrite the fields of earlier ones.

@@ -5,7 +5,7 @@
 
 use super::scan::{ScanExec, TagFilter};
 use crate::model::schema::tag_type;
-use crate::plan::time_bounds::time_bounds;
+use crate::plan::{condition::without_relation, time_bounds::time_bounds};
 use crate::storage::{block::RowFilter, read::MeasurementSnapshot};
 use arrow::datatypes::{Field, Schema, SchemaRef};
 use async_trait::async_trait;
@@ -69,22 +69,13 @@ impl TableProvider for SnapshotTable {
             } else if let Some(tag) = self.tag_of(expr) {
                 let field = Field::new(&tag, tag_type(), true);
                 let schema = Arc::new(Schema::new(vec![field]));
-                let unqualified = strip_relation(expr.clone())?;
+                let unqualified = without_relation(expr.clone())?;
                 let test = state.create_physical_expr(unqualified, &DFSchema::try_from(schema.clone())?)?;
                 filter.series.push(Arc::new(TagFilter::new(tag.into(), schema, test)));
             }
         }
         Ok(Arc::new(ScanExec::new(self.snapshot.clone(), projection.cloned(), filter, limit)?))
     }
-}
-
-fn strip_relation(expr: Expr) -> Result<Expr> {
-    use datafusion::common::tree_node::{Transformed, TreeNode};
-    let strip = |e| match e {
-        Expr::Column(c) if c.relation.is_some() => Ok(Transformed::yes(Expr::Column(datafusion::common::Column::new_unqualified(c.name)))),
-        other => Ok(Transformed::no(other)),
-    };
-    Ok(expr.transform(strip)?.data)
 }
 
 #[cfg(test)]

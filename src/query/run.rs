@@ -9,7 +9,7 @@ use crate::{
         series::{SeriesStream, StatementAnswer},
         table::{FrameStream, ResultTables},
     },
-    influxql::{self, Defaults, Output, SeriesRows, Statement},
+    influxql::{self, Defaults, Done, Output, SeriesRows, Statement},
     model::{ErrorKind, Failure, Result},
     plan::Context,
     sql,
@@ -137,20 +137,20 @@ async fn execute(
     statement: Statement,
     defaults: Arc<Defaults>,
 ) -> Result<StatementAnswer> {
-    let (plans, rows, messages) = planned(context, text_bytes, move |context| {
+    let (plans, done, messages) = planned(context, text_bytes, move |context| {
         let plan = influxql::plan_statement(&statement, context, &defaults)?;
         Ok(match plan.output {
-            Output::Plans(plans) => (plans, vec![], plan.messages),
-            Output::Rows(rows) => (vec![], rows, plan.messages),
+            Output::Plans(plans) => (plans, Done::default(), plan.messages),
+            Output::Rows(rows) => (vec![], Done { rows, ..Done::default() }, plan.messages),
             Output::Effect(effect) => (vec![], effect.apply(context)?, plan.messages),
         })
     })
     .await?;
-    let mut series: Vec<SeriesStream> = rows.into_iter().map(in_memory).collect();
+    let mut series: Vec<SeriesStream> = done.rows.into_iter().map(in_memory).collect();
     for plan in plans {
         series.push(SeriesStream { layout: plan.layout, batches: stream(context.session(), &plan.plan).await? });
     }
-    Ok(StatementAnswer { statement_id, series, messages, error: None })
+    Ok(StatementAnswer { statement_id, series, messages, deleted: done.deleted, error: None })
 }
 
 fn in_memory(rows: SeriesRows) -> SeriesStream {

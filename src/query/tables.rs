@@ -1,13 +1,10 @@
 //! The database as one query of one caller sees it: names by way of a [`Directory`], rows by way of snapshots.
 
-use super::{apart::Apart, provider::SnapshotTable, run, session::Session};
+use super::{apart::Apart, delete, provider::SnapshotTable, run, session::Session};
 use crate::{
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::size::held_bytes},
-    storage::{
-        Storage,
-        delete::{DeleteSpec, TagPredicate},
-    },
+    storage::Storage,
 };
 use arrow::record_batch::RecordBatch;
 use datafusion::{
@@ -300,23 +297,23 @@ impl Context for QueryContext {
         Ok(count)
     }
 
-    fn delete(&self, bucket: &BucketInfo, rows: &DeleteRows) -> Result<()> {
+    fn delete(&self, bucket: &BucketInfo, rows: Vec<DeleteRows>) -> Result<Option<u64>> {
         self.check_may_wait()?;
         self.inner.directory.check_write(bucket)?;
-        let tags = rows.tags.iter().map(|t| TagPredicate { tag: t.tag.as_str().into(), equal: t.equal, value: t.value.as_str().into() });
-        let spec = DeleteSpec { range: rows.range, measurement: Some(rows.measurement.as_str().into()), tags: tags.collect() };
-        self.wait(self.inner.storage.delete(bucket.id, spec))?;
+        let floor = self.floor(bucket.id)?;
+        let count = self.wait(delete::delete(&self.inner.storage, self.session(), bucket.id, rows, floor))?;
         // Rows that were read before are not the stored ones any more.
         self.inner.tables.lock().clear();
-        Ok(())
+        Ok(count)
     }
 
-    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<()> {
+    fn drop_measurement(&self, bucket: &BucketInfo, measurement: &str) -> Result<Option<u64>> {
         self.check_may_wait()?;
         self.inner.directory.check_write(bucket)?;
-        self.wait(self.inner.storage.drop_measurement(bucket.id, measurement))?;
+        let floor = self.floor(bucket.id)?;
+        let count = self.wait(self.inner.storage.drop_measurement(bucket.id, measurement, floor))?;
         self.inner.tables.lock().clear();
-        Ok(())
+        Ok(count)
     }
 
     fn create_database(&self, database: &str, policy: Option<&str>, retention_ns: Option<i64>) -> Result<()> {

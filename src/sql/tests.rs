@@ -101,16 +101,23 @@ fn schema_tables() {
 
 #[test]
 fn what_writes_is_refused() {
-    for text in ["create table t (a int)", "insert into t values (1)", "set x = 1", "copy t to 'f'", "drop table t", "explain drop table t"]
-    {
+    for text in [
+        "create table t (a int)",
+        "insert into t values (1)",
+        "set x = 1",
+        "copy t to 'f'",
+        "drop table t",
+        "explain drop table t",
+        "explain delete from t",
+    ] {
         let failure = plan(text, vec![], &database(), "my.db").expect_err("it writes");
-        assert!(failure.kind == ErrorKind::Invalid && failure.message.contains("SQL only reads here"), "{failure}");
+        assert!(failure.kind == ErrorKind::Invalid && failure.message.contains("SQL only reads and deletes here"), "{failure}");
     }
     check(
         "insert into t values (1)",
         vec![],
         expect![
-            "Invalid: INSERT is not possible: SQL only reads here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN); write with line protocol, delete with /api/v2/delete or InfluxQL"
+            "Invalid: INSERT is not possible: SQL only reads and deletes here (SELECT, WITH, VALUES, SHOW TABLES, SHOW COLUMNS, DESCRIBE, EXPLAIN, DELETE); write with line protocol"
         ],
     );
     check(r#"select * into t from "Cpu load""#, vec![], expect!["Invalid: Error during planning: DDL not supported: CreateMemoryTable"]);
@@ -214,4 +221,101 @@ fn values_of_json_parameters() {
 fn nesting_is_bounded() {
     let failure = plan(&format!("select {}1{}", "(".repeat(500), ")".repeat(500)), vec![], &database(), "my.db");
     assert_eq!(failure.map_err(|e| e.kind).map(|_| ()), Err(ErrorKind::Invalid));
+}
+
+/// What a DELETE says of time and tags, what is left to be asked of rows, and how many rows it is; or why it is refused.
+#[test]
+fn rows_are_deleted() {
+    let cases = [
+        (r#"DELETE FROM "Cpu load""#, "3"),
+        (r#"DELETE FROM "my.db"."Cpu load" WHERE host = 'a'"#, "2"),
+        (r#"DELETE FROM "Cpu load" WHERE host != 'a'"#, "1"),
+        (r#"DELETE FROM "Cpu load" WHERE host IN ('a', 'b', 'c') AND time < '1970-01-01T00:30:00Z'"#, "1"),
+        (r#"DELETE FROM "Cpu load" WHERE time >= now() - interval '30 minutes'"#, "2"),
+        (r#"DELETE FROM "Cpu load" WHERE time BETWEEN '1970-01-01T00:00:00Z' AND '1970-01-01T00:30:00Z'"#, "2"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" > 2 AND host = 'a'"#, "1"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" = 1 OR host LIKE 'b%'"#, "2"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" IS NULL"#, "0"),
+        (r#"DELETE FROM "Cpu load" WHERE host IS NULL"#, "0"),
+        (r#"DELETE FROM "Cpu load" WHERE 1 = 2"#, "0"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" > $least"#, "1"),
+        (r#"DELETE FROM nope"#, "NotFound: table 'my.db.nope' not found"),
+        (r#"DELETE FROM "Cpu load" WHERE nope = 1"#, "Invalid"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage""#, "Invalid"),
+        (r#"DELETE FROM "Cpu load" WHERE random() < 2"#, "Invalid: "),
+        (r#"DELETE FROM "Cpu load" LIMIT 1"#, "Invalid: DELETE takes one table"),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" > (SELECT 1)"#, "Invalid: DELETE takes one table"),
+        (r#"DELETE FROM "Cpu load" whre"#, "Invalid: DELETE takes the plain name of one table, not `\"Cpu load\" whre`"),
+        (r#"DELETE FROM "Cpu load" AS c"#, "Invalid: DELETE takes the plain name"),
+        (r#"DELETE FROM "Cpu load" c WHERE c.host = 'a'"#, "Invalid: DELETE takes the plain name"),
+        (r#"DELETE FROM "Cpu load" TABLESAMPLE BERNOULLI (1)"#, "Invalid: DELETE takes the plain name"),
+        (r#"DELETE FROM "Cpu load" PARTITION (p)"#, "Invalid: DELETE takes the plain name"),
+        (r#"DELETE FROM "Cpu load" WITH (x = 1)"#, "Invalid: DELETE takes the plain name"),
+        (r#"DELETE FROM "Cpu load" ()"#, "Invalid: "),
+        (r#"DELETE FROM "Cpu load", nope"#, "Invalid: "),
+        (r#"DELETE FROM "Cpu load" CROSS JOIN "Cpu load""#, "Invalid: "),
+        (r#"DELETE "Cpu load" WHERE host = 'a'"#, "2"),
+        (r#"DELETE FROM "Cpu load" USING t"#, "Invalid: "),
+        (r#"DELETE FROM "Cpu load" RETURNING *"#, "Invalid: "),
+        (r#"DELETE FROM "Cpu load" WHERE "Usage" > $other"#, "Invalid: the value of $other is missing"),
+    ];
+    let count = |context: &MemoryContext, text: &str| -> Result<String> {
+        let params = vec![("least".to_string(), ScalarValue::from(3.5))];
+        let batches = context.collect(plan(text, params, context, "my.db")?)?;
+        Ok(arrow::util::display::array_value_to_string(batches[0].column(0), 0)?)
+    };
+    for (text, expected) in cases {
+        let context = database();
+        let answer = count(&context, text).unwrap_or_else(|failure| format!("{:?}: {failure}", failure.kind));
+        assert!(answer.starts_with(expected), "{text}: {answer}");
+        let gone: i64 = expected.parse().unwrap_or(0);
+        let left = count(&context, r#"SELECT count(*) FROM "Cpu load""#).expect("a count");
+        assert_eq!(left, (3 - gone).to_string(), "{text}");
+    }
+}
+
+/// Time and single tags name stretches of series; only what else there is is asked of rows.
+#[test]
+fn what_of_a_delete_is_asked_of_rows() {
+    let context = database();
+    let schema = context.table(context.bucket(crate::plan::BucketRef::NameOrId("my.db")).expect("there").id, "Cpu load");
+    let schema = schema.expect("a table").expect("a table").schema;
+    let shown = |condition: &str| {
+        let tables = Tables { context: &context, database: "my.db" };
+        let text = format!(r#"SELECT * FROM "Cpu load" WHERE {condition}"#);
+        let statement =
+            DFParserBuilder::new(text.as_str()).build().expect("a parser").parse_statements().expect("statements").remove(0).expect("one");
+        let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
+        let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement).expect("a plan");
+        let plan = context.session().optimize(&plan).expect("optimized");
+        let Some(conditions) = delete::conditions(&plan).expect("conditions") else { return "nothing".to_string() };
+        let one = |rows: crate::plan::DeleteRows| {
+            let tags = rows.spec.tags.iter().map(|t| format!("{}{}{:?} ", t.tag, if t.equal { "=" } else { "!=" }, t.value));
+            let range = match (rows.spec.range.start, rows.spec.range.stop) {
+                (i64::MIN, i64::MAX) => String::new(),
+                (start, stop) => format!("{start}..{stop} "),
+            };
+            let parts = rows.parts.iter().filter_map(|p| p.condition.as_ref()).map(|c| format!("where {c}"));
+            format!("[{}]", (range + &tags.chain(parts).collect::<String>()).trim())
+        };
+        delete::rows(&conditions, &TableReference::bare("Cpu load"), &schema).into_iter().map(one).collect()
+    };
+    let cases = [
+        ("host = 'a' AND time >= '1970-01-01T00:00:01Z'", r#"[1000000000..9223372036854775807 host="a"]"#),
+        ("'a' != host", r#"[host!="a" host!=""]"#),
+        ("host IS NOT NULL", r#"[host!=""]"#),
+        ("host IS NULL", r#"[host=""]"#),
+        ("host = ''", r#"[where Cpu load.host = Dictionary(Int32, Utf8(""))]"#),
+        ("host IN ('b', 'a', 'b')", r#"[host="a"][host="b"]"#),
+        ("host = 'a' OR host = 'b' OR host = 'c' OR host = 'd' OR host = 'e'", r#"[host="a"][host="b"][host="c"][host="d"][host="e"]"#),
+        ("time < '1970-01-01' AND time > '1971-01-01'", "[31536000000000001..0]"),
+        ("host = 'a' AND 1 = 2", "nothing"),
+        (
+            r#"host IN ('a', 'b') AND "Usage" > 2"#,
+            r#"[where Cpu load.Usage > Float64(2) AND (Cpu load.host = Dictionary(Int32, Utf8("a")) OR Cpu load.host = Dictionary(Int32, Utf8("b")))]"#,
+        ),
+    ];
+    for (condition, expected) in cases {
+        assert_eq!(shown(condition), expected, "{condition}");
+    }
 }

@@ -3,8 +3,7 @@
 //! Tag columns are kept as runs, one entry per series and tag instead of one per row. Filters on tags, merging and the
 //! search for times work on runs; a tag column is spelled out only for the rows that are given out.
 
-use crate::model::Result;
-use crate::storage::delete::DeleteSpec;
+use crate::model::{DeleteSpec, Result};
 use crate::storage::manifest::Tombstone;
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, TimestampNanosecondArray},
@@ -203,7 +202,7 @@ pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: 
 }
 
 fn hides(delete: &DeleteSpec, runs: &SeriesRuns, run: usize) -> bool {
-    !delete.range.is_empty() && delete.tags.iter().all(|p| p.matches(runs.tag(&p.tag).and_then(|t| t.value(run))))
+    !delete.is_empty() && delete.tags.iter().all(|p| p.matches(runs.tag(&p.tag).and_then(|t| t.value(run))))
 }
 
 /// A batch in the layout of `arrow_schema()`, whose runs are known, as a block with the named fields.

@@ -8,8 +8,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
-    model::{ErrorKind, TimeRange},
-    storage::delete::DeleteSpec,
+    model::{DeleteSpec, ErrorKind, TimeRange},
 };
 use bytes::Bytes;
 
@@ -125,7 +124,7 @@ async fn life_of_rows(place: Place<'_>) {
         storage.flush().await.expect("flushed");
     }
     let spec = DeleteSpec { range: TimeRange::new(0, 2), measurement: None, tags: vec![] };
-    storage.delete(bucket(), spec).await.expect("deleted");
+    storage.delete(bucket(), vec![spec], None).await.expect("deleted");
     write(&storage, "m,h=a f=9 0").await;
     let expected = read(&storage, 3).await;
     assert_eq!(expected.len(), 7);
@@ -180,7 +179,7 @@ async fn deletes_during_compactions(store: &Store) {
         storage.flush().await.expect("flushed");
     }
     let spec = DeleteSpec { range: TimeRange::new(1, 3), measurement: None, tags: vec![] };
-    let (_, deleted) = tokio::join!(compact_all(&storage), storage.delete(bucket(), spec));
+    let (_, deleted) = tokio::join!(compact_all(&storage), storage.delete(bucket(), vec![spec], None));
     deleted.expect("deleted");
     assert_eq!(read(&storage, 3).await.len(), 4);
     compact_all(&storage).await;

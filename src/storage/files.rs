@@ -4,10 +4,9 @@
 //! commit leaves an unreferenced file and the old state. Only one process may write to a store.
 
 use crate::clock::{Clock, Randomness};
-use crate::model::{BucketId, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
+use crate::model::{BucketId, DeleteSpec, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
 use crate::storage::{
     chunk::Chunk,
-    delete::DeleteSpec,
     failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
     object::{STAGED_FOLDER, Store},
@@ -105,6 +104,8 @@ pub(super) struct Bucket {
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
     doubtful: Mutex<Vec<Draft>>,
     in_doubt: AtomicBool,
+    /// Compactions share it; a delete that rewrites files has it alone.
+    pub merging: tokio::sync::RwLock<()>,
 }
 
 /// A file that is being written, until it is in the manifest or given up. Garbage collection leaves it alone.
@@ -122,13 +123,27 @@ impl Drop for Draft {
 impl Bucket {
     fn new(manifest: ManifestStore, version: Version, next: u64) -> Bucket {
         let current = RwLock::new(Arc::new(version));
-        Bucket { manifest, current, next: tokio::sync::Mutex::new(next), doubtful: Mutex::default(), in_doubt: AtomicBool::new(false) }
+        Bucket {
+            manifest,
+            current,
+            next: tokio::sync::Mutex::new(next),
+            doubtful: Mutex::default(),
+            in_doubt: AtomicBool::new(false),
+            merging: Default::default(),
+        }
     }
 
     /// Whether a commit failed and may have arrived all the same.
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
     }
+}
+
+/// Work of which decoding and encoding are long stretches: not on the threads that serve requests.
+pub(super) async fn computing<T: Send + 'static>(what: &str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    done.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
 }
 
 /// Files that one flush encodes and writes at the same time.
@@ -239,8 +254,8 @@ impl FileStore {
 
     /// Hides the named rows of all files and chunks whose sequence is not greater than `sequence`. Every row up to it is in
     /// files, and no flush may commit until this returns: a file beside the delete would have rows of both sides.
-    pub async fn delete(&self, bucket: BucketId, delete: DeleteSpec, sequence: u64) -> Result<()> {
-        let tombstones = vec![Tombstone::new(sequence, delete)];
+    pub async fn delete(&self, bucket: BucketId, deletes: Vec<DeleteSpec>, sequence: u64) -> Result<()> {
+        let tombstones = deletes.into_iter().map(|delete| Tombstone::new(sequence, delete)).collect();
         let edit = Edit { tombstones, flushed_through: Some(sequence), ..Edit::default() };
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await?;
         self.pass(Failpoint::Tombstone)?;
@@ -326,6 +341,25 @@ impl FileStore {
         let lost = version.lost.clone();
         let layout = schema.arrow_schema();
         Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
+    }
+
+    /// Files of a version, to be read once and whole; nothing has expired.
+    pub(super) fn bulk_snapshot(
+        &self,
+        version: &Version,
+        schema: &Arc<MeasurementSchema>,
+        files: Vec<Arc<FileMeta>>,
+    ) -> MeasurementSnapshot {
+        MeasurementSnapshot {
+            layout: schema.arrow_schema(),
+            schema: schema.clone(),
+            chunks: vec![],
+            files,
+            tombstones: if self.has(Mistake::DeleteNotFoldedIn) { vec![] } else { version.tombstones.clone() },
+            lost: vec![],
+            time_floor: i64::MIN,
+            reader: self.inner.bulk_reader.clone(),
+        }
     }
 
     /// Commits what `make` says of the current state and the next number; nothing when it says nothing. It is asked again when

@@ -53,7 +53,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let seeds = match test {
         PowerLoss => 0..100,
         FailingDisk => 0..1_000,
-        Model => 1..2,
+        Model => 1..9,
     };
     for seed in seeds {
         let (planted, failpoints) = (planted.clone(), failpoints.clone());

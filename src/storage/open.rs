@@ -130,6 +130,7 @@ impl Storage {
             schemas: RwLock::new(schemas),
             buckets: RwLock::default(),
             in_flight: Mutex::new(InFlight { open: Default::default(), last: replayed.last_sequence }),
+            landed: Default::default(),
             buffered: AtomicUsize::new(0),
             flushing: Default::default(),
             writing: Default::default(),

@@ -4,7 +4,7 @@ use super::{
     BadLines, Storage, StorageOptions, WriteReport, WriteRequest,
     block::RowFilter,
     compaction::CompactionSpec,
-    delete::{DeleteSpec, TagPredicate},
+    cut::{Condition, Cut, CutPart},
     disk::simulated::SimulatedDisk,
     failpoint::Failpoints,
     files::FileOptions,
@@ -13,10 +13,10 @@ use super::{
 };
 use crate::{
     clock::{Clock, ManualClock, Randomness},
-    model::{BucketId, Precision, Result, TimeRange},
+    model::{BucketId, DeleteSpec, Precision, Result, TagPredicate, TimeRange},
 };
 use arrow::{
-    array::{Array, ArrayAccessor, AsArray, StringArray},
+    array::{Array, ArrayAccessor, AsArray, BooleanArray, RecordBatch, StringArray},
     datatypes::{Float64Type, Int32Type, TimestampNanosecondType},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
@@ -140,6 +140,70 @@ pub fn random_delete(random: &mut StdRng, model: &mut Rows) -> DeleteSpec {
     DeleteSpec { range: TimeRange::new(start, stop), measurement, tags }
 }
 
+/// A field is greater than a value.
+#[derive(Debug)]
+pub struct Above(pub [Arc<str>; 1], pub f64);
+
+impl Condition for Above {
+    fn columns(&self) -> &[Arc<str>] {
+        &self.0
+    }
+
+    fn holds(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        Ok(match rows.column_by_name(&self.0[0]) {
+            Some(column) => column.as_primitive::<Float64Type>().iter().map(|v| v.map(|v| v > self.1)).collect(),
+            None => BooleanArray::new_null(rows.num_rows()),
+        })
+    }
+}
+
+/// A delete of fields or rows by their values.
+#[derive(Debug, Clone)]
+pub struct RandomCut {
+    spec: DeleteSpec,
+    /// Those that lose their values; empty: rows go, by their `g`.
+    fields: &'static [&'static str],
+    /// Values above it go; `None`: all.
+    bound: Option<f64>,
+}
+
+impl RandomCut {
+    pub fn new(random: &mut StdRng) -> RandomCut {
+        let bound = random.random_bool(0.7).then(|| f64::from(random.random_range(0..1000)));
+        let choices: [&'static [&'static str]; 3] = [&["f"], &["f", "g"], &[]];
+        let fields = choices[random.random_range(0..3)];
+        let spec = DeleteSpec { measurement: Some("m".into()), ..random_delete(random, &mut Rows::new()) };
+        RandomCut { spec, fields, bound }
+    }
+
+    pub fn cuts(&self) -> Vec<Cut> {
+        let above = |field: &str| self.bound.map(|bound| Arc::new(Above([field.into()], bound)) as Arc<dyn Condition>);
+        let part = |field: Option<&str>, by: &str| CutPart { field: field.map(Into::into), condition: above(by) };
+        let parts = match self.fields {
+            [] => vec![part(None, "g")],
+            fields => fields.iter().map(|field| part(Some(field), field)).collect(),
+        };
+        vec![Cut { spec: self.spec.clone(), parts }]
+    }
+
+    /// What it makes of the rows.
+    pub fn apply(&self, rows: &mut Rows) {
+        let RandomCut { spec, fields, bound } = self;
+        let goes = |value: Option<&f64>| bound.is_none_or(|bound| value.is_some_and(|v| *v > bound));
+        rows.retain(|(host, time), values| {
+            let named = spec.range.start <= *time && *time <= spec.last() && spec.tags.iter().all(|tag| tag.matches(Some(host)));
+            if !named {
+                return true;
+            }
+            if fields.is_empty() {
+                return !goes(values.get("g"));
+            }
+            values.retain(|field, value| !(fields.contains(&field.as_str()) && goes(Some(value))));
+            !values.is_empty()
+        });
+    }
+}
+
 /// Any run of neighbours of any partition.
 pub fn random_spec(random: &mut StdRng, storage: &Storage) -> Option<CompactionSpec> {
     let version = storage.files().version(bucket())?;
@@ -172,6 +236,7 @@ pub enum Step {
     },
     Flush,
     Delete(DeleteSpec),
+    Cut(RandomCut),
     Compact,
     /// Rows before it may be erased.
     Expire(i64),
@@ -190,6 +255,7 @@ impl Step {
             Step::Delete(DeleteSpec { range, tags, .. }) => {
                 rows.retain(|(host, time), _| !((range.start..range.stop).contains(time) && tags.iter().all(|t| t.matches(Some(host)))));
             }
+            Step::Cut(cut) => cut.apply(rows),
             Step::DropMeasurement => rows.clear(),
             Step::Flush | Step::Compact | Step::Expire(_) | Step::Collect | Step::Restart => {}
         }
@@ -272,7 +338,7 @@ impl World {
     }
 
     pub fn choose(&mut self) -> Step {
-        match self.random.random_range(0..15) {
+        match self.random.random_range(0..16) {
             0..5 => {
                 let mut rows = Rows::new();
                 Step::Write { text: random_lines(&mut self.random, &mut rows), rows }
@@ -283,6 +349,7 @@ impl World {
             11 => Step::Expire(self.random.random_range(-1..2) * PARTITION),
             12 => Step::Collect,
             13 => Step::DropMeasurement,
+            14 => Step::Cut(RandomCut::new(&mut self.random)),
             _ => Step::Restart,
         }
     }
@@ -293,7 +360,8 @@ impl World {
         match step {
             Step::Write { text, .. } => try_write(&self.storage, text.clone()).await.map(drop),
             Step::Flush => self.storage.flush().await,
-            Step::Delete(spec) => self.storage.delete(bucket(), spec.clone()).await,
+            Step::Delete(spec) => self.storage.delete(bucket(), vec![spec.clone()], None).await.map(drop),
+            Step::Cut(cut) => self.storage.cut(bucket(), cut.cuts(), None).await.map(drop),
             Step::Compact => {
                 let Some(spec) = random_spec(&mut self.random, &self.storage) else { return Ok(()) };
                 files.compact(spec, i64::MIN, CancellationToken::new()).await.map(drop)
@@ -307,7 +375,7 @@ impl World {
                 files.collect(bucket()).await?;
                 files.sweep(bucket()).await.map(drop)
             }
-            Step::DropMeasurement => self.storage.drop_measurement(bucket(), "m").await,
+            Step::DropMeasurement => self.storage.drop_measurement(bucket(), "m", None).await.map(drop),
             Step::Restart => {
                 self.storage.close().await?;
                 self.reopen().await

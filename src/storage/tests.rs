@@ -159,10 +159,27 @@ async fn a_delete_hides_what_was_written_before_it_only() {
     let storage = open(&store, &disk).await;
     write(&storage, "m f=1 1\nm f=2 2\nm f=3 3").await.expect("stored");
     let spec = DeleteSpec { range: TimeRange::new(1, 3), measurement: None, tags: vec![] };
-    storage.delete(bucket(), spec).await.expect("deleted");
+    storage.delete(bucket(), vec![spec], None).await.expect("deleted");
     write(&storage, "m f=5 1").await.expect("stored");
     assert_eq!(all_values(&storage).await, [3.0, 5.0]);
     assert_eq!(all_values(&open(&store, &disk).await).await, [3.0, 5.0]);
+}
+
+/// A write that was begun earlier and is still under way keeps later ones from being flushed, but not from being deleted.
+#[tokio::test]
+async fn a_delete_takes_all_that_was_acknowledged() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let storage = open(&store, &disk).await;
+    write(&storage, "m f=1 1").await.expect("stored");
+    storage.inner.in_flight.lock().begin(1);
+    let spec = DeleteSpec { range: TimeRange::new(0, 10), measurement: None, tags: vec![] };
+    let mut delete = Box::pin(storage.delete(bucket(), vec![spec], None));
+    let waits = tokio::time::timeout(std::time::Duration::from_millis(50), &mut delete).await;
+    assert!(waits.is_err(), "it cannot know yet what the write brings");
+    storage.inner.in_flight.lock().end(1);
+    storage.inner.landed.notify_waiters();
+    assert_eq!(delete.await, Ok(Some(1)));
+    assert_eq!(all_values(&storage).await, [] as [f64; 0]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -205,8 +222,8 @@ async fn a_dropped_measurement_is_gone_and_its_names_are_free() {
     storage.flush().await.expect("flushed");
     write(&storage, "m,h=a f=2 2\nn f=2 2").await.expect("stored");
     let before = storage.snapshot(bucket(), "m", None).expect("there");
-    storage.drop_measurement(bucket(), "m").await.expect("dropped");
-    storage.drop_measurement(bucket(), "m").await.expect("as good as dropped");
+    storage.drop_measurement(bucket(), "m", None).await.expect("dropped");
+    storage.drop_measurement(bucket(), "m", None).await.expect("as good as dropped");
     assert_eq!(before.files.len(), 1, "a reader that began before it goes on");
     assert!(before.read(None, block::RowFilter::all(), 10).expect("a stream").next().await.expect("readable").is_some());
     for storage in [&storage, &open(&store, &disk).await] {
@@ -238,7 +255,7 @@ async fn a_drop_that_is_broken_off_has_happened_or_has_not() {
             storage.flush().await.expect("flushed");
             write(&storage, "m f=2 2\nn f=2 2").await.expect("stored");
             failpoints.kill_at(point, nth);
-            let dropped = storage.drop_measurement(bucket(), "m").await;
+            let dropped = storage.drop_measurement(bucket(), "m", None).await;
             drop(storage);
             let storage = open(&store, &disk.crash(u64::from(nth))).await;
             let case = format!("{point:?} {nth}, {dropped:?}");
@@ -283,14 +300,14 @@ async fn drops_writes_and_reads_of_one_measurement_may_meet() {
         if round % 3 == 0 {
             storage.flush().await.expect("flushed");
         }
-        storage.drop_measurement(bucket(), "m").await.expect("dropped");
+        storage.drop_measurement(bucket(), "m", None).await.expect("dropped");
     }
     stop.cancel();
     for writer in writers {
         assert!(writer.await.expect("no panic") > 0, "every type had its turn");
     }
     reader.await.expect("no panic");
-    storage.drop_measurement(bucket(), "m").await.expect("dropped");
+    storage.drop_measurement(bucket(), "m", None).await.expect("dropped");
     assert_eq!(write(&storage, "m f=\"last\" 1\nm f=\"last\" 2").await.expect("stored").row_count, 2);
     for storage in [&storage, &open(&store, &disk).await] {
         assert_eq!((row_count(storage, "m").await, storage.damage()), (2, &[][..]));

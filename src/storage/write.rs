@@ -5,6 +5,7 @@ use super::{
     Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
     failpoint::{Failpoint, Mistake},
+    to_the_end,
 };
 use crate::{
     line_protocol::write_point,
@@ -17,7 +18,7 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use bytes::Bytes;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// What to do with a request that has bad lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -66,9 +67,7 @@ impl Storage {
         }
         // Once the log has the record, the rows must become visible whether or not the client waits.
         let storage = self.clone();
-        tokio::spawn(async move { storage.write_to_the_end(request).await })
-            .await
-            .map_err(|e| Failure::internal(format!("a write panicked: {e}")))?
+        to_the_end("a write", async move { storage.write_to_the_end(request).await }).await
     }
 
     /// Stores rows that carry `tidegauge.role` metadata, as [`write`](Self::write) does. Rows without any field are skipped.
@@ -143,8 +142,8 @@ impl Storage {
     }
 
     async fn append_and_apply(&self, request: &WriteRequest, text: &[u8], tables: Vec<StagedTable>) -> Result<()> {
-        let begun = Arc::new(std::sync::OnceLock::new());
-        let (inner, mark) = (self.inner.clone(), begun.clone());
+        let landing = Landing { storage: self, begun: Arc::default() };
+        let (inner, mark) = (self.inner.clone(), landing.begun.clone());
         let unit_ns = request.precision.nanoseconds();
         let told = move |sequence| {
             inner.in_flight.lock().begin(sequence);
@@ -154,9 +153,7 @@ impl Storage {
         if let Ok(sequence) = logged {
             self.apply(request.bucket, sequence, tables);
         }
-        if let Some(&sequence) = begun.get() {
-            self.inner.in_flight.lock().end(sequence);
-        }
+        drop(landing);
         logged?;
         self.options().failpoints.pass(Failpoint::Acknowledge)
     }
@@ -213,6 +210,21 @@ impl Storage {
     }
 }
 
+/// A write between the log and the buffer. It comes to its end even by a panic: flushes and deletes wait for it.
+struct Landing<'a> {
+    storage: &'a Storage,
+    begun: Arc<OnceLock<u64>>,
+}
+
+impl Drop for Landing<'_> {
+    fn drop(&mut self) {
+        if let Some(&sequence) = self.begun.get() {
+            self.storage.inner.in_flight.lock().end(sequence);
+            self.storage.inner.landed.notify_waiters();
+        }
+    }
+}
+
 /// Rows as line protocol: floats that no line can carry (NaN, infinite) are left out, as InfluxDB does.
 fn lines_of(measurement: &str, batch: &RecordBatch) -> Result<String> {
     let schema = batch.schema();
@@ -242,4 +254,37 @@ fn lines_of(measurement: &str, batch: &RecordBatch) -> Result<String> {
         write_point(&mut out, measurement, tags, fields, Some(times.value(row)));
     }
     Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        clock::ManualClock,
+        storage::{
+            fs::faulty::FaultyDisk,
+            object::Store,
+            testing::{bucket, open, write},
+        },
+    };
+
+    #[tokio::test]
+    async fn a_write_that_panics_keeps_no_delete_waiting() {
+        let storage = open(&Store::memory(), &FaultyDisk::default(), ManualClock::at(0)).await;
+        let request = WriteRequest {
+            bucket: bucket(),
+            body: "m f=1 1".into(),
+            precision: Precision::Nanosecond,
+            now: 0,
+            bad_lines: BadLines::Skip,
+            retention_floor: None,
+        };
+        let mut tables = stage(&request.body, request.precision, 0, None, |_| None).tables;
+        tables[0].rows[0] = 9;
+        let broken = storage.clone();
+        let panicked = tokio::spawn(async move { broken.append_and_apply(&request, b"m f=1 1", tables).await }).await;
+        assert!(panicked.expect_err("it has no such series").is_panic());
+        tokio::time::timeout(std::time::Duration::from_secs(10), storage.settled()).await.expect("nothing is under way");
+        write(&storage, "m f=2 2").await;
+    }
 }

@@ -1,6 +1,6 @@
 //! Flux's operators on typed column expressions: what types meet, and what comes out.
 
-use super::{float, row_function::Typed, value_function::value_function};
+use super::{row_function::Typed, value_function::value_function};
 use crate::{
     flux::{
         ast::BinaryOp,
@@ -8,7 +8,7 @@ use crate::{
         eval::Value,
     },
     model::schema::time_type,
-    plan::stream::type_name,
+    plan::{float, stream::type_name},
 };
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -55,7 +55,7 @@ fn compare(op: BinaryOp, left: Typed, right: Typed) -> FluxResult<Typed> {
         return Ok(Typed::new(Expr::BinaryExpr(BinaryExpr::new(Box::new(left.expr), operator, Box::new(right.expr))), DataType::Boolean));
     }
     // A number of another type is compared as the float nearest to it.
-    if float && let Some(expr) = float::compare(op, to_float(&left), to_float(&right)) {
+    if float && let Some(expr) = float::compare(operator, to_float(&left), to_float(&right)) {
         return Ok(Typed::new(expr, DataType::Boolean));
     }
     // DataFusion would widen int and uint to decimals.

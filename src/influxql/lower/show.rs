@@ -183,8 +183,17 @@ impl One<'_> {
         self.relation.columns.fields.contains_key(name)
     }
 
+    pub fn is_tag(&self, name: &str) -> bool {
+        self.relation.columns.has_tag(name)
+    }
+
     pub fn tags(&self) -> impl Iterator<Item = &String> {
         self.relation.columns.tags.iter()
+    }
+
+    /// A condition without time, on the measurement's columns.
+    pub fn predicate(&self, condition: &Expr) -> Result<df::Expr> {
+        condition::predicate(condition, &ConditionScope(&self.relation.columns))
     }
 
     /// The sets of values that the given tags have together in the series asked for.
@@ -314,8 +323,17 @@ fn measurements(on: &On, with: Option<&NameMatch>, filter: &ShowFilter, context:
 
 /// The rows of `SELECT INTO`.
 pub fn written(count: u64) -> Result<SeriesRows> {
+    counted("written", Some(count))
+}
+
+/// How many rows went, in the form of `written`; null: that cannot be told.
+pub fn deleted(count: Option<u64>) -> Result<SeriesRows> {
+    counted("deleted", count)
+}
+
+fn counted(what: &str, count: Option<u64>) -> Result<SeriesRows> {
     let time: ArrayRef = Arc::new(arrow::array::TimestampNanosecondArray::from(vec![0]));
-    rows(Some("result"), &["time", "written"], vec![time, Arc::new(Int64Array::from(vec![count as i64]))])
+    rows(Some("result"), &["time", what], vec![time, Arc::new(Int64Array::from(vec![count.map(|n| n as i64)]))])
 }
 
 /// The rows of `EXPLAIN`: our plan, which is not that of InfluxDB's iterators.

@@ -1,9 +1,8 @@
 use super::*;
 use crate::clock::{ManualClock, Randomness};
-use crate::model::{BucketId, FieldType, MeasurementSchema, TimeRange};
+use crate::model::{BucketId, DeleteSpec, FieldType, MeasurementSchema, TimeRange};
 use crate::storage::{
     chunk::Chunk,
-    delete::DeleteSpec,
     files::{FileOptions, FileStore},
     object::Store,
 };
@@ -67,7 +66,7 @@ async fn files_and_buffer_merge_filter_and_survive_reopening() {
     assert_eq!(ask(&files, newest(), 2, &format!("{rows} limit 2")).await, ",5,0.5 a,2,7.0", "retention hides times before 2");
     assert_eq!(ask(&files, newest(), i64::MIN, "select count(*) from m").await, "5");
     let range = TimeRange::new(0, 3);
-    files.delete(bucket, DeleteSpec { range, measurement: None, tags: vec![] }, 2).await.expect("deletes");
+    files.delete(bucket, vec![DeleteSpec { range, measurement: None, tags: vec![] }], 2).await.expect("deletes");
     assert_eq!(ask(&files, newest(), i64::MIN, rows).await, format!(",5,0.5 a,{},2.0 b,1,9.0", day + 1), "newer rows stay");
 }
 

@@ -5,15 +5,15 @@
 //! fits; a delete that came meanwhile hides rows of the output as it did of the inputs.
 
 use super::CompactionSpec;
-use crate::model::{ErrorKind, Failure, Result};
+use crate::model::{BucketId, ErrorKind, Failure, Result};
 use crate::storage::{
     block::RowFilter,
+    cut::{self, Cut},
     failpoint::{Failpoint, Mistake},
-    files::{Draft, FileStore},
+    files::{Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
     object::Space,
     parquet::writer::FileWriter,
-    read::MeasurementSnapshot,
 };
 use std::sync::{
     Arc,
@@ -42,47 +42,49 @@ impl FileStore {
     /// `None`, and nothing has changed, when the state has moved on so that the inputs can no longer be replaced. Fails with
     /// `Unavailable` when there is no room or `stop` was cancelled; the old state then stands.
     pub async fn compact(&self, spec: CompactionSpec, time_floor: i64, stop: CancellationToken) -> Result<Option<Compacted>> {
+        let entry = self.entry(spec.bucket);
+        let Ok(_merging) = entry.merging.try_read() else { return Ok(None) };
         let Some(base) = self.version(spec.bucket).filter(|v| spec.fits(v)) else { return Ok(None) };
         check_space(self.inner.store.space(), spec.bytes())?;
+        // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever of them a
+        // damaged manifest falls back to has the rows.
+        let draft = self.merged_draft(&spec, base.number + 1);
+        let (files, work) = (self.clone(), spec.clone());
+        let merge = async move { files.merge_into(draft, &base, &work, time_floor, &[], &stop).await };
+        let draft = computing("a compaction", merge).await?;
+        let (rows_out, bytes_out) = (draft.meta.rows, if draft.meta.rows == 0 { 0 } else { draft.meta.bytes });
+        let (files_in, bytes_in, rows_in) = (spec.inputs.len() as u64, spec.bytes(), spec.inputs.iter().map(|f| f.rows).sum());
+        let done = self.replace(spec.bucket, vec![(spec, draft)]).await?;
+        Ok(done.then_some(Compacted { files_in, bytes_in, rows_in, bytes_out, rows_out }))
+    }
+
+    /// The file that the inputs are to become.
+    pub(in crate::storage) fn merged_draft(&self, spec: &CompactionSpec, created_in: u64) -> Draft {
         let first = &spec.inputs[0];
-        let draft = self.draft(spec.bucket, first.measurement.clone(), first.partition, |meta| {
+        self.draft(spec.bucket, first.measurement.clone(), first.partition, |meta| {
             if !self.has(Mistake::CompactedSequencesLost) {
                 (meta.sequence_min, meta.sequence_max) = spec.sequences();
             }
             meta.level = 1 + spec.inputs.iter().map(|f| f.level).max().unwrap_or(0);
-            // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever
-            // of them a damaged manifest falls back to has the rows.
-            meta.created_in = base.number + 1;
-        });
-        // Decoding and encoding are long stretches of computing: not on the threads that serve requests.
-        let (files, runtime, work) = (self.clone(), tokio::runtime::Handle::current(), spec.clone());
-        let merge = move || runtime.block_on(files.merge_into(draft, &base, &work, time_floor, &stop));
-        let written = tokio::task::spawn_blocking(merge).await;
-        let draft = written.map_err(|e| Failure::internal(format!("a compaction panicked: {e}")))??;
-        self.replace(&spec, draft).await
+            meta.created_in = created_in;
+        })
     }
 
-    async fn merge_into(
+    /// Writes the rows of the inputs, as `base` has them, into one file: without those before `time_floor`, and without what
+    /// `cuts` take. The draft then says what the file holds; without any row there is none.
+    pub(in crate::storage) async fn merge_into(
         &self,
         mut draft: Draft,
         base: &Version,
         spec: &CompactionSpec,
         time_floor: i64,
+        cuts: &[Cut],
         stop: &CancellationToken,
     ) -> Result<Draft> {
         let measurement = &draft.meta.measurement;
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
-        let snapshot = MeasurementSnapshot {
-            layout: schema.arrow_schema(),
-            schema: schema.clone(),
-            chunks: vec![],
-            files: spec.inputs.clone(),
-            tombstones: if self.has(Mistake::DeleteNotFoldedIn) { vec![] } else { base.tombstones.clone() },
-            lost: vec![],
-            time_floor,
-            reader: self.inner.bulk_reader.clone(),
-        };
-        let mut rows = snapshot.read(None, RowFilter::all(), BATCH_ROWS)?;
+        let snapshot = self.bulk_snapshot(base, schema, spec.inputs.clone());
+        let mut rows = snapshot.read(None, RowFilter { time_min: time_floor, ..RowFilter::all() }, BATCH_ROWS)?;
         let mut writer = FileWriter::new(spec.bucket, schema, draft.meta.clone())?;
         let mut upload = self.inner.store.upload(&draft.meta.path);
         let written = async {
@@ -90,7 +92,7 @@ impl FileStore {
                 if stop.is_cancelled() {
                     return Err(Failure::new(ErrorKind::Unavailable, "a compaction was broken off: the server is shutting down"));
                 }
-                writer.write(&batch)?;
+                writer.write(&cut::apply(cuts, batch)?)?;
                 upload.write(writer.take()?).await?;
             }
             Ok(())
@@ -123,43 +125,50 @@ impl FileStore {
         Ok(draft)
     }
 
-    async fn replace(&self, spec: &CompactionSpec, draft: Draft) -> Result<Option<Compacted>> {
-        let meta = draft.meta.clone();
-        let output: Vec<Arc<FileMeta>> = if meta.rows == 0 { vec![] } else { vec![Arc::new(meta.clone())] };
-        let edit = Edit { add: output.clone(), remove: spec.inputs.iter().map(|f| f.id).collect(), ..Edit::default() };
-        let late = |now: &Version| {
+    /// Puts what was merged in the place of its inputs, all in one commit; false, and nothing has changed, when they can no longer be
+    /// replaced.
+    pub(in crate::storage) async fn replace(&self, bucket: BucketId, merged: Vec<(CompactionSpec, Draft)>) -> Result<bool> {
+        let (specs, drafts): (Vec<_>, Vec<_>) = merged.into_iter().unzip();
+        let outputs: Vec<FileMeta> = drafts.iter().map(|draft| draft.meta.clone()).collect();
+        let edit = Edit {
+            add: outputs.iter().filter(|meta| meta.rows > 0).map(|meta| Arc::new(meta.clone())).collect(),
+            remove: specs.iter().flat_map(|spec| &spec.inputs).map(|f| f.id).collect(),
+            ..Edit::default()
+        };
+        let late = |now: &Version, spec: &CompactionSpec, meta: &FileMeta| {
             // Cannot be while deletes flush first and hold flushes off; if it were, the delete would be undone.
             now.tombstones.iter().any(|t| t.version >= meta.created_in && t.sequence < meta.sequence_max && t.hides_in_any(&spec.inputs))
         };
         if self.has(Mistake::InputsDeletedTooEarly) {
-            for input in &spec.inputs {
+            for input in specs.iter().flat_map(|spec| &spec.inputs) {
                 self.inner.store.delete(&input.path).await?;
             }
         }
         let fits = AtomicBool::new(true);
         let make = |now: &Version, _| {
-            let still = spec.fits(now) && !late(now);
+            let still = specs.iter().zip(&outputs).all(|(spec, meta)| spec.fits(now) && !late(now, spec, meta));
             fits.store(still, Ordering::Relaxed);
             Ok(still.then(|| edit.clone()))
         };
-        self.commit(spec.bucket, vec![draft], make).await?;
-        if !fits.load(Ordering::Relaxed) {
-            // If it stays, the next sweep finds it.
-            let _ = self.inner.store.delete(&meta.path).await;
-            return Ok(None);
+        self.commit(bucket, drafts, make).await?;
+        let done = fits.load(Ordering::Relaxed);
+        if !done {
+            for meta in &outputs {
+                // If it stays, the next sweep finds it.
+                let _ = self.inner.store.delete(&meta.path).await;
+            }
         }
-        let (files_in, rows_in) = (spec.inputs.len() as u64, spec.inputs.iter().map(|f| f.rows).sum());
-        let bytes_out = output.first().map_or(0, |f| f.bytes);
-        Ok(Some(Compacted { files_in, bytes_in: spec.bytes(), rows_in, bytes_out, rows_out: meta.rows }))
+        Ok(done)
     }
 }
 
-fn check_space(space: Option<Space>, wanted: u64) -> Result<()> {
+pub(in crate::storage) fn check_space(space: Option<Space>, wanted: u64) -> Result<()> {
     let Some(Space { free, total }) = space else { return Ok(()) };
     let reserve = total / 100 * RESERVE_PERCENT;
     if free >= wanted.saturating_add(reserve) {
         return Ok(());
     }
-    let message = format!("no room to compact {wanted} bytes: {free} bytes of the disk are free, of which {reserve} are kept back");
+    let message =
+        format!("no room to rewrite {wanted} bytes of files: {free} bytes of the disk are free, of which {reserve} are kept back");
     Err(Failure::new(ErrorKind::Unavailable, message).retry_after(600))
 }

@@ -5,7 +5,7 @@ use crate::{
     storage::{
         fs::faulty::FaultyDisk,
         object::Store,
-        testing::{MINUTE, Rows, bucket, open, random_delete, random_lines, random_spec, read, whole_partitions, write},
+        testing::{MINUTE, RandomCut, Rows, bucket, open, random_delete, random_lines, random_spec, read, whole_partitions, write},
     },
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
@@ -83,10 +83,24 @@ async fn any_mix_of_writes_flushes_deletes_compactions_and_restarts_reads_as_an_
         let mut lost = 0;
         for step in 0..60 {
             clock.advance(MINUTE);
-            match random.random_range(0..12) {
+            match random.random_range(0..13) {
                 0..5 => write(&storage, random_lines(&mut random, &mut model)).await,
                 5..8 => storage.flush().await.expect("flushed"),
-                8 => storage.delete(bucket(), random_delete(&mut random, &mut model)).await.expect("deleted"),
+                8 => {
+                    let before = model.len();
+                    let spec = random_delete(&mut random, &mut model);
+                    let count = storage.delete(bucket(), vec![spec], None).await.expect("deleted");
+                    assert_eq!(count, Some((before - model.len()) as u64), "seed {seed}, step {step}");
+                }
+                11 => {
+                    let before = model.clone();
+                    let cut = RandomCut::new(&mut random);
+                    cut.apply(&mut model);
+                    let cuts = cut.cuts();
+                    let count = storage.cut(bucket(), cuts, None).await.expect("cut");
+                    let changed = before.iter().filter(|(row, values)| model.get(row) != Some(values)).count();
+                    assert_eq!(count, changed as u64, "seed {seed}, step {step}");
+                }
                 9 => {
                     if let Some(spec) = random_spec(&mut random, &storage) {
                         storage
@@ -108,7 +122,7 @@ async fn any_mix_of_writes_flushes_deletes_compactions_and_restarts_reads_as_an_
                         let outcome = storage.files().compact(spec, i64::MIN, CancellationToken::new()).await;
                         lost += u32::from(outcome.expect("done or given up").is_none());
                     };
-                    let (_, deleted, flushed) = tokio::join!(compact, storage.delete(bucket(), delete), storage.flush());
+                    let (_, deleted, flushed) = tokio::join!(compact, storage.delete(bucket(), vec![delete], None), storage.flush());
                     deleted.expect("deleted");
                     flushed.expect("flushed");
                 }

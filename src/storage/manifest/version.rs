@@ -1,7 +1,6 @@
 //! One version of a bucket's manifest, and its bytes. Knows nothing of stores.
 
-use crate::model::{BucketId, Failure, FieldType, MeasurementSchema};
-use crate::storage::delete::DeleteSpec;
+use crate::model::{BucketId, DeleteSpec, Failure, FieldType, MeasurementSchema};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use std::{collections::BTreeMap, sync::Arc};
@@ -91,12 +90,10 @@ impl Tombstone {
     /// Whether rows of the file may have to be hidden: it is older than the delete, and was not written with the delete
     /// in view.
     pub fn hides_in(&self, file: &FileMeta) -> bool {
-        let (range, last) = (self.delete.range, self.delete.last());
         file.sequence_max <= self.sequence
             && self.version >= file.created_in
             && self.delete.concerns(&file.measurement)
-            && range.start <= file.time_max
-            && file.time_min <= last
+            && self.delete.overlaps(file.time_min, file.time_max)
     }
 
     /// Whether it leaves no row of the file.
@@ -107,7 +104,7 @@ impl Tombstone {
 
     /// Whether it may have to hide rows of the lost file, once that is restored.
     pub fn may_hide_in(&self, lost: &LostFile) -> bool {
-        self.delete.range.start <= lost.time_max && lost.time_min <= self.delete.last()
+        self.delete.overlaps(lost.time_min, lost.time_max)
     }
 
     /// Whether it was meant for rows of any of the files.

@@ -1,10 +1,9 @@
 use super::*;
-use crate::model::TimeRange;
+use crate::model::{DeleteSpec, TimeRange};
 use crate::{
     clock::ManualClock,
     storage::{
         Storage,
-        delete::DeleteSpec,
         fs::faulty::FaultyDisk,
         testing::*,
         verify::{Place, verify},
@@ -29,7 +28,7 @@ async fn sample() -> (Store, Rows) {
         storage.flush().await.expect("flushed");
         if i == 1 {
             let spec = DeleteSpec { range: TimeRange::new(0, 1), measurement: None, tags: vec![] };
-            storage.delete(bucket(), spec).await.expect("deleted");
+            storage.delete(bucket(), vec![spec], None).await.expect("deleted");
             for spec in whole_partitions(&storage) {
                 storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
             }

@@ -1,11 +1,10 @@
 use crate::{
     clock::{Clock, ManualClock, SystemClock},
-    model::TimeRange,
+    model::{DeleteSpec, TimeRange},
     storage::{
         Storage,
         block::RowFilter,
         compaction::CompactionPolicy,
-        delete::DeleteSpec,
         fs::faulty::FaultyDisk,
         object::{
             Retry, Store,
@@ -63,7 +62,7 @@ async fn no_damage_to_the_newest_manifest_costs_a_row_or_undoes_a_delete_or_a_co
             match last {
                 "delete" => {
                     let spec = DeleteSpec { range: TimeRange::new(1, 2), measurement: None, tags: vec![] };
-                    storage.delete(bucket(), spec).await.expect("deleted");
+                    storage.delete(bucket(), vec![spec], None).await.expect("deleted");
                 }
                 "compaction" => {
                     for spec in whole_partitions(&storage) {
@@ -166,13 +165,16 @@ async fn a_lost_file_comes_back_under_the_deletes_and_drops_that_came_meanwhile(
         };
         match case {
             "some rows deleted" => {
-                storage.delete(bucket(), DeleteSpec { range: TimeRange::new(5, 6), ..everything(None) }).await.expect("deleted");
+                storage
+                    .delete(bucket(), vec![DeleteSpec { range: TimeRange::new(5, 6), ..everything(None) }], None)
+                    .await
+                    .expect("deleted");
                 keep("", 150, "f", 1.0);
                 keep("a", 6, "f", 3.0);
             }
-            "all rows deleted" => storage.delete(bucket(), everything(Some("m"))).await.expect("deleted"),
-            "the bucket emptied" => storage.delete(bucket(), everything(None)).await.expect("deleted"),
-            _ => storage.drop_measurement(bucket(), "m").await.expect("dropped"),
+            "all rows deleted" => drop(storage.delete(bucket(), vec![everything(Some("m"))], None).await.expect("deleted")),
+            "the bucket emptied" => drop(storage.delete(bucket(), vec![everything(None)], None).await.expect("deleted")),
+            _ => drop(storage.drop_measurement(bucket(), "m", None).await.expect("dropped")),
         }
         if case == "dropped, and written anew" {
             write(&storage, "m g=9 7").await;

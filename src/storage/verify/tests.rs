@@ -27,7 +27,7 @@ async fn whatever_a_database_does_it_verifies_open_or_not() {
             match random.random_range(0..10) {
                 0..4 => write(&storage, random_lines(&mut random, &mut model)).await,
                 4..6 => storage.flush().await.expect("flushed"),
-                6 => storage.delete(bucket(), random_delete(&mut random, &mut model)).await.expect("deleted"),
+                6 => drop(storage.delete(bucket(), vec![random_delete(&mut random, &mut model)], None).await.expect("deleted")),
                 7 => {
                     if let Some(spec) = random_spec(&mut random, &storage) {
                         storage.files().compact(spec, i64::MIN, CancellationToken::new()).await.expect("compacted");
@@ -65,7 +65,7 @@ async fn sample() -> (Store, FaultyDisk) {
         let rows: String = (0..40).map(|t| format!("m,h=h{} f={t},g={} {}\n", t % 4, t * 3, 100 * i + t)).collect();
         write(&storage, rows).await;
         let mut nothing = Rows::new();
-        storage.delete(bucket(), random_delete(&mut StdRng::seed_from_u64(i), &mut nothing)).await.expect("deleted");
+        storage.delete(bucket(), vec![random_delete(&mut StdRng::seed_from_u64(i), &mut nothing)], None).await.expect("deleted");
         storage.close().await.expect("closed");
     }
     for i in 0..3 {

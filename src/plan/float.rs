@@ -1,26 +1,25 @@
-//! Comparisons of floats as IEEE 754 has them, which Flux follows, out of Arrow's, which go by total order: there NaN
+//! Comparisons of floats as IEEE 754 has them, which Flux follows, and so do deletes by value, out of Arrow's, which go by total order: there NaN
 //! equals itself and lies beyond the infinities, and -0 is below 0.
 //!
 //! Against a literal only one bound is added, so that the comparison itself still prunes files and pages.
 
-use crate::flux::ast::BinaryOp;
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{Expr, lit, when},
+    logical_expr::{Expr, Operator, lit, when},
 };
 
 /// `left op right` of two float expressions, null where one is. `None`: an operand should not be evaluated twice, or is
 /// NaN.
-pub fn compare(op: BinaryOp, left: Expr, right: Expr) -> Option<Expr> {
-    use BinaryOp::*;
+pub fn compare(op: Operator, left: Expr, right: Expr) -> Option<Expr> {
+    use Operator::*;
     if left.is_volatile() || right.is_volatile() {
         return None;
     }
     let turned = match op {
-        Less => Greater,
-        LessEqual => GreaterEqual,
-        Greater => Less,
-        GreaterEqual => LessEqual,
+        Lt => Gt,
+        LtEq => GtEq,
+        Gt => Lt,
+        GtEq => LtEq,
         other => other,
     };
     match (literal(&left), literal(&right)) {
@@ -38,8 +37,8 @@ fn literal(e: &Expr) -> Option<f64> {
     if let Expr::Literal(ScalarValue::Float64(Some(v)), _) = e { Some(*v) } else { None }
 }
 
-fn with_literal(op: BinaryOp, e: Expr, bound: f64) -> Option<Expr> {
-    use BinaryOp::*;
+fn with_literal(op: Operator, e: Expr, bound: f64) -> Option<Expr> {
+    use Operator::*;
     if bound.is_nan() {
         return None;
     }
@@ -47,28 +46,28 @@ fn with_literal(op: BinaryOp, e: Expr, bound: f64) -> Option<Expr> {
     let (low, high) = if bound == 0.0 { (-0.0, 0.0) } else { (bound, bound) };
     let same = low.to_bits() == high.to_bits();
     Some(match op {
-        Greater => e.clone().gt(lit(high)).and(e.lt_eq(lit(f64::INFINITY))),
-        GreaterEqual => e.clone().gt_eq(lit(low)).and(e.lt_eq(lit(f64::INFINITY))),
-        Less => e.clone().lt(lit(low)).and(e.gt_eq(lit(f64::NEG_INFINITY))),
-        LessEqual => e.clone().lt_eq(lit(high)).and(e.gt_eq(lit(f64::NEG_INFINITY))),
-        Equal if same => e.eq(lit(bound)),
-        Equal => e.clone().gt_eq(lit(low)).and(e.lt_eq(lit(high))),
+        Gt => e.clone().gt(lit(high)).and(e.lt_eq(lit(f64::INFINITY))),
+        GtEq => e.clone().gt_eq(lit(low)).and(e.lt_eq(lit(f64::INFINITY))),
+        Lt => e.clone().lt(lit(low)).and(e.gt_eq(lit(f64::NEG_INFINITY))),
+        LtEq => e.clone().lt_eq(lit(high)).and(e.gt_eq(lit(f64::NEG_INFINITY))),
+        Eq if same => e.eq(lit(bound)),
+        Eq => e.clone().gt_eq(lit(low)).and(e.lt_eq(lit(high))),
         _ if same => e.not_eq(lit(bound)),
         _ => e.clone().lt(lit(low)).or(e.gt(lit(high))),
     })
 }
 
 /// Adding 0 makes 0 of -0 and leaves everything else; the bounds refuse NaN on either side.
-fn of_columns(op: BinaryOp, left: Expr, right: Expr) -> Expr {
-    use BinaryOp::*;
+fn of_columns(op: Operator, left: Expr, right: Expr) -> Expr {
+    use Operator::*;
     let (a, b) = (left + lit(0.0), right + lit(0.0));
     let (top, bottom) = (lit(f64::INFINITY), lit(f64::NEG_INFINITY));
     match op {
-        Greater => a.clone().gt(b.clone()).and(a.lt_eq(top)).and(b.gt_eq(bottom)),
-        GreaterEqual => a.clone().gt_eq(b.clone()).and(a.lt_eq(top)).and(b.gt_eq(bottom)),
-        Less => a.clone().lt(b.clone()).and(a.gt_eq(bottom)).and(b.lt_eq(top)),
-        LessEqual => a.clone().lt_eq(b.clone()).and(a.gt_eq(bottom)).and(b.lt_eq(top)),
-        Equal => a.clone().eq(b).and(a.clone().lt_eq(top)).and(a.gt_eq(bottom)),
+        Gt => a.clone().gt(b.clone()).and(a.lt_eq(top)).and(b.gt_eq(bottom)),
+        GtEq => a.clone().gt_eq(b.clone()).and(a.lt_eq(top)).and(b.gt_eq(bottom)),
+        Lt => a.clone().lt(b.clone()).and(a.gt_eq(bottom)).and(b.lt_eq(top)),
+        LtEq => a.clone().lt_eq(b.clone()).and(a.gt_eq(bottom)).and(b.lt_eq(top)),
+        Eq => a.clone().eq(b).and(a.clone().lt_eq(top)).and(a.gt_eq(bottom)),
         _ => a.clone().not_eq(b).or(a.clone().gt(top)).or(a.lt(bottom)),
     }
 }
@@ -87,7 +86,7 @@ mod tests {
     /// Every pair of awkward values, as two columns and as column and literal, gives what Rust's own operators give.
     #[test]
     fn as_ieee_754() {
-        use BinaryOp::*;
+        use Operator::*;
         let values = [f64::NAN, -f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0, 1.5, -1.5, f64::MAX];
         let some: Vec<Option<f64>> = values.into_iter().map(Some).chain([None]).collect();
         let pairs: Vec<(Option<f64>, Option<f64>)> = some.iter().flat_map(|a| some.iter().map(|b| (*a, *b))).collect();
@@ -103,13 +102,13 @@ mod tests {
             let out = physical.evaluate(&batch).expect("runs").into_array(batch.num_rows()).expect("an array");
             out.as_boolean().iter().collect::<Vec<_>>()
         };
-        for op in [Equal, NotEqual, Less, LessEqual, Greater, GreaterEqual] {
+        for op in [Eq, NotEq, Lt, LtEq, Gt, GtEq] {
             let truth = |a: f64, b: f64| match op {
-                Equal => a == b,
-                NotEqual => a != b,
-                Less => a < b,
-                LessEqual => a <= b,
-                Greater => a > b,
+                Eq => a == b,
+                NotEq => a != b,
+                Lt => a < b,
+                LtEq => a <= b,
+                Gt => a > b,
                 _ => a >= b,
             };
             let expected: Vec<Option<bool>> = pairs.iter().map(|(a, b)| Some(truth((*a)?, (*b)?))).collect();
