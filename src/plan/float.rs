@@ -1,5 +1,5 @@
-//! Comparisons of floats as IEEE 754 has them, which Flux follows, and so do deletes by value, out of Arrow's, which go by total order: there NaN
-//! equals itself and lies beyond the infinities, and -0 is below 0.
+//! Comparisons of floats as IEEE 754 has them, which Flux follows, and so do deletes by value, out of Arrow's, which go by total
+//! order: there NaN equals itself and lies beyond the infinities, and -0 is below 0.
 //!
 //! Against a literal only one bound is added, so that the comparison itself still prunes files and pages.
 

@@ -8,7 +8,7 @@
 use super::{
     compaction::{CompactionSpec, execute::check_space},
     delete::{by_partition, row_filter},
-    files::{Draft, FileStore, computing},
+    files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
 };
 use crate::model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TIME_COLUMN, Timestamp, schema::Role};
@@ -23,8 +23,6 @@ use std::{
     sync::Arc,
 };
 use tokio_util::sync::CancellationToken;
-
-const BATCH_ROWS: usize = 16_384;
 
 /// What goes of the rows that a delete names. It names one measurement.
 #[derive(Debug, Clone)]
@@ -220,7 +218,7 @@ impl FileStore {
             let files = files.iter().filter(|f| cut.spec.overlaps(f.time_min, f.time_max)).cloned().collect();
             let projection = Cut::projection(cuts, schema);
             let snapshot = self.bulk_snapshot(base, schema, files);
-            let mut rows = snapshot.read(Some(&projection), row_filter(&cut.spec, Timestamp::MIN), BATCH_ROWS)?;
+            let mut rows = snapshot.read(Some(&projection), row_filter(&cut.spec, Timestamp::MIN), BULK_BATCH_ROWS)?;
             while let Some(batch) = rows.next().await? {
                 let hit = |cut: &Cut| -> Result<Option<BooleanArray>> {
                     let mut hits = cut.hits(&batch)?.into_iter().map(|(_, hit)| hit);

@@ -8,14 +8,13 @@ use super::{
     block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
     cut::Cut,
     failpoint::Mistake,
-    files::{FileStore, computing},
+    files::{BULK_BATCH_ROWS, FileStore, computing},
     manifest::{FileMeta, Version},
     to_the_end,
 };
 use crate::model::{BucketId, DeleteSpec, MeasurementSchema, Result, TagPredicate, Timestamp};
 use std::{collections::BTreeMap, sync::Arc};
 
-const BATCH_ROWS: usize = 16_384;
 /// Rows in files that are read to count those that a delete of whole rows names. Beyond, the delete would be kept waiting for its
 /// count.
 const COUNTED_ROWS_MAX: u64 = 10_000_000;
@@ -26,8 +25,8 @@ impl Storage {
     /// Hides the rows that any of `specs` names and that were acknowledged before the call, all of them at once; durable when it
     /// returns. Dropping the future does not undo it.
     ///
-    /// How many rows at `floor` or later they were; `None` where that takes long to count, or a file that cannot be read may have had some. A row that two
-    /// of the specs name counts twice.
+    /// How many rows at `floor` or later they were; `None` where that takes long to count, or a file that cannot be read may have
+    /// had some. A row that two of the specs name counts twice.
     pub async fn delete(&self, bucket: BucketId, specs: Vec<DeleteSpec>, floor: Option<Timestamp>) -> Result<Option<u64>> {
         if specs.is_empty() {
             return Ok(Some(0));
@@ -141,7 +140,7 @@ impl FileStore {
             }
         }
         for Counted { schema, files, spec } in counted {
-            let mut rows = self.bulk_snapshot(version, schema, files).read(Some(&[]), row_filter(spec, floor), BATCH_ROWS)?;
+            let mut rows = self.bulk_snapshot(version, schema, files).read(Some(&[]), row_filter(spec, floor), BULK_BATCH_ROWS)?;
             while let Some(batch) = rows.next().await? {
                 count += batch.num_rows() as u64;
             }

@@ -12,7 +12,8 @@ use super::{
 use crate::model::ErrorKind;
 use std::time::Instant;
 
-/// What was refused may have happened, or not: every combination of these. Only what was written counts, since `floor` says what may be gone.
+/// What was refused may have happened, or not: every combination of these. Only what was written counts, since `floor` says what may
+/// be gone.
 struct Possible(Vec<Rows>);
 
 impl Possible {

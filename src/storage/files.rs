@@ -32,6 +32,9 @@ use std::{
     time::Duration,
 };
 
+/// Rows at a time of a [`FileStore::bulk_snapshot`].
+pub(super) const BULK_BATCH_ROWS: usize = 16_384;
+
 #[derive(Debug, Clone)]
 pub struct FileOptions {
     /// Length of a time partition in nanoseconds; partitions begin at multiples of it.

@@ -10,7 +10,7 @@ use crate::storage::{
     block::RowFilter,
     cut::{self, Cut},
     failpoint::{Failpoint, Mistake},
-    files::{Draft, FileStore, computing},
+    files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
     object::Space,
     parquet::writer::FileWriter,
@@ -21,7 +21,6 @@ use std::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-const BATCH_ROWS: usize = 16_384;
 /// Part of the disk that compactions leave to writes and deletes.
 const RESERVE_PERCENT: u64 = 5;
 
@@ -84,7 +83,7 @@ impl FileStore {
         let measurement = &draft.meta.measurement;
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
         let snapshot = self.bulk_snapshot(base, schema, spec.inputs.clone());
-        let mut rows = snapshot.read(None, RowFilter { time_min: time_floor, ..RowFilter::all() }, BATCH_ROWS)?;
+        let mut rows = snapshot.read(None, RowFilter { time_min: time_floor, ..RowFilter::all() }, BULK_BATCH_ROWS)?;
         let mut writer = FileWriter::new(spec.bucket, schema, draft.meta.clone())?;
         let mut upload = self.inner.store.upload(&draft.meta.path);
         let written = async {
