@@ -9,6 +9,7 @@ use super::{
     manifest::{Edit, FileMeta, Version},
 };
 use crate::model::{BucketId, Result, Timestamp};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The time by which rows are erased: never ahead of the wall clock, and not led astray when that jumps forward.
@@ -29,8 +30,8 @@ pub struct SafeTime {
 }
 
 const HOUR: i64 = 3_600_000_000_000;
-/// Clocks are put right by less than this.
-const SLACK_NS: i64 = HOUR;
+/// Clocks are put right by less than this; so are those that stood still while the machine had other things to do.
+const SLACK_NS: i64 = HOUR / 60;
 const DOUBT_MAX_NS: i64 = 24 * HOUR;
 
 impl SafeTime {
@@ -90,13 +91,19 @@ impl FileStore {
     pub async fn expire(&self, bucket: BucketId, retention_ns: i64) -> Result<Expired> {
         let floor = self.erase_floor(retention_ns);
         let old = |v: &Version| -> Vec<Arc<FileMeta>> { v.files.iter().filter(|f| f.time_max < floor).cloned().collect() };
-        let Some(leaving) = self.version(bucket).map(|v| old(&v)).filter(|files| !files.is_empty()) else { return Ok(Expired::default()) };
+        if self.version(bucket).is_none_or(|v| old(&v).is_empty()) {
+            return Ok(Expired::default());
+        }
+        let leaving = Mutex::new(vec![]);
         let make = |now: &Version, _| {
-            let remove: Vec<u64> = old(now).iter().map(|f| f.id).collect();
+            let old = old(now);
+            let remove: Vec<u64> = old.iter().map(|f| f.id).collect();
+            *leaving.lock() = old;
             Ok((!remove.is_empty()).then(|| Edit { remove, ..Edit::default() }))
         };
         self.pass(Failpoint::RetentionDrop)?;
         self.commit(bucket, vec![], make).await?;
+        let leaving = leaving.into_inner();
         let (rows, bytes) = (leaving.iter().map(|f| f.rows).sum(), leaving.iter().map(|f| f.bytes).sum());
         Ok(Expired { files: leaving.len() as u64, rows, bytes })
     }
