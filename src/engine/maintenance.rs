@@ -117,8 +117,10 @@ struct Backoff {
 /// Where a compaction is done.
 type Place = (BucketId, Arc<str>, i64);
 
-/// Merges begun in one pass; what is left then waits for the next, after garbage had its turn.
-const COMPACTIONS_PER_PASS: usize = 1_000;
+/// Bytes of files that are merged in one pass, of which the smallest merge counts so many; what is left then waits for the next, after
+/// garbage had its turn.
+const PASS_BYTES: u64 = 4 << 30;
+const MERGE_BYTES_MIN: u64 = 1 << 20;
 /// Merges smaller than this are committed together, up to so many and so many bytes.
 const SMALL_BYTES: u64 = 8 << 20;
 const BATCH_MAX: usize = 64;
@@ -156,7 +158,7 @@ impl Maintenance {
                     () = tokio::time::sleep(interval) => {}
                 }
                 // Its failures are logged and counted one by one.
-                let _ = merging.tidy(Sweep::WhenDue, &mut None).await;
+                merging.tidy(Sweep::WhenDue, &mut None).await;
             }
         };
         [tokio::spawn(expire), tokio::spawn(merge)]
@@ -223,19 +225,19 @@ impl Maintenance {
 
     async fn compact(&self, state: &mut State, first: &mut Option<Failure>) {
         let choose = || self.storage.files().compactions(&self.settings.compaction);
-        if self.compact_by(state, first, COMPACTIONS_PER_PASS, choose).await == 0 {
+        if self.compact_by(state, first, PASS_BYTES, choose).await == 0 {
             self.wanted.notify_one();
         }
     }
 
-    /// Does what `choose` gives, until that is nothing, or `left` merges were begun; how many may still be.
+    /// Does what `choose` gives, until that is nothing, or `left` bytes are being merged; how many may still be.
     async fn compact_by(
         &self,
         state: &mut State,
         first: &mut Option<Failure>,
-        mut left: usize,
+        mut left: u64,
         choose: impl Fn() -> Vec<CompactionSpec>,
-    ) -> usize {
+    ) -> u64 {
         let mut running = FuturesUnordered::new();
         // Places where files are being merged, and those where that was in vain in this pass.
         let (mut busy, mut vain) = (HashSet::new(), HashSet::new());
@@ -251,7 +253,7 @@ impl Maintenance {
                     break;
                 };
                 self.figures.lock().compactions_queued = (count - batch.len()) as u64;
-                left = left.saturating_sub(batch.len());
+                left = left.saturating_sub(batch.iter().map(|spec| spec.bytes().max(MERGE_BYTES_MIN)).sum());
                 busy.extend(batch.iter().map(place));
                 running.push(self.compact_batch(batch));
                 self.figures.lock().compactions_running = busy.len() as u64;
@@ -278,7 +280,7 @@ impl Maintenance {
         state.failed.clear();
         let mut first = None;
         let policy = CompactionPolicy { rest_ratio: u64::MAX, ..self.settings.compaction.clone() };
-        self.compact_by(&mut state, &mut first, usize::MAX, || self.storage.files().compactions_at(&policy, i64::MAX)).await;
+        self.compact_by(&mut state, &mut first, u64::MAX, || self.storage.files().compactions_at(&policy, i64::MAX)).await;
         let after = self.figures();
         let figures = MaintenanceFigures {
             compactions: after.compactions - before.compactions,
