@@ -69,8 +69,8 @@ impl CompactionPolicy {
 
     fn run(&self, cells: &[Cell], rests: bool) -> Option<Range<usize>> {
         let (ratio, least) = if rests { (self.rest_ratio, 2) } else { (1, self.fan_in) };
-        // Fewer than eight files are larger than half of this, whatever a partition comes to.
-        let bytes_max = self.bytes_max.max(cells.iter().map(|c| c.bytes).sum::<u64>() / 4);
+        // Few files are larger than half of this, whatever a partition comes to. (With less, merges get in each other's way.)
+        let bytes_max = self.bytes_max.max(cells.iter().map(|c| c.bytes).sum::<u64>() / 2);
         // Newest first: each stretch between barred files stands for itself.
         let mut end = cells.len();
         while end > 0 {

@@ -36,7 +36,7 @@ fn merged(spec: &CompactionSpec, id: u64, at: i64) -> Arc<FileMeta> {
 /// So many files a question for one series and day may have to open, at any moment.
 const FILES_MAX: usize = 20;
 /// So many bytes are rewritten for each that is written, at most.
-const AMPLIFICATION_MAX: u64 = 10;
+const AMPLIFICATION_MAX: u64 = 8;
 
 /// Days of files as the policy sees them, merged whenever it says so.
 struct History {
