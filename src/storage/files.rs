@@ -335,10 +335,12 @@ impl FileStore {
         let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return Totals::default() };
         let version = entry.current.read().clone();
         let mut known = entry.totals.lock();
-        match &*known {
-            Some((number, totals)) if *number == version.number => *totals,
-            _ => known.insert((version.number, version.totals())).1,
+        if let Some((number, totals)) = *known
+            && number == version.number
+        {
+            return totals;
         }
+        known.insert((version.number, version.totals())).1
     }
 
     /// The files of a measurement together with the buffer's `chunks`; `None` when there is no such measurement.

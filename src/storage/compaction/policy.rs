@@ -48,8 +48,8 @@ impl CompactionPolicy {
     /// At most one per measurement and partition. `barred` files (damaged ones) are left as they are, and nothing is merged
     /// across them, nor in the partition of a lost file, which may lie between any two. Partitions are `partition_ns` long.
     pub fn choose(&self, version: &Version, now: i64, partition_ns: i64, barred: impl Fn(&FileMeta) -> bool) -> Vec<Choice> {
-        let old: Vec<&Tombstone> =
-            version.tombstones.iter().map(AsRef::as_ref).filter(|t| t.at.saturating_add(self.fold_ns) <= now).collect();
+        let is_old = |t: &&Tombstone| t.at.saturating_add(self.fold_ns) <= now;
+        let old: Vec<&Tombstone> = version.tombstones.iter().map(|t| &**t).filter(is_old).collect();
         let mut chosen = vec![];
         for files in version.partitions() {
             // Most partitions are one file that nothing is to be done about.
@@ -99,7 +99,8 @@ impl CompactionPolicy {
     /// Where there are too many files all the same, the run of least bytes that mends it.
     fn cheapest(&self, cells: &[Cell]) -> Option<Range<usize>> {
         let excess = cells.iter().filter(|c| !c.barred).count().checked_sub(self.files_max).filter(|n| *n > 0)?;
-        let runs = |width: usize| (0..=cells.len() - width).map(move |s| s..s + width).filter(|w| cells[w.clone()].iter().all(|c| !c.barred));
+        let runs =
+            |width: usize| (0..=cells.len() - width).map(move |s| s..s + width).filter(|w| cells[w.clone()].iter().all(|c| !c.barred));
         let bytes = |run: &Range<usize>| cells[run.clone()].iter().map(|c| c.bytes).sum::<u64>();
         // Between damaged files there may be none that is long enough.
         let mut widths = (2..=(excess + self.fan_in).min(cells.len())).rev();
