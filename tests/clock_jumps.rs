@@ -135,6 +135,11 @@ async fn no_jump_of_the_clock_costs_a_row_that_is_kept() {
             world.tidy_up().await;
             assert_eq!(world.found().await, world.kept(time), "{name}: later");
         }
+        // Nothing waits for a time that a wrong clock has taken down.
+        let engine = world.engine();
+        for version in engine.storage().files().buckets().into_iter().filter_map(|bucket| engine.storage().files().version(bucket)) {
+            assert!(version.removed.iter().all(|r| time - DAY < r.at && r.at <= time), "{name}: {:?}", version.removed);
+        }
         let files = world.engine().maintenance().files;
         let days = world.kept(time).iter().map(|t| t.div_euclid(DAY)).collect::<BTreeSet<_>>().len();
         // Those of the last day may be several, and one may be of a day that is half expired.

@@ -33,6 +33,8 @@ const HOUR: i64 = 3_600_000_000_000;
 /// Clocks are put right by less than this; so are those that stood still while the machine had other things to do.
 const SLACK_NS: i64 = HOUR / 60;
 const DOUBT_MAX_NS: i64 = 24 * HOUR;
+/// A server that is started again was away for less, as a rule.
+const NOTABLE_NS: i64 = HOUR;
 
 impl SafeTime {
     /// `last`: what it was when it was last stored; `None` in a new store, which has nothing to lose.
@@ -52,12 +54,14 @@ impl SafeTime {
         let since = *self.ahead_since.get_or_insert(monotonic_ns);
         self.time = expected;
         if monotonic_ns - since >= DOUBT_MAX_NS.min(ahead / 8) {
-            tracing::warn!(
-                ahead_s = ahead / 1_000_000_000,
-                "the clock has been ahead for long enough to be believed; retention goes by it"
-            );
+            if ahead > NOTABLE_NS {
+                tracing::warn!(
+                    ahead_s = ahead / 1_000_000_000,
+                    "the clock has been ahead for long enough to be believed; retention goes by it"
+                );
+            }
             (self.time, self.ahead_since) = (now, None);
-        } else if since == monotonic_ns {
+        } else if since == monotonic_ns && ahead > NOTABLE_NS {
             tracing::warn!(
                 ahead_s = ahead / 1_000_000_000,
                 "the clock has jumped ahead, or the server stood still: retention erases nothing by it yet"
@@ -65,6 +69,11 @@ impl SafeTime {
         }
         self.time
     }
+}
+
+/// Whether so much time has passed since something was taken down at `at`. So it has when that lies in the future: by a clock that was wrong.
+pub fn is_past(at: Timestamp, pause_ns: i64, now: Timestamp) -> bool {
+    at.saturating_add(pause_ns) <= now || at > now.saturating_add(pause_ns)
 }
 
 /// What was given up.

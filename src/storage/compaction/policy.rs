@@ -9,7 +9,10 @@
 //! `compaction/tests.rs` runs years of it.
 
 use super::{Choice, CompactionSpec};
-use crate::storage::manifest::{FileMeta, Tombstone, Version};
+use crate::storage::{
+    manifest::{FileMeta, Tombstone, Version},
+    retention::is_past,
+};
 use std::{ops::Range, sync::Arc};
 
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ impl CompactionPolicy {
     /// At most one per measurement and partition. `barred` files (damaged ones) are left as they are, and nothing is merged
     /// across them, nor in the partition of a lost file, which may lie between any two. Partitions are `partition_ns` long.
     pub fn choose(&self, version: &Version, now: i64, partition_ns: i64, barred: impl Fn(&FileMeta) -> bool) -> Vec<Choice> {
-        let is_old = |t: &&Tombstone| t.at.saturating_add(self.fold_ns) <= now;
+        let is_old = |t: &&Tombstone| is_past(t.at, self.fold_ns, now);
         let old: Vec<&Tombstone> = version.tombstones.iter().map(|t| &**t).filter(is_old).collect();
         let mut chosen = vec![];
         for files in version.partitions() {
@@ -57,7 +60,7 @@ impl CompactionPolicy {
                 continue;
             }
             let past = files[0].partition.saturating_add(partition_ns) <= now;
-            let rests = past && files.iter().all(|f| f.written_at.saturating_add(self.rest_ns) <= now);
+            let rests = past && files.iter().all(|f| is_past(f.written_at, self.rest_ns, now));
             let cells = cells(files, &barred);
             if let Some(run) = self.run(&cells, rests).or_else(|| fold(&cells, &old)) {
                 let inputs = cells[run].iter().flat_map(|c| c.files.iter().cloned()).collect();
