@@ -29,7 +29,7 @@ use crate::{
     clock::Clock,
     model::{Failure, Result, Timestamp},
     query::session::Sessions,
-    storage::{Storage, fs::LocalFolder, object::Store},
+    storage::{Storage, duplicates::DuplicatesOf, fs::LocalFolder, object::Store},
 };
 use admission::Admission;
 use lock::DirectoryLock;
@@ -66,12 +66,15 @@ impl Engine {
     /// Fails with `Conflict` when another process has the directory. What is damaged on disk does not stop it: see
     /// [`damage`](Self::damage).
     pub async fn open(settings: EngineSettings) -> Result<Engine> {
-        let EngineSettings { data_dir, store, storage, session, queries, maintenance, clock, randomness } = settings;
+        let EngineSettings { data_dir, store, mut storage, session, queries, maintenance, clock, randomness } = settings;
         let lock = DirectoryLock::take(&data_dir)?;
         if let Some(spill) = &session.spill_directory {
             std::fs::create_dir_all(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
         }
         let catalog = Catalog::open(&data_dir.join(upkeep::CATALOG), clock.clone(), randomness.clone())?;
+        let names = catalog.clone();
+        storage.files.duplicates =
+            DuplicatesOf::new(move |bucket| names.state().buckets.get(&bucket).map(|b| b.duplicates).unwrap_or_default());
         let log = LocalFolder::open(data_dir.join("wal"))?;
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;

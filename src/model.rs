@@ -1,6 +1,7 @@
 //! The nouns everything else speaks of. No IO, no clock, no query language.
 
 pub mod delete;
+pub mod duplicates;
 pub mod duration;
 pub mod failure;
 pub mod names;
@@ -11,6 +12,7 @@ pub mod time_range;
 pub mod value;
 
 pub use delete::{DeleteSpec, TagPredicate};
+pub use duplicates::Duplicates;
 pub use duration::Duration;
 pub use failure::{ErrorKind, Failure, Result};
 pub use names::{AuthorizationId, BucketId, DbrpId, LabelId, OrgId, ResourceId, UserId};

@@ -12,6 +12,7 @@ pub mod compaction;
 pub mod cut;
 pub mod delete;
 pub mod disk;
+pub mod duplicates;
 pub mod failpoint;
 pub mod files;
 pub mod fs;
@@ -154,9 +155,14 @@ impl Storage {
         loop {
             let drops = self.inner.drops.load(Ordering::Acquire);
             let schema = self.schema(bucket, measurement)?;
-            // The buffer first: a flush in between shows rows twice, which merge into one, and never hides them.
-            let chunks = self.chunks(bucket, measurement).iter().map(|chunk| Chunk::clone(chunk)).collect();
+            let flushed_through = self.inner.files.flushed_through(bucket);
+            // The buffer first: a flush in between hides no rows.
+            let chunks = self.chunks(bucket, measurement, flushed_through).iter().map(|chunk| Chunk::clone(chunk)).collect();
             let mut snapshot = self.inner.files.snapshot(bucket, measurement, Some(schema), chunks, floor.unwrap_or(Timestamp::MIN))?;
+            // Nor may it show any twice.
+            if snapshot.files.flushed_through() != flushed_through {
+                continue;
+            }
             // The schema last: what is new in a row is in the schema before the row can be seen.
             snapshot.schema = self.schema(bucket, measurement)?;
             // Otherwise the rows may be those of a new measurement of the name, and the schema that of the old one.
@@ -166,19 +172,22 @@ impl Storage {
         }
     }
 
-    /// Buffered rows, sorted, oldest first.
-    pub fn chunks(&self, bucket: BucketId, measurement: &str) -> Vec<Arc<Chunk>> {
+    /// Buffered rows, sorted, oldest first; without those that a flush has brought into files up to the sequence, and not taken out
+    /// of the buffer yet.
+    pub fn chunks(&self, bucket: BucketId, measurement: &str, flushed_through: u64) -> Vec<Arc<Chunk>> {
         let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return vec![] };
         let (frozen, active) = {
             let tables = entry.tables.lock();
-            let frozen: Vec<View> = tables.frozen.iter().filter(|(m, _)| m.as_ref() == measurement).map(|(_, t)| t.view()).collect();
+            let wanted = |(m, table): &&(Arc<str>, Table)| m.as_ref() == measurement && table.last_sequence() > flushed_through;
+            let frozen: Vec<View> = tables.frozen.iter().filter(wanted).map(|(_, t)| t.view()).collect();
             (frozen, tables.active.get(measurement).map(Table::view))
         };
         // The schema after the rows: it has every tag and field of theirs.
         let Some(schema) = self.schema(bucket, measurement) else { return vec![] };
-        let mut chunks: Vec<Arc<Chunk>> = frozen.into_iter().flat_map(|mut view| view.chunks(&schema)).collect();
+        let duplicates = self.inner.files.duplicates(bucket);
+        let mut chunks: Vec<Arc<Chunk>> = frozen.into_iter().flat_map(|mut view| view.chunks(&schema, duplicates)).collect();
         if let Some(mut view) = active {
-            chunks.extend(view.chunks(&schema));
+            chunks.extend(view.chunks(&schema, duplicates));
             if let Some(table) = entry.tables.lock().active.get_mut(measurement) {
                 table.remember(&view);
             }
@@ -313,6 +322,15 @@ impl Bucket {
         }
         active.retain(|_, table| !table.is_empty());
         frozen.iter().map(|(m, t)| (m.clone(), t.view())).collect()
+    }
+
+    /// Lets go of rows up to `sequence`, which are in files although their flush is said to have failed. The bytes they took.
+    fn thaw_through(&self, sequence: u64) -> usize {
+        let mut tables = self.tables.lock();
+        let is_in_files = |(_, table): &(Arc<str>, Table)| table.last_sequence() <= sequence;
+        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut tables.frozen).into_iter().partition(is_in_files);
+        tables.frozen = kept;
+        gone.iter().map(|(_, table)| table.bytes()).sum()
     }
 
     /// The frozen rows are in files now. The bytes they took.

@@ -134,6 +134,15 @@ fn buckets(shell: &Shell) {
     assert_eq!(json[0]["retentionRules"][0]["everySeconds"], 30 * 86_400);
     let id = shell.id(&["bucket", "list", "-n", "archives"]);
     assert!(shell.influx(&["bucket", "update", "-i", &id, "-n", "old", "-r", "8w"]).contains("\told\t1344h0m0s\t"));
+    let added = shell.influx(&["bucket", "update", "-i", &id, "--duplicates", "sum"]);
+    assert!(added.lines().next().is_some_and(|l| l.ends_with("\tDuplicates")) && added.ends_with("\tsum\n"), "{added}");
+    assert!(shell.influx(&["bucket", "create", "-n", "peaks", "--duplicates", "max"]).ends_with("\tmax\n"));
+    let listed = shell.influx(&["bucket", "list", "--hide-headers"]);
+    assert!(listed.lines().any(|l| l.contains("\tpeaks\t") && l.ends_with("\tmax")), "{listed}");
+    assert!(listed.lines().any(|l| l.contains("\tmlops\t") && l.ends_with("\tlast")), "{listed}");
+    shell.influx(&["bucket", "delete", "-n", "peaks"]);
+    let misspelt = shell.call(&shell.path("influx"), &["bucket", "update", "-i", &id, "--duplicates", "avg"], b"");
+    assert!(!misspelt.status.success() && misspelt.err.contains("possible values: last, first, sum, max, min"), "{}", misspelt.err);
     // A shorter retention holds for the next question.
     let hours_ago = |hours: u32| format!("m v={hours} {}", chrono::Utc::now().timestamp() - i64::from(hours) * 3_600);
     shell.influx(&["write", "-b", "old", "-p", "s", &hours_ago(0), &hours_ago(2)]);

@@ -32,8 +32,9 @@ enum Request {
 }
 
 impl Request {
-    fn apply(&self, rows: &mut Rows) {
+    fn apply(&self, rows: &mut Rows, duplicates: &str) {
         match self {
+            Request::Write(new) if duplicates == "sum" => new.iter().for_each(|(time, value)| *rows.entry(*time).or_default() += value),
             Request::Write(new) => rows.extend(new),
             Request::Delete(from, to) => rows.retain(|time, _| !(from..to).contains(&time)),
         }
@@ -43,6 +44,8 @@ impl Request {
 /// What a writer was told, kept outside of the server's process.
 #[derive(Debug, Clone)]
 struct Ledger {
+    /// What the bucket does with values that are written twice.
+    duplicates: &'static str,
     /// What may be stored: one state, and those with what was not answered.
     possible: Vec<Rows>,
     /// Of the next row, so that no two have the same value.
@@ -54,7 +57,7 @@ struct Ledger {
 impl Ledger {
     fn note(&mut self, request: &Request, is_certain: bool) {
         let mut after = self.possible.clone();
-        after.iter_mut().for_each(|rows| request.apply(rows));
+        after.iter_mut().for_each(|rows| request.apply(rows, self.duplicates));
         if is_certain {
             self.possible.clear();
             self.answered += 1;
@@ -70,13 +73,23 @@ impl Ledger {
 /// settings.
 #[test]
 fn an_acknowledged_row_survives_kill_9() {
+    crash_loop("last", 30);
+}
+
+/// The same of a bucket that adds up what is written to a row: every acknowledged write counts, and counts once.
+#[test]
+fn an_acknowledged_write_counts_once_through_kill_9() {
+    crash_loop("sum", 20);
+}
+
+fn crash_loop(duplicates: &'static str, kills: usize) {
     let number = |name: &str| -> Option<u64> { std::env::var(name).ok().and_then(|text| text.parse().ok()) };
     let seed = number("TIDEGAUGE_TEST_SEED").unwrap_or_else(rand::random);
-    let kills: usize = number("TIDEGAUGE_KILLS").and_then(|n| n.try_into().ok()).unwrap_or(30);
+    let kills: usize = number("TIDEGAUGE_KILLS").and_then(|n| n.try_into().ok()).unwrap_or(kills);
     println!("TIDEGAUGE_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let folder = tempfile::tempdir().expect("a folder");
-    let mut ledgers = vec![Ledger { possible: vec![Rows::new()], value: 0, answered: 0, deletes: 0 }; WRITERS];
+    let mut ledgers = vec![Ledger { duplicates, possible: vec![Rows::new()], value: 0, answered: 0, deletes: 0 }; WRITERS];
     let (started, compactions) = (Instant::now(), Arc::new(AtomicUsize::new(0)));
     for life in 0..=kills {
         let pick = |random: &mut StdRng, of: &[&'static str]| *of.choose(random).expect("some");
@@ -87,7 +100,10 @@ fn an_acknowledged_row_survives_kill_9() {
             ("TIDEGAUGE_QUERY_CONCURRENCY", pick(&mut random, &["1", "64"])),
         ];
         let server = Serving::start(folder.path(), &[SETUP.as_slice(), &variables].concat());
-        verify(&server.url, &mut ledgers, &format!("start {life}, seed {seed}, {variables:?}"));
+        if life == 0 {
+            set_duplicates(&server.url, duplicates);
+        }
+        verify(&server.url, &mut ledgers, &format!("start {life}, {duplicates}, seed {seed}, {variables:?}"));
         if life == kills {
             break;
         }
@@ -121,6 +137,7 @@ fn an_acknowledged_row_survives_kill_9() {
     let answered: usize = ledgers.iter().map(|l| l.answered).sum();
     let result = serde_json::json!({
         "test": "R1 crash loop",
+        "duplicates": duplicates,
         "seed": seed,
         "kills": kills,
         "requests_acknowledged": answered,
@@ -176,6 +193,17 @@ fn ask(url: &str, writer: usize, mut ledger: Ledger, seed: u64, stop: &AtomicBoo
         }
     }
     ledger
+}
+
+fn set_duplicates(url: &str, duplicates: &str) {
+    let client = client(20);
+    let found: serde_json::Value =
+        authorised(client.get(format!("{url}/api/v2/buckets?name=b"))).send().and_then(|a| a.json()).expect("an answer");
+    let id = found["buckets"][0]["id"].as_str().expect("an id");
+    let body = serde_json::json!({ "duplicates": duplicates }).to_string();
+    let changed = authorised(client.patch(format!("{url}/api/v2/buckets/{id}"))).body(body).send();
+    let changed: serde_json::Value = changed.and_then(|a| a.error_for_status()?.json()).expect("it is changed");
+    assert_eq!(changed["duplicates"], duplicates);
 }
 
 fn compact(url: &str, stop: &AtomicBool, compactions: &AtomicUsize) {

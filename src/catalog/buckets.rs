@@ -5,7 +5,7 @@ use super::{
     records::{Bucket, BucketKind, Dbrp, LabelMapping, Membership},
     state::{Draft, State},
 };
-use crate::model::{BucketId, ErrorKind, Failure, OrgId, ResourceId, Result};
+use crate::model::{BucketId, Duplicates, ErrorKind, Failure, OrgId, ResourceId, Result};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 /// InfluxDB 2.7 keeps rows for an hour at least.
@@ -21,6 +21,7 @@ pub struct NewBucket {
     pub retention_ns: Option<i64>,
     /// `None`: chosen from the retention, as InfluxDB 2.7 does.
     pub shard_group_ns: Option<i64>,
+    pub duplicates: Duplicates,
 }
 
 /// What is to change; `None` stays as it is.
@@ -31,6 +32,7 @@ pub struct BucketChanges {
     /// `Some(None)`: for ever from now on.
     pub retention_ns: Option<Option<i64>>,
     pub shard_group_ns: Option<i64>,
+    pub duplicates: Option<Duplicates>,
 }
 
 fn not_found() -> Failure {
@@ -111,6 +113,7 @@ impl Catalog {
             policy: new.policy,
             retention_ns: new.retention_ns,
             shard_group_ns: new.shard_group_ns.unwrap_or_else(|| shard_group_ns(new.retention_ns)),
+            duplicates: new.duplicates,
             created_at: now,
             updated_at: now,
         };
@@ -136,6 +139,7 @@ impl Catalog {
                 bucket.shard_group_ns = shard_group_ns(retention_ns);
             }
             bucket.shard_group_ns = changes.shard_group_ns.unwrap_or(bucket.shard_group_ns);
+            bucket.duplicates = changes.duplicates.unwrap_or(bucket.duplicates);
             bucket.description = changes.description.or(bucket.description);
             bucket.updated_at = self.now();
             draft.put(bucket.clone())?;

@@ -5,7 +5,7 @@ use super::{
     records::{Authorization, Bucket, BucketKind, Dbrp, Label, LabelMapping, Membership, Organization, Role, Secret},
     state::{Draft, State},
 };
-use crate::model::{BucketId, Failure, OrgId, ResourceId, Result};
+use crate::model::{BucketId, Duplicates, Failure, OrgId, ResourceId, Result};
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 /// What InfluxDB 2.7 makes for itself in every organisation.
@@ -96,6 +96,7 @@ impl Catalog {
                 policy: None,
                 retention_ns: Some(retention_ns),
                 shard_group_ns: DAY_NS,
+                duplicates: Duplicates::default(),
                 created_at: now,
                 updated_at: now,
             })?;

@@ -2,7 +2,7 @@
 //! default, so that older catalogs can still be read.
 
 use super::permission::{Permission, ResourceKind};
-use crate::model::{AuthorizationId, BucketId, DbrpId, LabelId, OrgId, ResourceId, Timestamp, UserId};
+use crate::model::{AuthorizationId, BucketId, DbrpId, Duplicates, LabelId, OrgId, ResourceId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -53,6 +53,8 @@ pub struct Bucket {
     pub retention_ns: Option<i64>,
     /// Echoed to clients; partitions are chosen by storage.
     pub shard_group_ns: i64,
+    #[serde(default)]
+    pub duplicates: Duplicates,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

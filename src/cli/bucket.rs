@@ -9,7 +9,7 @@ use super::{
     connection::{Connection, ConnectionArguments, OrgArguments, given},
     output::{Table, text},
 };
-use crate::model::{Failure, Result, duration::go_duration};
+use crate::model::{Duplicates, Failure, Result, duration::go_duration};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -43,12 +43,21 @@ fn table<'a>(buckets: impl IntoIterator<Item = &'a Value>) -> Table {
         0 => zero.to_string(),
         seconds => go_duration(seconds.saturating_mul(1_000_000_000)),
     };
+    let buckets: Vec<&Value> = buckets.into_iter().collect();
+    // As `influx` has it, unless there is more to tell.
+    let usual = Duplicates::default().to_string();
+    let is_usual = |bucket: &&Value| bucket["duplicates"].as_str().is_none_or(|policy| policy == usual);
+    let all_usual = buckets.iter().all(is_usual);
     let row = |bucket: &Value| {
         let rule = &bucket["retentionRules"][0];
         let (kept, group) = (duration(&rule["everySeconds"], "infinite"), duration(&rule["shardGroupDurationSeconds"], "n/a"));
-        vec![text(bucket, "id"), text(bucket, "name"), kept, group, text(bucket, "orgID"), "implicit".into()]
+        let mut cells = vec![text(bucket, "id"), text(bucket, "name"), kept, group, text(bucket, "orgID"), "implicit".into()];
+        cells.extend((!all_usual).then(|| text(bucket, "duplicates")));
+        cells
     };
-    Table::new(&["ID", "Name", "Retention", "Shard group duration", "Organization ID", "Schema Type"]).rows(buckets.into_iter().map(row))
+    let heads = ["ID", "Name", "Retention", "Shard group duration", "Organization ID", "Schema Type", "Duplicates"];
+    let heads = if all_usual { &heads[..6] } else { &heads[..] };
+    Table::new(heads).rows(buckets.into_iter().map(row))
 }
 
 /// The one bucket of an id or a name.

@@ -1,3 +1,4 @@
+mod duplicates;
 mod hardship;
 mod retention;
 mod upkeep;

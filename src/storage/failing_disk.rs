@@ -9,7 +9,7 @@ use super::{
     power_loss::Planted,
     testing::*,
 };
-use crate::model::ErrorKind;
+use crate::model::{Duplicates, ErrorKind};
 use std::time::Instant;
 
 /// What was refused may have happened, or not: every combination of these. Only what was written counts, since `floor` says what may
@@ -85,8 +85,7 @@ pub async fn workload(seed: u64, steps: u64, first: u64, length: u64, trouble: T
     disk.heal();
     assert_eq!(world.storage.damage(), [], "{name}");
     write(&world.storage, format!("m,h=later f=1 {}", world.floor.max(0))).await;
-    let written =
-        Step::Write { text: String::new(), rows: [(("later".to_string(), world.floor.max(0)), [("f".to_string(), 1.0)].into())].into() };
+    let written = Step::Write { points: vec![("later", world.floor.max(0), "f", 1.0)], duplicates: world.duplicates };
     possible.apply(&written, true);
     for loss in [Loss::Everything, Loss::Random(first)] {
         let mut after = planted.world(disk.crash(usize::MAX, loss), world.now(), seed).await;
@@ -104,10 +103,13 @@ pub async fn workload(seed: u64, steps: u64, first: u64, length: u64, trouble: T
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fails_at_any_call_loses_nothing() {
     let (first_seed, workloads) = (number("TIDEGAUGE_TEST_SEED", 0), number("TIDEGAUGE_WORKLOADS", 1));
-    let (planted, started) = (Planted::default(), Instant::now());
+    let started = Instant::now();
     let (mut runs, mut refused) = (0, 0);
     for seed in first_seed..first_seed + workloads {
-        for (length, trouble) in [(1, Trouble::Eio), (15, Trouble::Full)] {
+        for (length, trouble, duplicates) in
+            [(1, Trouble::Eio, Duplicates::Last), (1, Trouble::Eio, Duplicates::Sum), (15, Trouble::Full, Duplicates::Sum)]
+        {
+            let planted = Planted { duplicates, ..Planted::default() };
             for first in 0.. {
                 let Some(steps) = workload(seed, STEPS, first, length, trouble, &planted).await else { break };
                 (runs, refused) = (runs + 1, refused + steps);

@@ -4,9 +4,10 @@
 //! commit leaves an unreferenced file and the old state. Only one process may write to a store.
 
 use crate::clock::{Clock, Randomness};
-use crate::model::{BucketId, DeleteSpec, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
+use crate::model::{BucketId, DeleteSpec, Duplicates, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
 use crate::storage::{
     chunk::Chunk,
+    duplicates::DuplicatesOf,
     failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, FileSlice, ManifestStore, Stamp, Tombstone, Totals, Version},
     object::{STAGED_FOLDER, Store},
@@ -41,6 +42,7 @@ pub struct FileOptions {
     pub partition_ns: i64,
     /// Decoded columns and footers kept in memory.
     pub cache_bytes: usize,
+    pub duplicates: DuplicatesOf,
     /// Files that are no longer part of a bucket stay for so long, for readers in other processes.
     pub grace: Duration,
     pub failpoints: Failpoints,
@@ -50,8 +52,33 @@ impl Default for FileOptions {
     /// Partitions of one UTC day.
     fn default() -> FileOptions {
         let (partition_ns, cache_bytes, grace) = (86_400_000_000_000, 512 << 20, Duration::from_secs(600));
-        FileOptions { partition_ns, cache_bytes, grace, failpoints: Failpoints::default() }
+        FileOptions { partition_ns, cache_bytes, duplicates: DuplicatesOf::default(), grace, failpoints: Failpoints::default() }
     }
+}
+
+/// Buffered rows of one measurement on their way into files.
+pub struct Flushing {
+    pub chunk: Chunk,
+    /// The smallest sequence that a row of each partition came with.
+    pub first_sequences: BTreeMap<i64, u64>,
+}
+
+impl Flushing {
+    fn first_sequence(&self, partition: i64) -> u64 {
+        self.first_sequences.get(&partition).copied().unwrap_or(self.chunk.sequence)
+    }
+}
+
+impl From<Chunk> for Flushing {
+    /// All rows came with the chunk's sequence.
+    fn from(chunk: Chunk) -> Flushing {
+        Flushing { chunk, first_sequences: BTreeMap::new() }
+    }
+}
+
+/// When the partition begins that holds the time. The one of the smallest time would begin before it; it begins at it.
+pub fn partition_of(time: i64, partition_ns: i64) -> i64 {
+    time.div_euclid(partition_ns).checked_mul(partition_ns).unwrap_or(i64::MIN)
 }
 
 /// What a store held when it was opened.
@@ -154,6 +181,11 @@ pub(super) async fn computing<T: Send + 'static>(what: &str, work: impl Future<O
     done.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
 }
 
+/// Some of the rows of a flush turn out to be in files.
+fn arrived() -> Failure {
+    Failure::new(ErrorKind::Unavailable, "an earlier flush had arrived after all; the next one leaves its rows out")
+}
+
 /// Files that one flush encodes and writes at the same time.
 const FLUSH_WRITERS: usize = 2;
 /// Enough for the footers of the files that one compaction reads and a row group of each.
@@ -205,17 +237,23 @@ impl FileStore {
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
-    /// Makes the rows of frozen chunks files, and records that the log up to `flushed_through` is no longer needed.
-    /// All or nothing: on an error the old state stands.
-    pub async fn flush(&self, bucket: BucketId, chunks: Vec<Chunk>, flushed_through: u64) -> Result<()> {
+    /// Makes frozen rows files, and records that the log up to `flushed_through` is no longer needed; they are all the rows of
+    /// their measurements up to there that are in no file. All or nothing: on an error the old state stands.
+    pub async fn flush(&self, bucket: BucketId, flushing: Vec<Flushing>, flushed_through: u64) -> Result<()> {
         let entry = self.entry(bucket);
         // Held from here on: files of a damaged version are found again by its number, so they must carry it.
         let mut next = entry.next.lock().await;
+        let known = entry.current.read().flushed_through;
         let mut pieces = vec![];
-        for chunk in &chunks {
+        for flushing in &flushing {
+            let chunk = &flushing.chunk;
             for (partition, rows) in self.split(chunk)? {
+                let first = flushing.first_sequence(partition);
+                if first <= known {
+                    return Err(arrived());
+                }
                 let draft = self.draft(bucket, chunk.schema.measurement.clone(), partition, |meta| {
-                    (meta.sequence_min, meta.sequence_max, meta.created_in) = (chunk.sequence, chunk.sequence, *next);
+                    (meta.sequence_min, meta.sequence_max, meta.created_in) = (first, chunk.sequence, *next);
                 });
                 pieces.push((draft, chunk.schema.clone(), rows));
             }
@@ -225,13 +263,13 @@ impl FileStore {
         let edit = Edit {
             flushed_through: Some(flushed_through),
             add: drafts.iter().map(|d| Arc::new(d.meta.clone())).collect(),
-            schemas: chunks.into_iter().map(|chunk| chunk.schema).collect(),
+            schemas: flushing.into_iter().map(|flushing| flushing.chunk.schema).collect(),
             ..Edit::default()
         };
         let number = *next;
         let make = |_: &Version, next| match next == number {
             true => Ok(Some(edit.clone())),
-            false => Err(Failure::new(ErrorKind::Unavailable, "an earlier flush had arrived after all; its rows are written once more")),
+            false => Err(arrived()),
         };
         self.commit_locked(&entry, &mut next, drafts, make).await.map(drop)
     }
@@ -330,6 +368,16 @@ impl FileStore {
         Some(version)
     }
 
+    /// What the bucket does with duplicates now. Rows that were merged by another policy stay as they are.
+    pub fn duplicates(&self, bucket: BucketId) -> Duplicates {
+        self.inner.options.duplicates.get(bucket)
+    }
+
+    /// Rows up to this sequence of the log are in files.
+    pub fn flushed_through(&self, bucket: BucketId) -> u64 {
+        self.version(bucket).map_or(0, |version| version.flushed_through)
+    }
+
     /// What the files of a bucket come to now.
     pub fn totals(&self, bucket: BucketId) -> Totals {
         let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return Totals::default() };
@@ -346,8 +394,8 @@ impl FileStore {
     /// The files of a measurement together with the buffer's `chunks`; `None` when there is no such measurement.
     /// `schema` is the buffer's, when it has one: it covers what was flushed.
     ///
-    /// Take the chunks *before* calling this: a flush in between then shows rows twice, which merge into one, and
-    /// never not at all.
+    /// Take the chunks *before* calling this, so that a flush in between hides no rows, and see by
+    /// [`FileSlice::flushed_through`] that it does not show some twice.
     pub fn snapshot(
         &self,
         bucket: BucketId,
@@ -362,7 +410,8 @@ impl FileStore {
         let lost = version.lost.clone();
         let files = FileSlice::of(version, measurement);
         let layout = schema.arrow_schema();
-        Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
+        let (duplicates, reader) = (self.duplicates(bucket), self.inner.reader.clone());
+        Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, duplicates, reader })
     }
 
     /// Files of one partition in a version, to be read once and whole; nothing has expired.
@@ -380,6 +429,7 @@ impl FileStore {
             tombstones: if self.has(Mistake::DeleteNotFoldedIn) { vec![] } else { version.tombstones.clone() },
             lost: vec![],
             time_floor: i64::MIN,
+            duplicates: self.duplicates(version.bucket),
             reader: self.inner.bulk_reader.clone(),
         }
     }
@@ -485,8 +535,7 @@ impl FileStore {
     /// The rows of each time partition, still sorted.
     fn split(&self, chunk: &Chunk) -> Result<Vec<(i64, RecordBatch)>> {
         let length = self.inner.options.partition_ns;
-        // The partition that holds the smallest i64 would begin before it; it begins at it.
-        let start = |time: i64| time.div_euclid(length).checked_mul(length).unwrap_or(i64::MIN);
+        let start = |time: i64| partition_of(time, length);
         if start(chunk.time_min) == start(chunk.time_max) {
             return Ok(vec![(start(chunk.time_min), chunk.batch.clone())]);
         }

@@ -1,15 +1,18 @@
-//! The one sorted merge, for reads and for compaction: equal rows become one, field by field, newest non-null wins.
+//! The one sorted merge, for reads and for compaction: equal rows become one, field by field, as the bucket's policy has it.
 //!
 //! It works on runs of series, not rows: a run that overlaps nothing passes through as a slice, runs of one series
 //! that follow each other in time are appended, and only rows that really overlap are merged one by one. Memory: one
 //! block per source and one batch of output. It has never heard of Parquet. It can be asked for the last rows of each
 //! series only, which its sources then give, too; those of the series under way are held beside the batch.
 
-use crate::model::{FieldType, Result, schema::tag_type};
-use crate::storage::block::{Block, Span, single_run};
+use crate::model::{Duplicates, FieldType, Result, schema::tag_type};
+use crate::storage::{
+    block::{Block, Span, single_run},
+    duplicates,
+};
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, StringBuilder, UInt32Array, new_null_array},
-    compute::{concat, interleave, take},
+    compute::{concat, take},
     datatypes::{Int32Type, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
@@ -52,6 +55,7 @@ pub struct Layout {
     /// All tags of the measurement in name order: the sort key.
     pub tags: Vec<Arc<str>>,
     pub fields: Vec<(Arc<str>, FieldType)>,
+    pub duplicates: Duplicates,
     pub batch_rows: usize,
     /// Only so many rows of each series, those that come last.
     pub newest: Option<usize>,
@@ -94,7 +98,7 @@ impl Cursor {
 
 pub struct Merge {
     layout: Layout,
-    /// Oldest first: later sources win.
+    /// Oldest first.
     cursors: Vec<Cursor>,
     pending: Vec<(Arc<Block>, Span)>,
     pending_rows: usize,
@@ -290,7 +294,7 @@ impl Merge {
                 parts.push(self.cursors[i].take(rows));
             }
         }
-        let merged = merge_rows(&parts, &self.layout.fields)?;
+        let merged = merge_rows(&parts, &self.layout.fields, self.layout.duplicates)?;
         let span = Span { run: 0, start: 0, end: merged.time.len() };
         self.give(Arc::new(merged), span)?;
         Ok(true)
@@ -419,14 +423,14 @@ impl LenI32 for StringBuilder {
 }
 
 /// Rows of one series out of several blocks, oldest block first.
-fn merge_rows(parts: &[(Arc<Block>, Span)], fields: &[(Arc<str>, FieldType)]) -> Result<Block> {
+fn merge_rows(parts: &[(Arc<Block>, Span)], fields: &[(Arc<str>, FieldType)], duplicates: Duplicates) -> Result<Block> {
     let times: Vec<&[i64]> = parts.iter().map(|(b, s)| &b.time.values()[s.start..s.end]).collect();
     let mut at = vec![0; parts.len()];
     let mut out: Vec<i64> = vec![];
-    // Who has the row, newest first; `ends[i]` closes the list of output row i.
+    // Who has the row, oldest first; `ends[i]` closes the list of output row i.
     let (mut owners, mut ends): (Vec<(usize, usize)>, Vec<usize>) = (vec![], vec![]);
     while let Some(time) = (0..parts.len()).filter_map(|p| times[p].get(at[p]).copied()).min() {
-        for p in (0..parts.len()).rev() {
+        for p in 0..parts.len() {
             if times[p].get(at[p]) == Some(&time) {
                 owners.push((p, parts[p].1.start + at[p]));
                 at[p] += 1;
@@ -439,16 +443,11 @@ fn merge_rows(parts: &[(Arc<Block>, Span)], fields: &[(Arc<str>, FieldType)]) ->
     for (f, (_, field_type)) in fields.iter().enumerate() {
         let null = new_null_array(&field_type.arrow(), 1);
         let arrays: Vec<&dyn Array> = parts.iter().map(|(b, _)| b.fields[f].as_deref().unwrap_or(null.as_ref())).collect();
-        let place = |&(p, row): &(usize, usize)| if parts[p].0.fields[f].is_some() { (p, row) } else { (p, 0) };
-        let mut from = 0;
-        let mut picks = Vec::with_capacity(out.len());
-        for &to in &ends {
-            let mut candidates = owners[from..to].iter().map(place);
-            let valid = candidates.find(|&(p, row)| arrays[p].is_valid(row));
-            picks.push(valid.unwrap_or_else(|| place(&owners[from])));
-            from = to;
-        }
-        columns.push(Some(interleave(&arrays, &picks)?));
+        let place = |i: usize| {
+            let (p, row) = owners[i];
+            if parts[p].0.fields[f].is_some() { (p, row) } else { (p, 0) }
+        };
+        columns.push(Some(duplicates::merge(duplicates, *field_type, &arrays, place, ends.iter().copied())?));
     }
     let (block, span) = &parts[0];
     Ok(single_run(&block.runs, span.run, out, columns))

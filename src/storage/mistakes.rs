@@ -8,6 +8,7 @@ use super::{
     power_loss::{self, Planted},
     simulation,
 };
+use crate::model::Duplicates;
 use expect_test::expect_file;
 
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +50,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
         InCode(mistake) => (Failpoints::with(Some(mistake)), None),
         OnDisk(lie) => (Failpoints::default(), Some(lie)),
     };
-    let planted = Planted { failpoints: failpoints.clone(), lie };
+    let planted = Planted { failpoints: failpoints.clone(), lie, ..Planted::default() };
     let seeds = match test {
         PowerLoss => 0..100,
         FailingDisk => 0..1_000,
@@ -61,7 +62,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
             match test {
                 PowerLoss => drop(power_loss::lives(seed, &planted).await),
                 FailingDisk => drop(failing_disk::workload(0, failing_disk::STEPS, seed, 1, Trouble::Eio, &planted).await),
-                Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, failpoints).await),
+                Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
         };
         if tokio::spawn(run).await.is_err_and(|e| e.is_panic()) {

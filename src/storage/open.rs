@@ -2,11 +2,11 @@
 
 use super::{
     InFlight, Inner, Schemas, Storage,
-    buffer::stage,
+    buffer::{StagedTable, stage},
     failpoint::{Failpoints, Mistake},
-    files::{FileOptions, FileStore},
+    files::{FileOptions, FileStore, partition_of},
     fs::FileSystem,
-    manifest::Version,
+    manifest::{FileMeta, Version},
     object::Store,
     wal::{self, LogOptions},
 };
@@ -139,14 +139,17 @@ impl Storage {
             damage: vec![],
         };
         let mut storage = Storage { inner: Arc::new(inner) };
+        let is_ahead = |version: &Arc<Version>| version.files.iter().any(|f| f.sequence_max > version.flushed_through);
+        let ahead: HashMap<_, _> = versions.into_iter().filter(is_ahead).map(|version| (version.bucket, version)).collect();
         for record in records {
-            storage.replay(record, &mut damage);
+            storage.replay(record, &ahead, &mut damage);
         }
         Arc::get_mut(&mut storage.inner).expect("nobody else has the store yet").damage = damage;
         Ok(storage)
     }
 
-    fn replay(&self, record: wal::Record, damage: &mut Vec<BufferedDamage>) {
+    /// `ahead`: states with files of a flush whose commit did not arrive before the process died, or was lost with a damaged version.
+    fn replay(&self, record: wal::Record, ahead: &HashMap<BucketId, Arc<Version>>, damage: &mut Vec<BufferedDamage>) {
         if self.is_dropped(record.bucket) {
             return;
         }
@@ -163,8 +166,26 @@ impl Storage {
             what: format!("record {}: `{}` can no longer be stored: {}", record.sequence, line.text, line.reason),
         }));
         if self.admit(record.bucket, &staged.tables) {
-            self.apply(record.bucket, record.sequence, staged.tables);
+            let tables = match ahead.get(&record.bucket) {
+                Some(version) => self.in_no_file(version, record.sequence, staged.tables),
+                None => staged.tables,
+            };
+            self.apply(record.bucket, record.sequence, tables);
         }
+    }
+
+    /// Rows of a record without those that a file of the version has.
+    fn in_no_file(&self, version: &Version, sequence: u64, mut tables: Vec<StagedTable>) -> Vec<StagedTable> {
+        let partition_ns = self.options().files.partition_ns;
+        for table in &mut tables {
+            let has = |f: &Arc<FileMeta>| {
+                f.sequence_min <= sequence && sequence <= f.sequence_max && !self.inner.files.was_damaged(&f.path)
+            };
+            let measurement = table.measurement.clone();
+            table.retain(|time| !version.files_in(&measurement, partition_of(time, partition_ns)).iter().any(has));
+        }
+        tables.retain(|table| !table.times.is_empty());
+        tables
     }
 
     fn is_dropped(&self, bucket: BucketId) -> bool {

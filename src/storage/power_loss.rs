@@ -9,6 +9,7 @@ use super::{
     failpoint::Failpoints,
     testing::*,
 };
+use crate::model::Duplicates;
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use std::time::Instant;
 
@@ -25,6 +26,7 @@ struct Done {
 pub struct Planted {
     pub failpoints: Failpoints,
     pub lie: Option<Lie>,
+    pub duplicates: Duplicates,
 }
 
 impl Planted {
@@ -34,7 +36,7 @@ impl Planted {
     }
 
     pub async fn world(&self, disk: SimulatedDisk, now: i64, seed: u64) -> World {
-        World::on(self.in_disk(disk), now, seed, self.failpoints.clone()).await
+        World::on(self.in_disk(disk), now, seed, self.duplicates, self.failpoints.clone()).await
     }
 }
 
@@ -149,13 +151,16 @@ pub async fn lives(seed: u64, planted: &Planted) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_power_loss_takes_what_was_acknowledged() {
     let (first, seeds) = (number("TIDEGAUGE_TEST_SEED", 0), number("TIDEGAUGE_SEEDS", 100));
-    let (workloads, started, planted) = (number("TIDEGAUGE_WORKLOADS", 1), Instant::now(), Planted::default());
+    let (workloads, started) = (number("TIDEGAUGE_WORKLOADS", 1), Instant::now());
     let (mut crashes, mut ended) = (0, 0);
+    let by = |duplicates| Planted { duplicates, ..Planted::default() };
     for seed in first..first + workloads {
-        crashes += crash_at_every_call(seed, 25, &planted).await;
+        for duplicates in [Duplicates::Last, Duplicates::Sum] {
+            crashes += crash_at_every_call(seed, 25, &by(duplicates)).await;
+        }
     }
     for seed in first..first + seeds {
-        ended += lives(seed, &planted).await;
+        ended += lives(seed, &by(Duplicates::ALL[seed as usize % 5])).await;
     }
     let result = serde_json::json!({
         "test": "R2 power loss",

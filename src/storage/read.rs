@@ -1,6 +1,6 @@
 //! Reading a measurement: what a query holds on to, and the merged stream of its rows.
 
-use crate::model::{MeasurementSchema, Result};
+use crate::model::{Duplicates, MeasurementSchema, Result};
 use crate::storage::{
     block::{RowFilter, select},
     chunk::Chunk,
@@ -27,6 +27,7 @@ pub struct MeasurementSnapshot {
     pub lost: Vec<LostFile>,
     /// Rows before this instant have expired.
     pub time_floor: i64,
+    pub duplicates: Duplicates,
     pub reader: Arc<FileReader>,
 }
 
@@ -85,7 +86,8 @@ impl MeasurementSnapshot {
         }
         sources.sort_by_key(|s| (s.0, s.1));
         let schema = Arc::new(stored.project(wanted)?);
-        let layout = Layout { schema, columns, tags: self.schema.tags.clone(), fields, batch_rows, newest: filter.newest };
+        let (tags, duplicates, newest) = (self.schema.tags.clone(), self.duplicates, filter.newest);
+        let layout = Layout { schema, columns, tags, fields, duplicates, batch_rows, newest };
         Ok(Merge::new(layout, sources.into_iter().map(|s| s.2).collect()))
     }
 }

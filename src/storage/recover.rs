@@ -134,8 +134,8 @@ impl Found {
 /// it; where they leave no row of it, as when its measurement was dropped, it stays out. Nothing was merged meanwhile in its
 /// partition, so a file of the state that holds the rows of its sequences was made of it.
 ///
-/// A file whose commit never happened is found as well. That adds nothing wrong: its rows are acknowledged and in the log,
-/// or in the files that it was compacted from, and equal rows become one.
+/// A file whose commit never happened is found as well. That adds nothing wrong: its rows are acknowledged and in the log, which is
+/// then replayed without them, or in the files that it was compacted from, which leave.
 async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns: i64) -> Found {
     let mut found = Found { damaged: misfits(version, listed), ..Found::default() };
     let known: HashSet<&str> =
@@ -205,8 +205,11 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
     }
     let good = |f: &FileMeta| !found.damaged.iter().any(|d| d.0 == f.path);
     let superseded = |f: &FileMeta, by: &[Arc<FileMeta>]| by.iter().any(|by| good(by) && holds_rows_of(by, f));
+    // One that was lost may hold rows that no later file has.
+    let is_new = |f: &FileMeta| !lost_before.contains(f.path.as_str());
+    let repeated = |f: &FileMeta| is_new(f) && files.iter().any(|by| good(by) && is_new(by) && repeats(by, f));
     let remove = version.files.iter().filter(|f| superseded(f, &files)).map(|f| f.id).collect();
-    let add = files.iter().filter(|f| !superseded(f, &files) && !superseded(f, &version.files)).cloned().collect();
+    let add = files.iter().filter(|f| !superseded(f, &files) && !superseded(f, &version.files) && !repeated(f)).cloned().collect();
     (found.edit.remove, found.edit.add) = (remove, add);
     // Lost as before: nothing new.
     if found.edit.lost == version.lost {
@@ -265,6 +268,14 @@ fn holds_rows_of(by: &FileMeta, f: &FileMeta) -> bool {
     let same = by.measurement == f.measurement && by.partition == f.partition;
     let later = by.level > f.level && by.created_in > f.created_in;
     same && later && by.sequence_min <= f.sequence_min && f.sequence_max <= by.sequence_max
+}
+
+/// Whether `by` was a later attempt at the same flush or compaction, or at one of more files: the former never came into a version.
+fn repeats(by: &FileMeta, f: &FileMeta) -> bool {
+    let same = by.measurement == f.measurement && by.partition == f.partition && (by.level == 0) == (f.level == 0);
+    let covers = by.sequence_min <= f.sequence_min && f.sequence_max <= by.sequence_max;
+    let rank = |f: &FileMeta| (f.created_in, f.sequence_max - f.sequence_min.min(f.sequence_max), f.id);
+    same && covers && rank(by) > rank(f)
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use super::{
     compaction::CompactionSpec,
     cut::{Condition, Cut, CutPart},
     disk::simulated::SimulatedDisk,
+    duplicates::DuplicatesOf,
     failpoint::Failpoints,
     files::FileOptions,
     fs::faulty::FaultyDisk,
@@ -13,7 +14,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, ManualClock, Randomness},
-    model::{BucketId, DeleteSpec, Precision, Result, TagPredicate, TimeRange},
+    model::{BucketId, DeleteSpec, Duplicates, Precision, Result, TagPredicate, TimeRange},
 };
 use arrow::{
     array::{Array, ArrayAccessor, AsArray, BooleanArray, RecordBatch, StringArray},
@@ -111,17 +112,45 @@ pub async fn try_read(storage: &Storage, filter: RowFilter, batch_rows: usize) -
     Ok(rows)
 }
 
-pub fn random_lines(random: &mut StdRng, model: &mut Rows) -> String {
-    let mut text = String::new();
-    for _ in 0..random.random_range(1..30) {
-        let (host, time) = (["", "a", "b", "c d"].choose(random).expect("some"), random.random_range(0..250));
+/// A value as it is written: host, time, field, value.
+pub type Point = (&'static str, i64, &'static str, f64);
+
+pub fn random_points(random: &mut StdRng) -> Vec<Point> {
+    let point = |random: &mut StdRng| {
+        let (host, time) = (*["", "a", "b", "c d"].choose(random).expect("some"), random.random_range(0..250));
         let value = f64::from(random.random_range(0..1000));
-        let field = ["f", "g"].choose(random).expect("some");
+        (host, time, *["f", "g"].choose(random).expect("some"), value)
+    };
+    (0..random.random_range(1..30)).map(|_| point(random)).collect()
+}
+
+pub fn lines(points: &[Point]) -> String {
+    let line = |(host, time, field, value): &Point| {
         let tag = if host.is_empty() { String::new() } else { format!(",h={}", host.replace(' ', "\\ ")) };
-        text += &format!("m{tag} {field}={value} {time}\n");
-        model.entry((host.to_string(), time)).or_default().insert(field.to_string(), value);
+        format!("m{tag} {field}={value} {time}\n")
+    };
+    points.iter().map(line).collect()
+}
+
+/// What a write makes of the rows. (The values are whole numbers, so that sums of them are exact.)
+pub fn add(rows: &mut Rows, points: &[Point], duplicates: Duplicates) {
+    for &(host, time, field, new) in points {
+        let merged = |old: f64| match duplicates {
+            Duplicates::Last => new,
+            Duplicates::First => old,
+            Duplicates::Sum => old + new,
+            Duplicates::Max => old.max(new),
+            Duplicates::Min => old.min(new),
+        };
+        let row = rows.entry((host.to_string(), time)).or_default();
+        row.entry(field.to_string()).and_modify(|old| *old = merged(*old)).or_insert(new);
     }
-    text
+}
+
+pub fn random_lines(random: &mut StdRng, model: &mut Rows) -> String {
+    let points = random_points(random);
+    add(model, &points, Duplicates::Last);
+    lines(&points)
 }
 
 pub fn random_delete(random: &mut StdRng, model: &mut Rows) -> DeleteSpec {
@@ -231,8 +260,8 @@ pub fn whole_partitions(storage: &Storage) -> Vec<CompactionSpec> {
 #[derive(Debug, Clone)]
 pub enum Step {
     Write {
-        text: String,
-        rows: Rows,
+        points: Vec<Point>,
+        duplicates: Duplicates,
     },
     Flush,
     Delete(DeleteSpec),
@@ -249,9 +278,7 @@ impl Step {
     /// What it makes of the rows.
     pub fn apply(&self, rows: &mut Rows) {
         match self {
-            Step::Write { rows: new, .. } => {
-                new.iter().for_each(|(key, values)| rows.entry(key.clone()).or_default().extend(values.clone()))
-            }
+            Step::Write { points, duplicates } => add(rows, points, *duplicates),
             Step::Delete(DeleteSpec { range, tags, .. }) => {
                 rows.retain(|(host, time), _| !((range.start..range.stop).contains(time) && tags.iter().all(|t| t.matches(Some(host)))));
             }
@@ -270,6 +297,7 @@ pub struct World {
     pub clock: Arc<ManualClock>,
     pub storage: Storage,
     pub failpoints: Failpoints,
+    pub duplicates: Duplicates,
     /// What must be there.
     pub model: Rows,
     /// Rows before it may be erased and are not looked at.
@@ -279,24 +307,38 @@ pub struct World {
 
 impl World {
     /// With the store in memory.
-    pub async fn new(seed: u64, failpoints: Failpoints) -> World {
-        World::at(Some(Store::memory()), SimulatedDisk::default(), 0, seed, failpoints).await
+    pub async fn new(seed: u64, duplicates: Duplicates, failpoints: Failpoints) -> World {
+        World::at(Some(Store::memory()), SimulatedDisk::default(), 0, seed, duplicates, failpoints).await
     }
 
     /// With the store beside the log on a disk; `now` goes on from there.
-    pub async fn on(disk: SimulatedDisk, now: i64, seed: u64, failpoints: Failpoints) -> World {
-        World::at(None, disk, now, seed, failpoints).await
+    pub async fn on(disk: SimulatedDisk, now: i64, seed: u64, duplicates: Duplicates, failpoints: Failpoints) -> World {
+        World::at(None, disk, now, seed, duplicates, failpoints).await
     }
 
-    async fn at(store: Option<Store>, disk: SimulatedDisk, now: i64, seed: u64, failpoints: Failpoints) -> World {
+    async fn at(
+        store: Option<Store>,
+        disk: SimulatedDisk,
+        now: i64,
+        seed: u64,
+        duplicates: Duplicates,
+        failpoints: Failpoints,
+    ) -> World {
         let (clock, disk) = (ManualClock::at(now), FaultyDisk::on(disk).expect("a sound disk"));
-        let storage = World::open(&store, &disk, &clock, &failpoints).await.expect("the store opens");
+        let storage = World::open(&store, &disk, &clock, duplicates, &failpoints).await.expect("the store opens");
         let (model, floor, random) = (Rows::new(), i64::MIN, StdRng::seed_from_u64(seed));
-        World { store, disk, clock, storage, failpoints, model, floor, random }
+        World { store, disk, clock, storage, failpoints, duplicates, model, floor, random }
     }
 
-    async fn open(store: &Option<Store>, disk: &FaultyDisk, clock: &Arc<ManualClock>, failpoints: &Failpoints) -> Result<Storage> {
+    async fn open(
+        store: &Option<Store>,
+        disk: &FaultyDisk,
+        clock: &Arc<ManualClock>,
+        duplicates: Duplicates,
+        failpoints: &Failpoints,
+    ) -> Result<Storage> {
         let (mut options, store) = (options(), store.clone());
+        options.files.duplicates = DuplicatesOf::new(move |_| duplicates);
         let store = match store {
             Some(store) => store,
             None => {
@@ -313,7 +355,7 @@ impl World {
     /// As another process would, whatever became of this one.
     pub async fn reopen(&mut self) -> Result<()> {
         self.disk = FaultyDisk::on(self.disk.disk.clone())?;
-        self.storage = World::open(&self.store, &self.disk, &self.clock, &self.failpoints).await?;
+        self.storage = World::open(&self.store, &self.disk, &self.clock, self.duplicates, &self.failpoints).await?;
         Ok(())
     }
 
@@ -339,10 +381,7 @@ impl World {
 
     pub fn choose(&mut self) -> Step {
         match self.random.random_range(0..16) {
-            0..5 => {
-                let mut rows = Rows::new();
-                Step::Write { text: random_lines(&mut self.random, &mut rows), rows }
-            }
+            0..5 => Step::Write { points: random_points(&mut self.random), duplicates: self.duplicates },
             5..8 => Step::Flush,
             8 => Step::Delete(random_delete(&mut self.random, &mut Rows::new())),
             9..11 => Step::Compact,
@@ -358,7 +397,7 @@ impl World {
         self.clock.advance(MINUTE);
         let files = self.storage.files().clone();
         match step {
-            Step::Write { text, .. } => try_write(&self.storage, text.clone()).await.map(drop),
+            Step::Write { points, .. } => try_write(&self.storage, lines(points)).await.map(drop),
             Step::Flush => self.storage.flush().await,
             Step::Delete(spec) => self.storage.delete(bucket(), vec![spec.clone()], None).await.map(drop),
             Step::Cut(cut) => self.storage.cut(bucket(), cut.cuts(), None).await.map(drop),

@@ -31,7 +31,7 @@ async fn write(storage: &Storage, text: &str) -> Result<WriteReport> {
 
 /// Buffered rows of `m` as a table.
 fn buffered(storage: &Storage) -> String {
-    let chunks: Vec<_> = storage.chunks(bucket(), "m").iter().map(|c| c.batch.clone()).collect();
+    let chunks: Vec<_> = storage.chunks(bucket(), "m", 0).iter().map(|c| c.batch.clone()).collect();
     pretty_format_batches(&chunks).expect("prints").to_string()
 }
 

@@ -5,6 +5,7 @@ use super::{
     Bucket, Storage,
     buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
     failpoint::{Failpoint, Mistake},
+    files::{Flushing, partition_of},
     to_the_end,
 };
 use crate::{
@@ -193,14 +194,23 @@ impl Storage {
     }
 
     async fn flush_bucket(&self, id: BucketId, bucket: &Bucket, through: u64) -> Result<()> {
+        let thawed = bucket.thaw_through(self.inner.files.flushed_through(id));
+        self.inner.buffered.fetch_sub(thawed, std::sync::atomic::Ordering::Relaxed);
         let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
         if tables.is_empty() {
             return Ok(());
         }
         self.options().failpoints.pass(Failpoint::Freeze)?;
-        let build = move || tables.into_iter().filter_map(|(schema, view)| view.into_chunk(&schema?)).collect::<Vec<_>>();
-        let chunks = tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
-        match self.inner.files.flush(id, chunks, through).await {
+        let (duplicates, partition_ns) = (self.inner.files.duplicates(id), self.options().files.partition_ns);
+        let build = move || {
+            let flushing = tables.into_iter().filter_map(|(schema, view)| {
+                let first_sequences = view.first_sequences(|time| partition_of(time, partition_ns));
+                Some(Flushing { chunk: view.into_chunk(&schema?, duplicates)?, first_sequences })
+            });
+            flushing.collect::<Vec<_>>()
+        };
+        let flushing = tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
+        match self.inner.files.flush(id, flushing, through).await {
             // Dropped while the rows were under way: they go with it.
             Err(failure) if failure.kind != ErrorKind::NotFound => return Err(failure),
             _ => {}

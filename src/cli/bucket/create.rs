@@ -4,7 +4,7 @@ use super::{
     super::{output::OutputArguments, quantity::retention_s},
     ConnectionArguments, OrgArguments, given, table,
 };
-use crate::model::Result;
+use crate::model::{Duplicates, Result};
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -27,6 +27,9 @@ pub struct CreateArguments {
     /// Shard group duration; kept for InfluxDB's clients, Tidegauge's partitions are days
     #[arg(long)]
     shard_group_duration: Option<String>,
+    /// What a field has that one row was given twice: the last value, the first, their sum, the largest or the smallest
+    #[arg(long, value_name = "POLICY", value_parser = Duplicates::NAMES)]
+    duplicates: Option<String>,
     /// `implicit` is the only one
     #[arg(long, default_value = "implicit", value_parser = ["implicit"], hide = true)]
     schema_type: String,
@@ -45,6 +48,9 @@ impl CreateArguments {
         }
         if let Some(description) = given(&self.description) {
             body["description"] = description.into();
+        }
+        if let Some(duplicates) = &self.duplicates {
+            body["duplicates"] = duplicates.as_str().into();
         }
         let made = connection.server.post("/api/v2/buckets", &[], &body).map_err(|f| f.context("failed to create bucket"))?;
         self.output.print(&table([&made]), &made)

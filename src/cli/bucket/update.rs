@@ -4,7 +4,7 @@ use super::{
     super::{output::OutputArguments, quantity::retention_s},
     ConnectionArguments, given, table,
 };
-use crate::model::{Failure, Result};
+use crate::model::{Duplicates, Failure, Result};
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -28,6 +28,9 @@ pub struct UpdateArguments {
     /// New shard group duration, or 0 to let the server choose
     #[arg(long)]
     shard_group_duration: Option<String>,
+    /// What a field has from now on that one row was given twice: the last value, the first, their sum, the largest or the smallest
+    #[arg(long, value_name = "POLICY", value_parser = Duplicates::NAMES)]
+    duplicates: Option<String>,
 }
 
 impl UpdateArguments {
@@ -53,8 +56,11 @@ impl UpdateArguments {
             }
             body["retentionRules"] = json!([rule]);
         }
+        if let Some(duplicates) = &self.duplicates {
+            body["duplicates"] = duplicates.as_str().into();
+        }
         if body.as_object().is_some_and(|b| b.is_empty()) {
-            return Err(Failure::invalid("nothing to change: give --name, --description, --retention or --shard-group-duration"));
+            return Err(Failure::invalid("nothing to change: give --name, --description, --retention, --shard-group-duration or --duplicates"));
         }
         let changed = connection.server.patch(&path, &[], &body);
         let changed = changed.map_err(|f| f.context(format!("failed to update bucket \"{}\"", self.id)))?;

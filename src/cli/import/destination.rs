@@ -24,6 +24,7 @@ pub fn find_or_create(server: &Server, org: &[(&'static str, String)], org_id: O
     if let Some(mapping) = mappings.iter().find(|m| m["retention_policy"] == *policy) {
         let id = text(mapping, "bucketID");
         let found = server.get(&format!("/api/v2/buckets/{id}"), &[])?;
+        check_repeatable(&found)?;
         return Ok(Bucket { id, name: text(&found, "name") });
     }
     let bucket = bucket(server, org, org_id, &destination.bucket())?;
@@ -35,6 +36,18 @@ pub fn find_or_create(server: &Server, org: &[(&'static str, String)], org_id: O
     let made = server.post("/api/v2/dbrps", &[], &body);
     made.map_err(|f| f.context(format!("failed to map database {database} and retention policy {policy} to their bucket")))?;
     Ok(bucket)
+}
+
+/// An import that is run again, or sends a request again line by line, must not change what is stored.
+fn check_repeatable(bucket: &Value) -> Result<()> {
+    if bucket["duplicates"] != "sum" {
+        return Ok(());
+    }
+    let name = text(bucket, "name");
+    Err(Failure::invalid(format!(
+        "bucket \"{name}\" adds up values that are written twice, and an import sends some more than once: take another bucket, or set \
+         this one to `--duplicates last` until the import is done"
+    )))
 }
 
 fn bucket(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>, name: &str) -> Result<Bucket> {
@@ -55,6 +68,7 @@ fn bucket(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>,
             server.post("/api/v2/buckets", &[], &body).map_err(|f| f.context(format!("failed to create bucket \"{name}\"")))?
         }
     };
+    check_repeatable(&bucket)?;
     match text(&bucket, "id") {
         id if id.is_empty() => Err(Failure::internal(format!("the server does not say which ID bucket \"{name}\" has"))),
         id => Ok(Bucket { id, name: name.into() }),

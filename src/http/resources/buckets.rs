@@ -11,7 +11,7 @@ use crate::{
         Bucket, Label, ResourceKind,
         buckets::{BucketChanges, NewBucket},
     },
-    model::{BucketId, Failure, ResourceId, Result, time::rfc3339},
+    model::{BucketId, Duplicates, Failure, ResourceId, Result, time::rfc3339},
 };
 use axum::extract::{Path, State};
 use serde::Deserialize;
@@ -30,6 +30,7 @@ pub fn json(bucket: &Bucket, on: &[Label]) -> Value {
         "type": bucket.kind,
         "name": bucket.name,
         "retentionRules": [rule],
+        "duplicates": bucket.duplicates,
         "createdAt": rfc3339(bucket.created_at),
         "updatedAt": rfc3339(bucket.updated_at),
         "links": {
@@ -59,6 +60,14 @@ struct BucketBody {
     description: Option<String>,
     rp: Option<String>,
     retention_rules: Option<Vec<RetentionRule>>,
+    /// Not InfluxDB's: what becomes of values that are written twice.
+    duplicates: Option<String>,
+}
+
+impl BucketBody {
+    fn duplicates(&self) -> Result<Option<Duplicates>> {
+        self.duplicates.as_deref().map(str::parse).transpose()
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -125,6 +134,7 @@ pub async fn one(State(app): State<App>, Auth(caller): Auth, Path(of): Path<Stri
 pub async fn create(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answer {
     let sent: BucketBody = call.json()?;
     let org = org_of(&app, &caller, &call, sent.org_id.as_deref())?;
+    let duplicates = sent.duplicates()?.unwrap_or_default();
     let rule = rule(sent.retention_rules)?.unwrap_or_default();
     let new = NewBucket {
         name: sent.name.unwrap_or_default(),
@@ -132,18 +142,21 @@ pub async fn create(State(app): State<App>, Auth(caller): Auth, call: Call) -> A
         policy: sent.rp.filter(|text| !text.is_empty()),
         retention_ns: rule.retention_ns()?,
         shard_group_ns: rule.shard_group_ns()?,
+        duplicates,
     };
     created(one_json(&app, &change(&app, move |catalog| catalog.create_bucket(&caller, org, new)).await?))
 }
 
 pub async fn update(State(app): State<App>, Auth(caller): Auth, Path(of): Path<String>, call: Call) -> Answer {
     let (of, sent): (BucketId, BucketBody) = (id(&of)?, call.json()?);
+    let duplicates = sent.duplicates()?;
     let rule = rule(sent.retention_rules)?;
     let changes = BucketChanges {
         name: sent.name,
         description: sent.description,
         retention_ns: rule.as_ref().map(RetentionRule::retention_ns).transpose()?,
         shard_group_ns: rule.as_ref().map(RetentionRule::shard_group_ns).transpose()?.flatten(),
+        duplicates,
     };
     let changed = change(&app, move |catalog| catalog.update_bucket(&caller, of, changes)).await?;
     found(one_json(&app, &changed))

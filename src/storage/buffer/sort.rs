@@ -1,11 +1,11 @@
 //! Parts to one sorted chunk: series are ranked once, rows are dealt out by rank, and only series whose rows came
-//! out of order are sorted by time. Equal rows are merged field by field, the last write wins.
+//! out of order are sorted by time. Equal rows are merged field by field.
 
 use super::table::Part;
 use crate::{
     line_protocol::series::series_tags,
-    model::{MeasurementSchema, Timestamp},
-    storage::chunk::Chunk,
+    model::{Duplicates, MeasurementSchema, Timestamp},
+    storage::{chunk::Chunk, duplicates},
 };
 use ahash::AHashMap;
 use arrow::{
@@ -16,7 +16,7 @@ use arrow::{
 use std::{borrow::Cow, sync::Arc};
 
 /// All rows of `parts` (in order of sequence, at least one row). `schema` has every tag and field of the rows.
-pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &[Arc<Part>]) -> Chunk {
+pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &[Arc<Part>], policy: Duplicates) -> Chunk {
     let series: Vec<u32> = parts.iter().flat_map(|p| p.series.iter().copied()).collect();
     let times: Vec<Timestamp> = parts.iter().flat_map(|p| p.times.iter().copied()).collect();
     let ranked = Ranked::new(schema, keys, &series);
@@ -48,22 +48,19 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
             .collect();
         let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
         let flat = concat(&pieces).expect("a field has one type in all parts");
-        let rows = if has_duplicates && flat.null_count() > 0 { last_present(&order, &starts, flat.as_ref()) } else { all.clone() };
-        columns.push(take(&flat, &rows, None).expect("row numbers are within the array"));
+        columns.push(match has_duplicates && (flat.null_count() > 0 || policy != Duplicates::Last) {
+            true => {
+                let ends = starts.iter().skip(1).copied().chain([order.len()]);
+                let merged = duplicates::merge(policy, *field_type, &[flat.as_ref()], |i| (0, order[i] as usize), ends);
+                merged.expect("places are within the array")
+            }
+            false => take(&flat, &all, None).expect("row numbers are within the array"),
+        });
     }
     let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("the columns were made to the schema");
     let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
     let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
     Chunk::new(schema.clone(), batch, sequence, time_min, time_max)
-}
-
-/// Per group of equal rows, the last row that has a value here (or the last row, when none has).
-fn last_present(order: &[u32], starts: &[usize], column: &dyn Array) -> UInt32Array {
-    let ends = starts.iter().skip(1).copied().chain([order.len()]);
-    UInt32Array::from_iter_values(starts.iter().zip(ends).map(|(&start, end)| {
-        let present = order[start..end].iter().rev().find(|&&row| column.is_valid(row as usize));
-        present.copied().unwrap_or(order[end - 1])
-    }))
 }
 
 /// Rows by (rank of series, time, arrival).

@@ -5,7 +5,10 @@ use crate::{
     model::{FieldType, FieldValue, MeasurementSchema, Precision, TIME_COLUMN, Timestamp},
 };
 use ahash::AHashMap;
-use arrow::array::{ArrayRef, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, UInt64Builder};
+use arrow::{
+    array::{ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, UInt64Builder},
+    compute::filter,
+};
 use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
 /// Why a line was not stored.
@@ -52,6 +55,23 @@ pub struct StagedTable {
     /// Tags or fields that the schema did not have when the lines were staged.
     pub new_tags: Vec<Arc<str>>,
     pub new_fields: bool,
+}
+
+impl StagedTable {
+    /// Keeps the rows whose times are wanted.
+    pub fn retain(&mut self, wanted: impl Fn(Timestamp) -> bool) {
+        let keep: BooleanArray = self.times.iter().map(|time| Some(wanted(*time))).collect();
+        if keep.false_count() == 0 {
+            return;
+        }
+        let mut kept = keep.values().iter();
+        self.times.retain(|_| kept.next() == Some(true));
+        let mut kept = keep.values().iter();
+        self.rows.retain(|_| kept.next() == Some(true));
+        for (_, _, column) in &mut self.columns {
+            *column = filter(column, &keep).expect("a column has a value or null for each row");
+        }
+    }
 }
 
 /// Reads `body`. `schema` gives the measurement's schema as known now; rows before `floor` have expired.

@@ -2,13 +2,13 @@
 
 use super::{sort::sorted_chunk, stage::StagedTable};
 use crate::{
-    model::{FieldType, MeasurementSchema, Timestamp},
+    model::{Duplicates, FieldType, MeasurementSchema, Timestamp},
     storage::chunk::Chunk,
 };
 use ahash::AHashMap;
 use arrow::array::{Array, ArrayRef};
 use parking_lot::RwLock;
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 /// The rows of one write request.
 #[derive(Debug)]
@@ -39,6 +39,8 @@ pub struct Table {
 struct Sorted {
     /// It holds `parts[..parts]` less what the ones before it in the list hold.
     parts: usize,
+    /// By which its equal rows were merged.
+    duplicates: Duplicates,
     chunk: Arc<Chunk>,
 }
 
@@ -91,6 +93,11 @@ impl Table {
         self.bytes
     }
 
+    /// The greatest sequence of a part; 0 without any.
+    pub fn last_sequence(&self) -> u64 {
+        self.parts.last().map_or(0, |part| part.sequence)
+    }
+
     /// Takes out the parts up to `sequence`; what is left keeps its series only when it has rows.
     pub fn split_through(&mut self, sequence: u64) -> Table {
         let cut = self.parts.partition_point(|p| p.sequence <= sequence);
@@ -111,9 +118,11 @@ impl Table {
 
     /// Remembers what a reader sorted, unless newer rows came in between them.
     pub fn remember(&mut self, view: &View) {
-        let covered = view.sorted.last().map_or(0, |s| s.parts);
+        let Some(last) = view.sorted.last() else { return };
+        let covered = last.parts;
+        let is_better = |known: &Sorted| covered > known.parts || known.duplicates != last.duplicates;
         let same = self.parts.len() >= covered
-            && covered > self.sorted.last().map_or(0, |s| s.parts)
+            && self.sorted.last().is_none_or(is_better)
             && self.parts[..covered].iter().zip(&view.parts).all(|(a, b)| Arc::ptr_eq(a, b));
         if same {
             self.sorted = view.sorted.clone();
@@ -127,7 +136,10 @@ fn part_bytes(part: &Part) -> usize {
 
 impl View {
     /// The rows as sorted chunks, oldest first. `schema` has every tag and field of the rows.
-    pub fn chunks(&mut self, schema: &Arc<MeasurementSchema>) -> Vec<Arc<Chunk>> {
+    pub fn chunks(&mut self, schema: &Arc<MeasurementSchema>, duplicates: Duplicates) -> Vec<Arc<Chunk>> {
+        if self.sorted.iter().any(|s| s.duplicates != duplicates) {
+            self.sorted.clear();
+        }
         let covered = self.sorted.last().map_or(0, |s| s.parts);
         if covered < self.parts.len() {
             let rows = |parts: &[Arc<Part>]| parts.iter().map(|p| p.times.len()).sum::<usize>();
@@ -136,20 +148,35 @@ impl View {
             if from == 0 {
                 self.sorted.clear();
             }
-            let chunk = sorted_chunk(schema, &self.keys.read(), &self.parts[from..]);
-            self.sorted.push(Sorted { parts: self.parts.len(), chunk: Arc::new(chunk) });
+            let chunk = sorted_chunk(schema, &self.keys.read(), &self.parts[from..], duplicates);
+            self.sorted.push(Sorted { parts: self.parts.len(), duplicates, chunk: Arc::new(chunk) });
         }
         self.sorted.iter().map(|s| s.chunk.clone()).collect()
     }
 
+    /// The smallest sequence that a row of each partition came with.
+    pub fn first_sequences(&self, partition_of: impl Fn(Timestamp) -> i64) -> BTreeMap<i64, u64> {
+        let mut first = BTreeMap::new();
+        for part in &self.parts {
+            let mut noted = None;
+            for partition in part.times.iter().map(|&time| partition_of(time)) {
+                // Most rows are of the partition of the row before.
+                if noted.replace(partition) != Some(partition) {
+                    first.entry(partition).or_insert(part.sequence);
+                }
+            }
+        }
+        first
+    }
+
     /// All rows as one chunk; `None` when there are none.
-    pub fn into_chunk(mut self, schema: &Arc<MeasurementSchema>) -> Option<Chunk> {
+    pub fn into_chunk(mut self, schema: &Arc<MeasurementSchema>, duplicates: Duplicates) -> Option<Chunk> {
         if self.parts.is_empty() {
             return None;
         }
         if self.sorted.len() != 1 || self.sorted[0].parts != self.parts.len() {
             self.sorted.clear();
         }
-        self.chunks(schema).pop().map(|chunk| Chunk::clone(&chunk))
+        self.chunks(schema, duplicates).pop().map(|chunk| Chunk::clone(&chunk))
     }
 }

@@ -32,7 +32,8 @@ pub struct FileMeta {
     /// Smallest and greatest time of the rows.
     pub time_min: i64,
     pub time_max: i64,
-    /// Write order of the rows against other files and chunks (see `storage/chunk.rs`).
+    /// Write order of the rows against other files and chunks (see `storage/chunk.rs`). It has all rows of its measurement and
+    /// partition that came with a sequence from one to the other, less what other files of the version have.
     pub sequence_min: u64,
     pub sequence_max: u64,
     /// 0 as flushed; one more than its inputs when compacted.
@@ -219,6 +220,11 @@ impl FileSlice {
     pub fn of_partition(bucket: BucketId, files: Vec<Arc<FileMeta>>) -> FileSlice {
         let range = 0..files.len();
         FileSlice { version: Arc::new(Version { files, ..Version::empty(bucket) }), range }
+    }
+
+    /// Rows up to this sequence of the log are in files of the version.
+    pub fn flushed_through(&self) -> u64 {
+        self.version.flushed_through
     }
 
     /// Those that may have rows of the closed stretch of time.
