@@ -36,7 +36,8 @@ impl FromStr for Duplicates {
 
     fn from_str(text: &str) -> Result<Duplicates> {
         let at = Duplicates::NAMES.iter().position(|name| *name == text);
-        at.map(|at| Duplicates::ALL[at]).ok_or_else(|| Failure::invalid(format!("duplicates are last, first, sum, max or min, not `{text}`")))
+        at.map(|at| Duplicates::ALL[at])
+            .ok_or_else(|| Failure::invalid(format!("duplicates are last, first, sum, max or min, not `{text}`")))
     }
 }
 

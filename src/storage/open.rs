@@ -178,9 +178,8 @@ impl Storage {
     fn in_no_file(&self, version: &Version, sequence: u64, mut tables: Vec<StagedTable>) -> Vec<StagedTable> {
         let partition_ns = self.options().files.partition_ns;
         for table in &mut tables {
-            let has = |f: &Arc<FileMeta>| {
-                f.sequence_min <= sequence && sequence <= f.sequence_max && !self.inner.files.was_damaged(&f.path)
-            };
+            let has =
+                |f: &Arc<FileMeta>| f.sequence_min <= sequence && sequence <= f.sequence_max && !self.inner.files.was_damaged(&f.path);
             let measurement = table.measurement.clone();
             table.retain(|time| !version.files_in(&measurement, partition_of(time, partition_ns)).iter().any(has));
         }

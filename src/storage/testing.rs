@@ -316,14 +316,7 @@ impl World {
         World::at(None, disk, now, seed, duplicates, failpoints).await
     }
 
-    async fn at(
-        store: Option<Store>,
-        disk: SimulatedDisk,
-        now: i64,
-        seed: u64,
-        duplicates: Duplicates,
-        failpoints: Failpoints,
-    ) -> World {
+    async fn at(store: Option<Store>, disk: SimulatedDisk, now: i64, seed: u64, duplicates: Duplicates, failpoints: Failpoints) -> World {
         let (clock, disk) = (ManualClock::at(now), FaultyDisk::on(disk).expect("a sound disk"));
         let storage = World::open(&store, &disk, &clock, duplicates, &failpoints).await.expect("the store opens");
         let (model, floor, random) = (Rows::new(), i64::MIN, StdRng::seed_from_u64(seed));

@@ -60,7 +60,9 @@ impl UpdateArguments {
             body["duplicates"] = duplicates.as_str().into();
         }
         if body.as_object().is_some_and(|b| b.is_empty()) {
-            return Err(Failure::invalid("nothing to change: give --name, --description, --retention, --shard-group-duration or --duplicates"));
+            return Err(Failure::invalid(
+                "nothing to change: give --name, --description, --retention, --shard-group-duration or --duplicates",
+            ));
         }
         let changed = connection.server.patch(&path, &[], &body);
         let changed = changed.map_err(|f| f.context(format!("failed to update bucket \"{}\"", self.id)))?;

@@ -11,7 +11,10 @@ async fn a_bucket_says_what_becomes_of_values_that_are_written_twice() {
     let refused = "duplicates are last, first, sum, max or min, not `mean`";
     server.post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "x", "duplicates": "mean" })).await.says(400, refused);
     change(json!({ "duplicates": "mean" })).await.says(400, refused);
-    server.post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "x", "duplicates": "max" })).await.says(201, "\"duplicates\":\"max\"");
+    server
+        .post("/api/v2/buckets", json!({ "orgID": server.org_id, "name": "x", "duplicates": "max" }))
+        .await
+        .says(201, "\"duplicates\":\"max\"");
     server.get("/api/v2/buckets?name=x").await.says(200, "\"duplicates\":\"max\"");
     for (policy, expected, older) in [("sum", 6, 5), ("first", 2, 2), ("max", 3, 3), ("min", 1, 2), ("last", 1, 3)] {
         change(json!({ "duplicates": policy })).await.says(200, &format!("\"duplicates\":\"{policy}\""));

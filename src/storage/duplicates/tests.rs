@@ -86,7 +86,8 @@ async fn every_policy_of_every_type_is_the_same_wherever_the_rows_lie() {
                     }
                 }
                 for newest in [None, Some(1), Some(3)] {
-                    let found: Vec<String> = row(&storage, newest).await.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+                    let found: Vec<String> =
+                        row(&storage, newest).await.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
                     assert_eq!(found.join(" "), expected, "{policy}, flushes {flushes:b}, merges {merges:b}, newest {newest:?}");
                 }
                 drop(storage);
@@ -216,7 +217,8 @@ async fn check_sum(storage: &Storage, expected: f64, what: &str) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn files_of_a_flush_or_compaction_that_died_before_its_commit_count_once() {
-    for point in [Failpoint::ParquetWrite, Failpoint::StorePut, Failpoint::ManifestCommit, Failpoint::ManifestCommitted, Failpoint::WalTrim] {
+    for point in [Failpoint::ParquetWrite, Failpoint::StorePut, Failpoint::ManifestCommit, Failpoint::ManifestCommitted, Failpoint::WalTrim]
+    {
         for nth in 1..6 {
             let what = format!("{point:?} {nth}");
             let (store, mut disk) = (Store::memory(), FaultyDisk::default());
