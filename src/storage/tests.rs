@@ -431,7 +431,7 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
             assert_eq!(write(&storage, request).await.expect("stored").rejected, []);
         }
         let written = started.elapsed();
-        let rows: usize = storage.chunks(bucket(), "cpu").iter().map(|chunk| chunk.batch.num_rows()).sum();
+        let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.batch.num_rows()).sum();
         assert_eq!(rows, ROWS as usize, "{name}");
         let sorted = started.elapsed();
         storage.flush().await.expect("flushed");
