@@ -19,6 +19,7 @@ pub mod garbage;
 pub mod inspect;
 pub mod manifest;
 pub mod merge;
+mod newest;
 pub mod object;
 pub mod open;
 pub mod parquet;

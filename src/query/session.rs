@@ -11,6 +11,7 @@ use super::{
     columns::ChooseColumns,
     computed::{Coercion, Computed},
     newest::NewestRows,
+    requirements::Requirements,
     split::SplitScans,
     text_keys::TextKeys,
 };
@@ -35,8 +36,8 @@ use datafusion::{
     },
     physical_optimizer::{
         PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, ensure_coop::EnsureCooperative,
-        ensure_requirements::EnsureRequirements, limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer,
-        output_requirements::OutputRequirements, projection_pushdown::ProjectionPushdown,
+        limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer, output_requirements::OutputRequirements,
+        projection_pushdown::ProjectionPushdown,
     },
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
@@ -215,7 +216,7 @@ fn few_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![
         // Between the two, the order that ORDER BY asks for is a requirement of the whole plan.
         Arc::new(OutputRequirements::new_add_mode()),
-        Arc::new(EnsureRequirements::new()),
+        Arc::new(Requirements::default()),
         Arc::new(CombinePartialFinalAggregate::new()),
         Arc::new(ProjectionPushdown::new()),
         Arc::new(OutputRequirements::new_remove_mode()),

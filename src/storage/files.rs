@@ -10,7 +10,7 @@ use crate::storage::{
     failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
     object::{STAGED_FOLDER, Store},
-    parquet::{file::FileReader, writer::FileWriter},
+    parquet::{decimal::Decimals, file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
     recover,
     retention::SafeTime,
@@ -233,7 +233,7 @@ impl FileStore {
     async fn write_file(&self, bucket: BucketId, mut draft: Draft, schema: Arc<MeasurementSchema>, rows: RecordBatch) -> Result<Draft> {
         let meta = draft.meta.clone();
         let encode = move || {
-            let mut writer = FileWriter::new(bucket, &schema, meta)?;
+            let mut writer = FileWriter::new(bucket, &schema, Decimals::of_rows(&rows), meta)?;
             writer.write(&rows)?;
             writer.finish()
         };

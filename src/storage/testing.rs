@@ -87,9 +87,17 @@ pub async fn try_read(storage: &Storage, filter: RowFilter, batch_rows: usize) -
     let mut rows = Rows::new();
     let Some(snapshot) = storage.snapshot(bucket(), "m", None) else { return Ok(rows) };
     let sources = snapshot.files.len() + snapshot.chunks.len();
-    let mut merge = snapshot.read(None, filter, batch_rows)?;
+    let mut batches = vec![];
+    if filter.newest.is_some() {
+        batches = snapshot.read_newest(None, filter, batch_rows, |_| Ok(())).await?;
+    } else {
+        let mut merge = snapshot.read(None, filter, batch_rows)?;
+        while let Some(batch) = merge.next().await? {
+            batches.push(batch);
+        }
+    }
     let mut before: Option<(String, i64)> = None;
-    while let Some(batch) = merge.next().await? {
+    for batch in batches {
         assert!(batch.num_rows() <= batch_rows.max(sources), "{} rows in a batch", batch.num_rows());
         let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
         let host = batch.column_by_name("h").map(|c| c.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().expect("text"));

@@ -13,7 +13,7 @@ use crate::storage::{
     files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
     object::Space,
-    parquet::writer::FileWriter,
+    parquet::{decimal::Decimals, writer::FileWriter},
 };
 use std::sync::{
     Arc,
@@ -84,7 +84,8 @@ impl FileStore {
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
         let snapshot = self.bulk_snapshot(base, schema, spec.inputs.clone());
         let mut rows = snapshot.read(None, RowFilter { time_min: time_floor, ..RowFilter::all() }, BULK_BATCH_ROWS)?;
-        let mut writer = FileWriter::new(spec.bucket, schema, draft.meta.clone())?;
+        let decimals = Decimals::of_files(&snapshot.reader, schema, &spec.inputs).await?;
+        let mut writer = FileWriter::new(spec.bucket, schema, decimals, draft.meta.clone())?;
         let mut upload = self.inner.store.upload(&draft.meta.path);
         let written = async {
             while let Some(batch) = rows.next().await? {
