@@ -31,6 +31,7 @@ use database::Database;
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use state::{Draft, State};
 use std::{collections::HashSet, num::NonZeroU64, path::Path, sync::Arc};
+use tokio::sync::Notify;
 
 /// The one handle on people and names; clones share it. All calls block, briefly.
 #[derive(Clone)]
@@ -47,6 +48,7 @@ struct Inner {
     salt: [u8; 32],
     verified: Mutex<HashSet<[u8; 32]>>,
     damage: Vec<(String, String)>,
+    retention_changed: Notify,
 }
 
 impl Catalog {
@@ -65,7 +67,8 @@ impl Catalog {
         let state = RwLock::new(Arc::new(database.load()?));
         let mut salt = [0; 32];
         randomness.fill(&mut salt);
-        let inner = Inner { database: Mutex::new(database), state, clock, randomness, salt, verified: Mutex::default(), damage };
+        let (database, verified, retention_changed) = (Mutex::new(database), Mutex::default(), Notify::new());
+        let inner = Inner { database, state, clock, randomness, salt, verified, damage, retention_changed };
         Ok(Catalog { inner: Arc::new(inner) })
     }
 
@@ -96,6 +99,11 @@ impl Catalog {
             *self.inner.state.write() = Arc::new(draft.state);
         }
         Ok(answer)
+    }
+
+    /// Returns when a bucket's retention was changed since the last call returned. For one caller.
+    pub async fn retention_changed(&self) {
+        self.inner.retention_changed.notified().await;
     }
 
     /// A random identifier, never zero.

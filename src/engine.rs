@@ -76,14 +76,13 @@ impl Engine {
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;
         let storage = Storage::open(rows, Arc::new(log), storage, clock.clone(), randomness).await?;
-        let flushing = storage.spawn_flushing();
         let maintenance = Maintenance::new(storage.clone(), catalog.clone(), clock.clone(), maintenance);
-        let maintaining = maintenance.spawn();
+        let jobs = [storage.spawn_flushing()].into_iter().chain(maintenance.spawn()).collect();
         let inner = Inner {
             sessions: Sessions::new(&session, vec![])?,
             admission: Admission::new(queries),
             started: clock.now(),
-            jobs: Mutex::new(vec![flushing, maintaining]),
+            jobs: Mutex::new(jobs),
             maintenance,
             storage,
             catalog,

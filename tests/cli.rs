@@ -134,6 +134,13 @@ fn buckets(shell: &Shell) {
     assert_eq!(json[0]["retentionRules"][0]["everySeconds"], 30 * 86_400);
     let id = shell.id(&["bucket", "list", "-n", "archives"]);
     assert!(shell.influx(&["bucket", "update", "-i", &id, "-n", "old", "-r", "8w"]).contains("\told\t1344h0m0s\t"));
+    // A shorter retention holds for the next question.
+    let hours_ago = |hours: u32| format!("m v={hours} {}", chrono::Utc::now().timestamp() - i64::from(hours) * 3_600);
+    shell.influx(&["write", "-b", "old", "-p", "s", &hours_ago(0), &hours_ago(2)]);
+    let count = || shell.influx(&["query", "--raw", r#"from(bucket: "old") |> range(start: 0) |> count() |> keep(columns: ["_value"])"#]);
+    assert!(count().contains(",2\r\n"), "{}", count());
+    shell.influx(&["bucket", "update", "-i", &id, "-r", "1h"]);
+    assert!(count().contains(",1\r\n"), "{}", count());
     let deleted = shell.influx(&["bucket", "delete", "-n", "old"]);
     assert!(deleted.lines().next().is_some_and(|l| l.ends_with("Deleted")) && deleted.ends_with("true\n"), "{deleted}");
     assert!(shell.refused(&["bucket", "delete", "-n", "old"]).contains("bucket \"old\" not found"));

@@ -2,6 +2,7 @@
 
 mod bounded;
 mod cli;
+mod clock_jumps;
 mod corruption;
 mod flux_suite;
 mod full_disk;

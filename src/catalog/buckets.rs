@@ -119,7 +119,8 @@ impl Catalog {
     }
 
     pub fn update_bucket(&self, caller: &Caller, id: BucketId, changes: BucketChanges) -> Result<Bucket> {
-        self.change(|draft| {
+        let changes_retention = changes.retention_ns.is_some();
+        let updated = self.change(|draft| {
             let mut bucket = draft.state.buckets.get(&id).cloned().ok_or_else(not_found)?;
             caller.check(Action::Write, resource(&bucket))?;
             if let Some(name) = changes.name.filter(|name| *name != bucket.name) {
@@ -139,7 +140,11 @@ impl Catalog {
             bucket.updated_at = self.now();
             draft.put(bucket.clone())?;
             Ok(bucket)
-        })
+        })?;
+        if changes_retention {
+            self.inner.retention_changed.notify_one();
+        }
+        Ok(updated)
     }
 
     /// Removes a bucket with its mappings, labels and members. Its rows are the caller's to drop.

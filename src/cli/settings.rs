@@ -47,6 +47,7 @@ pub const KEYS: &[Key] = &[
     key("storage-cache-max-memory-size", "SIZE", "Rows in memory past which writes are answered with 503 [default: 768m]"),
     key("storage-cache-snapshot-memory-size", "SIZE", "Rows in memory past which they are written to files [default: 128m]"),
     key("storage-cache-snapshot-write-cold-duration", "DURATION", "Rows are in files after about this long [default: 1m]"),
+    key("storage-max-concurrent-compactions", "N", "Merges of files that run at the same time; 0 is half of the cores [default: 0]"),
     key("metrics-disabled", "true|false", "Answer /metrics with 403 [default: false]"),
     key("testing-always-allow-setup", "true|false", "Allow setup again and again, for test suites [default: false]"),
 ];
@@ -153,6 +154,11 @@ impl Settings {
         read.size("storage-cache-max-memory-size", &mut engine.storage.buffer_bytes_max)?;
         read.size("storage-cache-snapshot-memory-size", &mut engine.storage.flush_bytes)?;
         read.duration("storage-cache-snapshot-write-cold-duration", &mut engine.storage.flush_interval)?;
+        let mut compactions = 0;
+        read.number("storage-max-concurrent-compactions", &mut compactions)?;
+        if compactions > 0 {
+            engine.maintenance.compactions_max = compactions;
+        }
         let mut http = HttpSettings::default();
         read.size("http-max-body-size", &mut http.body_bytes_max)?;
         read.parsed("metrics-disabled", "true or false", &mut http.metrics_disabled)?;

@@ -1,8 +1,9 @@
 //! What the engine does by itself: merging files, giving up expired rows, deleting what nothing refers to. (Flushing goes by
 //! the buffer's fill, see `Storage::spawn_flushing`.)
 //!
-//! One pass after the other, one compaction at a time: the work is bounded whatever there is to do. What fails is logged,
-//! counted, and tried again later; a compaction that fails, ever later.
+//! Two jobs: one gives up expired rows, so that a shorter retention acts at once, the other merges and clears up. Only so many
+//! merges run at a time; whenever one ends, the next is chosen from the state as it then is, where there are the most files. What
+//! fails is logged, counted, and tried again later; a compaction that fails, ever later.
 
 use super::Engine;
 use crate::{
@@ -11,13 +12,18 @@ use crate::{
     model::{BucketId, Failure, Result},
     storage::{
         Storage,
-        compaction::{CompactionPolicy, CompactionSpec},
+        compaction::{Compacted, CompactionPolicy, CompactionSpec},
         retention::Expired,
     },
 };
+use futures::{StreamExt, stream::FuturesUnordered};
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -28,12 +34,16 @@ pub struct MaintenanceSettings {
     /// Between the sweeps, which list every object of the store.
     pub sweep_interval: Duration,
     pub compaction: CompactionPolicy,
+    /// Merges that run at the same time; at least one does.
+    pub compactions_max: usize,
 }
 
 impl Default for MaintenanceSettings {
     fn default() -> MaintenanceSettings {
         let (interval, sweep_interval) = (Some(Duration::from_secs(10)), Duration::from_secs(6 * 3_600));
-        MaintenanceSettings { interval, sweep_interval, compaction: CompactionPolicy::default() }
+        // The other half is for those who write and ask.
+        let compactions_max = std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2));
+        MaintenanceSettings { interval, sweep_interval, compaction: CompactionPolicy::default(), compactions_max }
     }
 }
 
@@ -45,6 +55,14 @@ pub struct MaintenanceFigures {
     pub compaction_files_in: u64,
     pub compaction_bytes_in: u64,
     pub compaction_bytes_out: u64,
+    /// Of them, tried and not done.
+    #[serde(default)]
+    pub compaction_failures: u64,
+    /// Merges that run now, and that were worth while and waited when the last of those was chosen.
+    #[serde(default)]
+    pub compactions_running: u64,
+    #[serde(default)]
+    pub compactions_queued: u64,
     pub expired_files: u64,
     pub expired_rows: u64,
     pub garbage_files: u64,
@@ -55,6 +73,9 @@ pub struct MaintenanceFigures {
     /// Files of all buckets now, and their bytes.
     pub files: u64,
     pub bytes: u64,
+    /// The most files that a measurement has in one partition now.
+    #[serde(default)]
+    pub partition_files_max: u64,
 }
 
 /// How a pass goes about what is not always due.
@@ -70,9 +91,12 @@ pub(super) struct Maintenance {
     clock: Arc<dyn Clock>,
     settings: MaintenanceSettings,
     stop: CancellationToken,
+    /// Files are to be merged before the next pass is due.
     wanted: Notify,
     figures: Mutex<MaintenanceFigures>,
-    /// Held through a pass.
+    /// Held while expired rows are given up.
+    expiring: tokio::sync::Mutex<()>,
+    /// Held while files are merged and deleted.
     state: tokio::sync::Mutex<State>,
 }
 
@@ -90,49 +114,77 @@ struct Backoff {
     until: i64,
 }
 
-/// Choices of compactions in one pass; what is left then waits for the next, after retention and garbage had their turn.
-const ROUNDS: usize = 16;
+/// Where a compaction is done.
+type Place = (BucketId, Arc<str>, i64);
+
+/// Bytes of files that are merged in one pass, of which the smallest merge counts so many; what is left then waits for the next, after
+/// garbage had its turn.
+const PASS_BYTES: u64 = 4 << 30;
+const MERGE_BYTES_MIN: u64 = 1 << 20;
+/// Merges smaller than this are committed together, up to so many and so many bytes.
+const SMALL_BYTES: u64 = 8 << 20;
+const BATCH_MAX: usize = 64;
+const BATCH_BYTES_MAX: u64 = 64 << 20;
 const CLOSE_PATIENCE: Duration = Duration::from_secs(5);
 const FIRST_PAUSE_NS: i64 = 60_000_000_000;
 const LONGEST_PAUSE_NS: i64 = 3_600_000_000_000;
 
 impl Maintenance {
     pub fn new(storage: Storage, catalog: Catalog, clock: Arc<dyn Clock>, settings: MaintenanceSettings) -> Arc<Maintenance> {
-        let (stop, wanted, figures, state) = (CancellationToken::new(), Notify::new(), Mutex::default(), Default::default());
-        Arc::new(Maintenance { storage, catalog, clock, settings, stop, wanted, figures, state })
+        let (stop, wanted, figures) = (CancellationToken::new(), Notify::new(), Mutex::default());
+        let (expiring, state) = Default::default();
+        Arc::new(Maintenance { storage, catalog, clock, settings, stop, wanted, figures, expiring, state })
     }
 
-    pub fn spawn(self: &Arc<Self>) -> JoinHandle<()> {
-        let work = self.clone();
-        tokio::spawn(async move {
+    pub fn spawn(self: &Arc<Self>) -> [JoinHandle<()>; 2] {
+        let interval = self.settings.interval.unwrap_or(Duration::MAX);
+        let (expiring, merging) = (self.clone(), self.clone());
+        let expire = async move {
             loop {
-                let pause = tokio::time::sleep(work.settings.interval.unwrap_or(Duration::MAX));
                 tokio::select! {
-                    () = work.stop.cancelled() => return,
-                    () = work.wanted.notified() => {}
-                    () = pause => {}
+                    () = expiring.stop.cancelled() => return,
+                    () = expiring.catalog.retention_changed() => {}
+                    () = tokio::time::sleep(interval) => {}
+                }
+                // Its failures are logged and counted.
+                expiring.note(&mut None, expiring.expire().await);
+            }
+        };
+        let merge = async move {
+            loop {
+                tokio::select! {
+                    () = merging.stop.cancelled() => return,
+                    () = merging.wanted.notified() => {}
+                    () = tokio::time::sleep(interval) => {}
                 }
                 // Its failures are logged and counted one by one.
-                let _ = work.pass(Sweep::WhenDue).await;
+                merging.tidy(Sweep::WhenDue, &mut None).await;
             }
-        })
+        };
+        [tokio::spawn(expire), tokio::spawn(merge)]
     }
 
     /// Begins nothing more. A compaction under way ends at its next batch of rows; that is waited for, but not for long.
     pub async fn close(&self) {
         self.stop.cancel();
-        let _ = tokio::time::timeout(CLOSE_PATIENCE, self.state.lock()).await;
+        let at_rest = async { (self.expiring.lock().await, self.state.lock().await) };
+        let _ = tokio::time::timeout(CLOSE_PATIENCE, at_rest).await;
     }
 
-    /// One pass; the first failure, after everything was tried.
+    /// Everything once; the first failure, after everything was tried.
     async fn pass(&self, sweep: Sweep) -> Result<()> {
-        let mut state = self.state.lock().await;
         let mut first = None;
         self.note(&mut first, self.expire().await);
-        self.compact(&mut state, &mut first).await;
-        self.collect(&mut state, sweep, &mut first).await;
-        self.figures.lock().passes += 1;
+        self.tidy(sweep, &mut first).await;
         first.map_or(Ok(()), Err)
+    }
+
+    /// Merges, and deletes what nothing refers to.
+    async fn tidy(&self, sweep: Sweep, first: &mut Option<Failure>) {
+        let mut state = self.state.lock().await;
+        self.compact(&mut state, first).await;
+        self.collect(&mut state, sweep, first).await;
+        self.figures.lock().passes += 1;
     }
 
     fn note<T: Default>(&self, first: &mut Option<Failure>, outcome: Result<T>) -> T {
@@ -151,8 +203,12 @@ impl Maintenance {
     }
 
     async fn expire(&self) -> Result<()> {
+        let _alone = self.expiring.lock().await;
         let mut outcome = Ok(());
         for (bucket, retention_ns) in self.retentions() {
+            if self.stop.is_cancelled() {
+                return outcome;
+            }
             match self.storage.files().expire(bucket, retention_ns).await {
                 Ok(Expired { files: 0, .. }) => {}
                 Ok(Expired { files, rows, bytes }) => {
@@ -168,26 +224,51 @@ impl Maintenance {
     }
 
     async fn compact(&self, state: &mut State, first: &mut Option<Failure>) {
-        self.compact_by(state, first, || self.storage.files().compactions(&self.settings.compaction)).await;
+        let choose = || self.storage.files().compactions(&self.settings.compaction);
+        if self.compact_by(state, first, PASS_BYTES, choose).await == 0 {
+            self.wanted.notify_one();
+        }
     }
 
-    async fn compact_by(&self, state: &mut State, first: &mut Option<Failure>, choose: impl Fn() -> Vec<CompactionSpec>) {
-        let floors: HashMap<BucketId, i64> =
-            self.retentions().into_iter().map(|(bucket, retention)| (bucket, self.storage.files().erase_floor(retention))).collect();
-        // A merge may make another one worth while.
-        for _ in 0..ROUNDS {
-            let mut chosen = choose();
-            self.retain_due(state, &mut chosen);
-            if chosen.is_empty() {
-                return;
+    /// Does what `choose` gives, until that is nothing, or `left` bytes are being merged; how many may still be.
+    async fn compact_by(
+        &self,
+        state: &mut State,
+        first: &mut Option<Failure>,
+        mut left: u64,
+        choose: impl Fn() -> Vec<CompactionSpec>,
+    ) -> u64 {
+        let mut running = FuturesUnordered::new();
+        // Places where files are being merged, and those where that was in vain in this pass.
+        let (mut busy, mut vain) = (HashSet::new(), HashSet::new());
+        loop {
+            while left > 0 && running.len() < self.settings.compactions_max.max(1) && !self.stop.is_cancelled() {
+                let now = self.clock.monotonic_ns();
+                let waits = |place: &Place| state.failed.get(place).is_some_and(|b| now < b.until);
+                let is_due = |place: &Place| !(busy.contains(place) || vain.contains(place) || waits(place));
+                let chosen: Vec<CompactionSpec> = choose().into_iter().filter(|spec| is_due(&place(spec))).collect();
+                let count = chosen.len();
+                let Some(batch) = batch(chosen) else {
+                    self.figures.lock().compactions_queued = 0;
+                    break;
+                };
+                self.figures.lock().compactions_queued = (count - batch.len()) as u64;
+                left = left.saturating_sub(batch.iter().map(|spec| spec.bytes().max(MERGE_BYTES_MIN)).sum());
+                busy.extend(batch.iter().map(place));
+                running.push(self.compact_batch(batch));
+                self.figures.lock().compactions_running = busy.len() as u64;
             }
-            for spec in chosen {
-                if self.stop.is_cancelled() {
-                    return;
+            let Some(outcomes) = running.next().await else { break };
+            for (place, outcome) in outcomes {
+                busy.remove(&place);
+                if matches!(outcome, Ok(None)) {
+                    vain.insert(place.clone());
                 }
-                self.compact_one(state, spec, &floors, first).await;
+                self.note_compaction(state, place, outcome, first);
             }
+            self.figures.lock().compactions_running = busy.len() as u64;
         }
+        left
     }
 
     /// Flushes, merges all that can be merged, however large and young it is, and folds in every delete. What it did, with the files
@@ -199,23 +280,29 @@ impl Maintenance {
         state.failed.clear();
         let mut first = None;
         let policy = CompactionPolicy { rest_ratio: u64::MAX, ..self.settings.compaction.clone() };
-        self.compact_by(&mut state, &mut first, || self.storage.files().compactions_at(&policy, i64::MAX)).await;
+        self.compact_by(&mut state, &mut first, u64::MAX, || self.storage.files().compactions_at(&policy, i64::MAX)).await;
         let after = self.figures();
         let figures = MaintenanceFigures {
             compactions: after.compactions - before.compactions,
             compaction_files_in: after.compaction_files_in - before.compaction_files_in,
             compaction_bytes_in: after.compaction_bytes_in - before.compaction_bytes_in,
             compaction_bytes_out: after.compaction_bytes_out - before.compaction_bytes_out,
+            compaction_failures: after.compaction_failures - before.compaction_failures,
             ..after
         };
         first.map_or(Ok(figures), Err)
     }
 
-    async fn compact_one(&self, state: &mut State, spec: CompactionSpec, floors: &HashMap<BucketId, i64>, first: &mut Option<Failure>) {
-        let place = place(&spec);
-        let floor = floors.get(&spec.bucket).copied().unwrap_or(i64::MIN);
-        match self.storage.files().compact(spec, floor, self.stop.clone()).await {
-            // A delete, a drop or retention came first; the next round chooses anew.
+    async fn compact_batch(&self, batch: Vec<CompactionSpec>) -> Vec<(Place, Result<Option<Compacted>>)> {
+        let places: Vec<Place> = batch.iter().map(place).collect();
+        let retention_ns = self.catalog.state().buckets.get(&batch[0].bucket).and_then(|b| b.retention_ns);
+        let floor = retention_ns.map_or(i64::MIN, |retention_ns| self.storage.files().erase_floor(retention_ns));
+        places.into_iter().zip(self.storage.files().compact_each(batch, floor, self.stop.clone()).await).collect()
+    }
+
+    fn note_compaction(&self, state: &mut State, place: Place, outcome: Result<Option<Compacted>>, first: &mut Option<Failure>) {
+        match outcome {
+            // A delete, a drop or retention came first; the next pass chooses anew.
             Ok(None) => {}
             Ok(Some(done)) => {
                 tracing::debug!(bucket = %place.0, measurement = %place.1, ?done, "compacted");
@@ -226,20 +313,14 @@ impl Maintenance {
                 figures.compaction_bytes_in += done.bytes_in;
                 figures.compaction_bytes_out += done.bytes_out;
             }
-            Err(failure) => {
-                if !self.stop.is_cancelled() {
-                    let pause_ns = state.failed.get(&place).map_or(FIRST_PAUSE_NS, |b| (b.pause_ns * 2).min(LONGEST_PAUSE_NS));
-                    state.failed.insert(place, Backoff { pause_ns, until: self.clock.monotonic_ns() + pause_ns });
-                    self.note::<()>(first, Err(failure));
-                }
+            Err(failure) if !self.stop.is_cancelled() => {
+                let pause_ns = state.failed.get(&place).map_or(FIRST_PAUSE_NS, |b| (b.pause_ns * 2).min(LONGEST_PAUSE_NS));
+                state.failed.insert(place, Backoff { pause_ns, until: self.clock.monotonic_ns() + pause_ns });
+                self.figures.lock().compaction_failures += 1;
+                self.note::<()>(first, Err(failure));
             }
+            Err(_) => {}
         }
-    }
-
-    /// Leaves out those that are paused after a failure.
-    fn retain_due(&self, state: &State, chosen: &mut Vec<CompactionSpec>) {
-        let now = self.clock.monotonic_ns();
-        chosen.retain(|spec| state.failed.get(&place(spec)).is_none_or(|b| b.until <= now));
     }
 
     async fn collect(&self, state: &mut State, sweep: Sweep, first: &mut Option<Failure>) {
@@ -267,14 +348,36 @@ impl Maintenance {
 
     fn figures(&self) -> MaintenanceFigures {
         let files = self.storage.files();
-        let versions = files.buckets().into_iter().filter_map(|b| files.version(b));
-        let (count, bytes) = versions.flat_map(|v| v.files.clone()).fold((0, 0), |(n, bytes), f| (n + 1, bytes + f.bytes));
-        MaintenanceFigures { files: count, bytes, ..self.figures.lock().clone() }
+        let mut figures = self.figures.lock().clone();
+        for totals in files.buckets().into_iter().map(|bucket| files.totals(bucket)) {
+            figures.files += totals.files;
+            figures.bytes += totals.bytes;
+            figures.partition_files_max = figures.partition_files_max.max(totals.partition_files_max);
+        }
+        figures
     }
 }
 
-fn place(spec: &CompactionSpec) -> (BucketId, Arc<str>, i64) {
+fn place(spec: &CompactionSpec) -> Place {
     (spec.bucket, spec.inputs[0].measurement.clone(), spec.inputs[0].partition)
+}
+
+/// What to do first, with other small merges of the same bucket. Nothing: there is nothing to do.
+fn batch(chosen: Vec<CompactionSpec>) -> Option<Vec<CompactionSpec>> {
+    let mut chosen = chosen.into_iter();
+    let first = chosen.next()?;
+    let (bucket, mut bytes) = (first.bucket, first.bytes());
+    let mut batch = vec![first];
+    if bytes < SMALL_BYTES {
+        for spec in chosen.filter(|spec| spec.bucket == bucket && spec.bytes() < SMALL_BYTES) {
+            bytes += spec.bytes();
+            if batch.len() == BATCH_MAX || bytes > BATCH_BYTES_MAX {
+                break;
+            }
+            batch.push(spec);
+        }
+    }
+    Some(batch)
 }
 
 impl Engine {
@@ -283,11 +386,6 @@ impl Engine {
     pub async fn maintain(&self) -> Result<MaintenanceFigures> {
         self.inner.maintenance.pass(Sweep::Now).await?;
         Ok(self.maintenance())
-    }
-
-    /// Has the next pass begin at once, without waiting for it.
-    pub fn maintain_soon(&self) {
-        self.inner.maintenance.wanted.notify_one();
     }
 
     pub fn maintenance(&self) -> MaintenanceFigures {

@@ -45,7 +45,8 @@ impl Engine {
     pub async fn write(&self, caller: &Caller, target: Target<'_>, body: Bytes, options: WriteOptions) -> Result<Written> {
         let bucket = self.writable(caller, target, options.create)?;
         let now = self.now();
-        let retention_floor = bucket.retention_ns.map(|ns| now.saturating_sub(ns));
+        // By the clock that rows are erased by: none is refused for good because the wall clock has jumped ahead.
+        let retention_floor = bucket.retention_ns.map(|ns| self.storage().files().erase_floor(ns));
         let WriteOptions { precision, bad_lines, .. } = options;
         let request = WriteRequest { bucket: bucket.id, body, precision, now, bad_lines, retention_floor };
         let report = self.storage().write(request).await?;

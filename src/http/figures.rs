@@ -103,6 +103,9 @@ pub fn text(app: &App) -> String {
         ("tidegauge_buffered_bytes", "Bytes of rows that are in no file yet", engine.storage().buffered_bytes() as f64),
         ("tidegauge_files", "Parquet files of all buckets", kept.files as f64),
         ("tidegauge_files_bytes", "Bytes of the Parquet files of all buckets", kept.bytes as f64),
+        ("tidegauge_partition_files_max", "Most files of one measurement in one partition (a day)", kept.partition_files_max as f64),
+        ("tidegauge_compactions_running", "Merges of files that run now", kept.compactions_running as f64),
+        ("tidegauge_compactions_queued", "Merges of files that are worth while and wait for a turn", kept.compactions_queued as f64),
         ("tidegauge_damaged_files", "Things on disk that could not be read back", damages(app).len() as f64),
     ];
     for (name, help, value) in gauges {
@@ -112,6 +115,8 @@ pub fn text(app: &App) -> String {
     let counters = [
         ("tidegauge_maintenance_failures_total", "Passes of maintenance, or parts of them, that failed", kept.failures as f64),
         ("tidegauge_compactions_total", "Compactions done", kept.compactions as f64),
+        ("tidegauge_compaction_failures_total", "Compactions that failed and are tried again later", kept.compaction_failures as f64),
+        ("tidegauge_compaction_read_files_total", "Files that compactions replaced", kept.compaction_files_in as f64),
         ("tidegauge_compaction_read_bytes_total", "Bytes of the files that compactions replaced", kept.compaction_bytes_in as f64),
         ("tidegauge_compaction_written_bytes_total", "Bytes of the files that compactions made", kept.compaction_bytes_out as f64),
         ("tidegauge_expired_files_total", "Files dropped whole by retention", kept.expired_files as f64),

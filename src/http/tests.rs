@@ -1,4 +1,5 @@
 mod hardship;
+mod retention;
 mod upkeep;
 
 use super::*;

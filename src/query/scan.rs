@@ -105,7 +105,8 @@ impl ScanExec {
 
     /// The time that the wanted rows span, and about how many they are if all series are wanted.
     fn expected(&self) -> (Option<(i64, i64)>, u64) {
-        let files = self.snapshot.files.iter().map(|f| (f.time_min, f.time_max, f.rows));
+        let files = self.snapshot.files.within(self.filter.time_min, self.filter.time_max);
+        let files = files.iter().map(|f| (f.time_min, f.time_max, f.rows));
         let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.batch.num_rows() as u64));
         let (mut span, mut count) = (None::<(i64, i64)>, 0);
         for (min, max, rows) in files.chain(chunks) {
@@ -140,7 +141,7 @@ impl DisplayAs for ScanExec {
             write!(f, ", {filter:?}")?;
         }
         let files = &self.snapshot.files;
-        let wanted = files.iter().filter(|m| m.time_min <= max && m.time_max >= min).count();
+        let wanted = files.within(min, max).iter().filter(|m| m.time_min <= max && m.time_max >= min).count();
         write!(f, ", {wanted} of {} files, {} chunks", files.len(), self.snapshot.chunks.len())?;
         if self.parts.len() > 1 {
             write!(f, ", in {} parts", self.parts.len())?;

@@ -24,6 +24,14 @@ pub struct CompactionSpec {
     pub inputs: Vec<Arc<FileMeta>>,
 }
 
+/// What a policy chose.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    pub spec: CompactionSpec,
+    /// How many the measurement has in the partition.
+    pub files: usize,
+}
+
 impl CompactionSpec {
     pub fn bytes(&self) -> u64 {
         self.inputs.iter().map(|f| f.bytes).sum()
@@ -41,18 +49,16 @@ impl CompactionSpec {
         if version.may_have_lost_in(self.inputs[0].partition) {
             return false;
         }
-        let inside = |f: &FileMeta| {
-            let same = f.measurement == self.inputs[0].measurement && f.partition == self.inputs[0].partition;
-            same && f.sequence_min <= max && min <= f.sequence_max
-        };
+        let inside = |f: &FileMeta| f.sequence_min <= max && min <= f.sequence_max;
         let is_input = |f: &FileMeta| self.inputs.iter().any(|i| i.id == f.id);
-        let found: Vec<_> = version.files.iter().filter(|f| inside(f)).collect();
+        let beside = version.files_in(&self.inputs[0].measurement, self.inputs[0].partition);
+        let found: Vec<_> = beside.iter().filter(|f| inside(f)).collect();
         found.len() == self.inputs.len() && found.into_iter().all(|f| is_input(f))
     }
 }
 
 impl FileStore {
-    /// What is worth merging now, those of the most files first in each bucket.
+    /// What is worth merging now, where there are the most files first.
     pub fn compactions(&self, policy: &CompactionPolicy) -> Vec<CompactionSpec> {
         self.compactions_at(policy, self.inner.clock.now())
     }
@@ -62,7 +68,9 @@ impl FileStore {
     pub fn compactions_at(&self, policy: &CompactionPolicy, now: i64) -> Vec<CompactionSpec> {
         let partition_ns = self.inner.options.partition_ns;
         let versions = self.buckets().into_iter().filter_map(|bucket| self.version(bucket));
-        versions.flat_map(|v| policy.choose(&v, now, partition_ns, |file| self.is_damaged(file))).collect()
+        let mut chosen: Vec<Choice> = versions.flat_map(|v| policy.choose(&v, now, partition_ns, |file| self.is_damaged(file))).collect();
+        chosen.sort_by_key(|choice| std::cmp::Reverse(choice.files));
+        chosen.into_iter().map(|choice| choice.spec).collect()
     }
 }
 

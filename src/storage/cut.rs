@@ -6,7 +6,7 @@
 //! say that they were written for a version that is there already, and so are garbage unless a version names them.
 
 use super::{
-    compaction::{CompactionSpec, execute::check_space},
+    compaction::{CompactionSpec, execute::Together},
     delete::{by_partition, row_filter},
     files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
@@ -164,7 +164,7 @@ impl FileStore {
                 return Ok(count);
             }
             // Retention may have taken a file meanwhile, or a drop all of them.
-            if self.replace(bucket, replaced).await? {
+            if self.replace(bucket, replaced, Together::AllOrNone).await?.iter().all(|done| *done) {
                 self.say_twice(bucket).await?;
                 return Ok(count);
             }
@@ -242,11 +242,11 @@ impl FileStore {
 
     /// The affected files merged, without what is cut; nothing refers to the new ones yet.
     async fn without(&self, base: &Version, affected: Vec<Affected>) -> Result<Vec<(CompactionSpec, Draft)>> {
-        check_space(self.inner.store.space(), affected.iter().map(|a| a.files.bytes()).sum())?;
+        let mut room = self.reserve(affected.iter().map(|a| a.files.bytes()).sum())?;
         let mut replaced = vec![];
         for Affected { files, cuts } in affected {
             let draft = self.merged_draft(&files, base.number);
-            let draft = self.merge_into(draft, base, &files, Timestamp::MIN, &cuts, &CancellationToken::new()).await?;
+            let draft = self.merge_into(draft, base, &files, Timestamp::MIN, &cuts, &mut room, &CancellationToken::new()).await?;
             replaced.push((files, draft));
         }
         Ok(replaced)

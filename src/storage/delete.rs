@@ -90,7 +90,7 @@ impl Storage {
 /// Files that may have equal rows: those of a partition, by when it begins.
 pub(super) fn by_partition(version: &Version, measurement: &str) -> BTreeMap<i64, Vec<Arc<FileMeta>>> {
     let mut groups: BTreeMap<i64, Vec<Arc<FileMeta>>> = BTreeMap::new();
-    for file in version.files.iter().filter(|f| f.measurement.as_ref() == measurement) {
+    for file in version.files_of(measurement) {
         groups.entry(file.partition).or_default().push(file.clone());
     }
     groups

@@ -8,7 +8,7 @@ use crate::model::{BucketId, DeleteSpec, ErrorKind, Failure, MeasurementSchema, 
 use crate::storage::{
     chunk::Chunk,
     failpoint::{Failpoint, Failpoints, Mistake},
-    manifest::{Committed, Edit, FileMeta, ManifestStore, Stamp, Tombstone, Version},
+    manifest::{Committed, Edit, FileMeta, FileSlice, ManifestStore, Stamp, Tombstone, Totals, Version},
     object::{STAGED_FOLDER, Store},
     parquet::{decimal::Decimals, file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
@@ -16,15 +16,15 @@ use crate::storage::{
     retention::SafeTime,
 };
 use arrow::{
-    array::{AsArray, BooleanArray},
-    compute::filter_record_batch,
+    array::{AsArray, UInt32Array},
+    compute::take_record_batch,
     datatypes::TimestampNanosecondType,
     record_batch::RecordBatch,
 };
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::{
         Arc, Weak,
         atomic::{AtomicBool, Ordering},
@@ -97,11 +97,15 @@ pub(super) struct Inner {
     /// Files that have left a manifest, as long as readers hold them.
     leaving: Mutex<HashMap<String, Weak<FileMeta>>>,
     pub safe_time: Mutex<SafeTime>,
+    /// Bytes of the disk that are set aside for files being merged.
+    pub reserved: Mutex<u64>,
 }
 
 pub(super) struct Bucket {
     pub manifest: ManifestStore,
     current: RwLock<Arc<Version>>,
+    /// Of the version of that number.
+    totals: Mutex<Option<(u64, Totals)>>,
     /// Number of the next commit. Held through a commit, so that commits of one bucket come one after another.
     next: tokio::sync::Mutex<u64>,
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
@@ -129,6 +133,7 @@ impl Bucket {
         Bucket {
             manifest,
             current,
+            totals: Mutex::default(),
             next: tokio::sync::Mutex::new(next),
             doubtful: Mutex::default(),
             in_doubt: AtomicBool::new(false),
@@ -194,8 +199,9 @@ impl FileStore {
         let bulk_reader = Arc::new(reader.beside(BULK_CACHE_BYTES));
         let as_of = buckets.values().map(|b| b.current.read().as_of).filter(|t| *t > i64::MIN).max();
         let safe_time = Mutex::new(SafeTime::new(as_of, clock.now(), clock.monotonic_ns()));
-        let (buckets, writing, leaving) = (RwLock::new(buckets), Mutex::default(), Mutex::default());
-        let inner = Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time };
+        let (buckets, writing, leaving, reserved) = (RwLock::new(buckets), Mutex::default(), Mutex::default(), Mutex::default());
+        let inner =
+            Inner { store, reader, bulk_reader, options, clock, randomness, writer, buckets, lost, writing, leaving, safe_time, reserved };
         Ok((FileStore { inner: Arc::new(inner) }, recovered))
     }
 
@@ -324,6 +330,19 @@ impl FileStore {
         Some(version)
     }
 
+    /// What the files of a bucket come to now.
+    pub fn totals(&self, bucket: BucketId) -> Totals {
+        let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return Totals::default() };
+        let version = entry.current.read().clone();
+        let mut known = entry.totals.lock();
+        if let Some((number, totals)) = *known
+            && number == version.number
+        {
+            return totals;
+        }
+        known.insert((version.number, version.totals())).1
+    }
+
     /// The files of a measurement together with the buffer's `chunks`; `None` when there is no such measurement.
     /// `schema` is the buffer's, when it has one: it covers what was flushed.
     ///
@@ -339,14 +358,14 @@ impl FileStore {
     ) -> Option<MeasurementSnapshot> {
         let version = self.version(bucket).unwrap_or_else(|| Arc::new(Version::empty(bucket)));
         let schema = schema.or_else(|| version.schemas.get(measurement).cloned())?;
-        let files = version.files.iter().filter(|f| f.measurement.as_ref() == measurement).cloned().collect();
         let tombstones = version.tombstones.iter().filter(|t| t.delete.concerns(measurement)).cloned().collect();
         let lost = version.lost.clone();
+        let files = FileSlice::of(version, measurement);
         let layout = schema.arrow_schema();
         Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, reader: self.inner.reader.clone() })
     }
 
-    /// Files of a version, to be read once and whole; nothing has expired.
+    /// Files of one partition in a version, to be read once and whole; nothing has expired.
     pub(super) fn bulk_snapshot(
         &self,
         version: &Version,
@@ -357,7 +376,7 @@ impl FileStore {
             layout: schema.arrow_schema(),
             schema: schema.clone(),
             chunks: vec![],
-            files,
+            files: FileSlice::of_partition(version.bucket, files),
             tombstones: if self.has(Mistake::DeleteNotFoldedIn) { vec![] } else { version.tombstones.clone() },
             lost: vec![],
             time_floor: i64::MIN,
@@ -472,9 +491,11 @@ impl FileStore {
             return Ok(vec![(start(chunk.time_min), chunk.batch.clone())]);
         }
         let times = chunk.batch.column(0).as_primitive::<TimestampNanosecondType>().values();
-        let of_row: Vec<i64> = times.iter().map(|&t| start(t)).collect();
-        let partitions: BTreeSet<i64> = of_row.iter().copied().collect();
-        let rows_of = |p: i64| filter_record_batch(&chunk.batch, &of_row.iter().map(|&r| Some(r == p)).collect::<BooleanArray>());
-        partitions.into_iter().map(|p| Ok((p, rows_of(p)?))).collect()
+        // Late rows may be of thousands of partitions: each row is looked at once.
+        let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+        for (row, &time) in times.iter().enumerate() {
+            rows_of.entry(start(time)).or_default().push(row as u32);
+        }
+        rows_of.into_iter().map(|(partition, rows)| Ok((partition, take_record_batch(&chunk.batch, &UInt32Array::from(rows))?))).collect()
     }
 }

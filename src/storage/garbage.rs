@@ -12,6 +12,7 @@ use super::{
     failpoint::Failpoint,
     files::FileStore,
     manifest::{Edit, Version},
+    retention::is_past,
 };
 use crate::model::{BucketId, ErrorKind, Failure, Result};
 use futures::StreamExt;
@@ -30,9 +31,9 @@ impl FileStore {
     /// Deletes what left the manifest of a bucket long enough ago.
     pub async fn collect(&self, bucket: BucketId) -> Result<Collected> {
         let Some(mut version) = self.version(bucket) else { return Ok(Collected::default()) };
-        let before = self.inner.clock.now().saturating_sub(self.grace_ns());
+        let (now, grace_ns) = (self.inner.clock.now(), self.grace_ns());
         let due = |v: &Version| -> Vec<String> {
-            let old = v.removed.iter().filter(|r| r.at <= before && !self.is_pinned(&r.path));
+            let old = v.removed.iter().filter(|r| is_past(r.at, grace_ns, now) && !self.is_pinned(&r.path));
             old.map(|r| r.path.clone()).collect()
         };
         let paths = due(&version);

@@ -91,8 +91,7 @@ pub async fn inspect(store: &Store, versions: &[Version], series: bool) -> Vec<B
         let mut measurements = vec![];
         for schema in version.schemas.values() {
             let mut partitions: BTreeMap<i64, Vec<&FileMeta>> = BTreeMap::new();
-            let files = version.files.iter().filter(|f| f.measurement == schema.measurement);
-            files.for_each(|f| partitions.entry(f.partition).or_default().push(f));
+            version.files_of(&schema.measurement).iter().for_each(|f| partitions.entry(f.partition).or_default().push(f));
             let mut total = Figures { series: series.then_some(0), ..Figures::default() };
             let mut seen = HashSet::new();
             let mut listed = vec![];

@@ -6,10 +6,10 @@
 //!
 //! one version:
 //!   0   8   magic "TGMANIF\n"
-//!   8   4   format version, u32 little-endian (this code writes 1, refuses greater ones); the body says it again
+//!   8   4   format version, u32 little-endian (this code writes 2, reads 1, refuses greater ones); the body says it again
 //!  12   4   CRC32C of the body, u32 little-endian
 //!  16   8   length of the body in bytes, u64 little-endian
-//!  24   n   body: JSON, see `version::Body`
+//!  24   n   body: JSON, see `version::Body`, packed by zstd (not in format 1)
 //! ```
 //!
 //! Invariants:
@@ -28,4 +28,4 @@ pub mod version;
 
 pub use edit::Edit;
 pub use store::{Committed, Loaded, ManifestStore};
-pub use version::{FileMeta, LostFile, Stamp, Tombstone, Version};
+pub use version::{FileMeta, FileSlice, LostFile, Stamp, Tombstone, Totals, Version};

@@ -4,7 +4,7 @@ use crate::model::{MeasurementSchema, Result};
 use crate::storage::{
     block::{RowFilter, select},
     chunk::Chunk,
-    manifest::{FileMeta, LostFile, Tombstone},
+    manifest::{FileSlice, LostFile, Tombstone},
     merge::{Layout, Merge, OneBlock, Output, Source},
     parquet::file::{FileReader, FileSource},
     prune,
@@ -21,7 +21,7 @@ pub struct MeasurementSnapshot {
     pub layout: SchemaRef,
     /// Rows not flushed yet.
     pub chunks: Vec<Chunk>,
-    pub files: Vec<Arc<FileMeta>>,
+    pub files: FileSlice,
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Files that may hold rows of the measurement and cannot be read.
     pub lost: Vec<LostFile>,
@@ -64,7 +64,8 @@ impl MeasurementSnapshot {
             return Err(lost.failure());
         }
         let mut sources: Vec<(u64, u64, Box<dyn Source>)> = vec![];
-        for file in self.files.iter().filter(|f| wants(f.time_min, f.time_max) && prune::may_keep_file(f, &self.schema.tags, &filter)) {
+        let files = self.files.within(filter.time_min, filter.time_max).iter();
+        for file in files.filter(|f| wants(f.time_min, f.time_max) && prune::may_keep_file(f, &self.schema.tags, &filter)) {
             let source = FileSource {
                 reader: self.reader.clone(),
                 file: file.clone(),

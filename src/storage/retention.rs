@@ -9,6 +9,7 @@ use super::{
     manifest::{Edit, FileMeta, Version},
 };
 use crate::model::{BucketId, Result, Timestamp};
+use parking_lot::Mutex;
 use std::sync::Arc;
 
 /// The time by which rows are erased: never ahead of the wall clock, and not led astray when that jumps forward.
@@ -29,9 +30,11 @@ pub struct SafeTime {
 }
 
 const HOUR: i64 = 3_600_000_000_000;
-/// Clocks are put right by less than this.
-const SLACK_NS: i64 = HOUR;
+/// Clocks are put right by less than this; so are those that stood still while the machine had other things to do.
+const SLACK_NS: i64 = HOUR / 60;
 const DOUBT_MAX_NS: i64 = 24 * HOUR;
+/// A server that is started again was away for less, as a rule.
+const NOTABLE_NS: i64 = HOUR;
 
 impl SafeTime {
     /// `last`: what it was when it was last stored; `None` in a new store, which has nothing to lose.
@@ -51,12 +54,14 @@ impl SafeTime {
         let since = *self.ahead_since.get_or_insert(monotonic_ns);
         self.time = expected;
         if monotonic_ns - since >= DOUBT_MAX_NS.min(ahead / 8) {
-            tracing::warn!(
-                ahead_s = ahead / 1_000_000_000,
-                "the clock has been ahead for long enough to be believed; retention goes by it"
-            );
+            if ahead > NOTABLE_NS {
+                tracing::warn!(
+                    ahead_s = ahead / 1_000_000_000,
+                    "the clock has been ahead for long enough to be believed; retention goes by it"
+                );
+            }
             (self.time, self.ahead_since) = (now, None);
-        } else if since == monotonic_ns {
+        } else if since == monotonic_ns && ahead > NOTABLE_NS {
             tracing::warn!(
                 ahead_s = ahead / 1_000_000_000,
                 "the clock has jumped ahead, or the server stood still: retention erases nothing by it yet"
@@ -64,6 +69,11 @@ impl SafeTime {
         }
         self.time
     }
+}
+
+/// Whether so much time has passed since something was taken down at `at`. So it has when that lies in the future: by a clock that was wrong.
+pub fn is_past(at: Timestamp, pause_ns: i64, now: Timestamp) -> bool {
+    at.saturating_add(pause_ns) <= now || at > now.saturating_add(pause_ns)
 }
 
 /// What was given up.
@@ -90,13 +100,19 @@ impl FileStore {
     pub async fn expire(&self, bucket: BucketId, retention_ns: i64) -> Result<Expired> {
         let floor = self.erase_floor(retention_ns);
         let old = |v: &Version| -> Vec<Arc<FileMeta>> { v.files.iter().filter(|f| f.time_max < floor).cloned().collect() };
-        let Some(leaving) = self.version(bucket).map(|v| old(&v)).filter(|files| !files.is_empty()) else { return Ok(Expired::default()) };
+        if self.version(bucket).is_none_or(|v| old(&v).is_empty()) {
+            return Ok(Expired::default());
+        }
+        let leaving = Mutex::new(vec![]);
         let make = |now: &Version, _| {
-            let remove: Vec<u64> = old(now).iter().map(|f| f.id).collect();
+            let old = old(now);
+            let remove: Vec<u64> = old.iter().map(|f| f.id).collect();
+            *leaving.lock() = old;
             Ok((!remove.is_empty()).then(|| Edit { remove, ..Edit::default() }))
         };
         self.pass(Failpoint::RetentionDrop)?;
         self.commit(bucket, vec![], make).await?;
+        let leaving = leaving.into_inner();
         let (rows, bytes) = (leaving.iter().map(|f| f.rows).sum(), leaving.iter().map(|f| f.bytes).sum());
         Ok(Expired { files: leaving.len() as u64, rows, bytes })
     }

@@ -405,3 +405,39 @@ fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {
     let entries = std::fs::read_dir(folder).expect("a folder").map(|e| e.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
+
+/// Rows that come late or in any order are written, read and flushed about as fast as those that come in order.
+#[tokio::test(flavor = "multi_thread")]
+async fn late_rows_and_rows_in_any_order_cost_little_more() {
+    use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
+    const ROWS: i64 = 60_000;
+    const DAY: i64 = 86_400_000_000_000;
+    let mut random = StdRng::seed_from_u64(1);
+    let mut shuffled: Vec<i64> = (0..ROWS).collect();
+    shuffled.shuffle(&mut random);
+    let step = DAY / ROWS;
+    let orders: [(&str, Vec<i64>); 3] = [
+        ("in order", (0..ROWS).map(|i| i * step).collect()),
+        ("in any order", shuffled.iter().map(|i| i * step).collect()),
+        ("in any order, of a year", shuffled.iter().map(|i| i % 365 * DAY + i * step).collect()),
+    ];
+    let mut seconds = vec![];
+    for (name, times) in orders {
+        let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+        let line = |(i, time): (usize, &i64)| format!("cpu,host=h{} user={}.5,system={i}i {time}\n", i % 50, i % 100);
+        let requests: Vec<String> = times.chunks(5_000).map(|times| times.iter().enumerate().map(line).collect()).collect();
+        let started = std::time::Instant::now();
+        for request in &requests {
+            assert_eq!(write(&storage, request).await.expect("stored").rejected, []);
+        }
+        let written = started.elapsed();
+        let rows: usize = storage.chunks(bucket(), "cpu").iter().map(|chunk| chunk.batch.num_rows()).sum();
+        assert_eq!(rows, ROWS as usize, "{name}");
+        let sorted = started.elapsed();
+        storage.flush().await.expect("flushed");
+        let (flushed, files) = (started.elapsed(), storage.files().totals(bucket()).files);
+        println!("{name}: written {written:.2?}, sorted {:.2?}, flushed into {files} files {:.2?}", sorted - written, flushed - sorted);
+        seconds.push(sorted.as_secs_f64());
+    }
+    assert!(seconds[1].max(seconds[2]) < 5.0 * seconds[0], "{seconds:?}");
+}

@@ -146,8 +146,6 @@ pub async fn update(State(app): State<App>, Auth(caller): Auth, Path(of): Path<S
         shard_group_ns: rule.as_ref().map(RetentionRule::shard_group_ns).transpose()?.flatten(),
     };
     let changed = change(&app, move |catalog| catalog.update_bucket(&caller, of, changes)).await?;
-    // Rows that a shorter retention gives up are hidden at once; their files go now, and not with the next pass.
-    app.engine.maintain_soon();
     found(one_json(&app, &changed))
 }
 

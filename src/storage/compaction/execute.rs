@@ -15,10 +15,8 @@ use crate::storage::{
     object::Space,
     parquet::{decimal::Decimals, writer::FileWriter},
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use tokio_util::sync::CancellationToken;
 
 /// Part of the disk that compactions leave to writes and deletes.
@@ -41,20 +39,57 @@ impl FileStore {
     /// `None`, and nothing has changed, when the state has moved on so that the inputs can no longer be replaced. Fails with
     /// `Unavailable` when there is no room or `stop` was cancelled; the old state then stands.
     pub async fn compact(&self, spec: CompactionSpec, time_floor: i64, stop: CancellationToken) -> Result<Option<Compacted>> {
-        let entry = self.entry(spec.bucket);
-        let Ok(_merging) = entry.merging.try_read() else { return Ok(None) };
+        let outcome = self.compact_each(vec![spec], time_floor, stop).await.pop();
+        outcome.unwrap_or_else(|| Err(Failure::internal("a compaction came to nothing")))
+    }
+
+    /// The same of several, of one bucket, in one commit, since that names every file of the bucket anew. Each stands or fails by
+    /// itself; the outcomes in the order of `specs`.
+    pub async fn compact_each(
+        &self,
+        specs: Vec<CompactionSpec>,
+        time_floor: i64,
+        stop: CancellationToken,
+    ) -> Vec<Result<Option<Compacted>>> {
+        let Some(bucket) = specs.first().map(|spec| spec.bucket) else { return vec![] };
+        let entry = self.entry(bucket);
+        let Ok(_merging) = entry.merging.try_read() else { return specs.iter().map(|_| Ok(None)).collect() };
+        let (mut outcomes, mut merged) = (vec![], vec![]);
+        for spec in specs {
+            outcomes.push(match self.merge(&spec, time_floor, &stop).await {
+                Ok(Some(draft)) => {
+                    let (rows_out, bytes_out) = (draft.meta.rows, if draft.meta.rows == 0 { 0 } else { draft.meta.bytes });
+                    let (files_in, bytes_in, rows_in) = (spec.inputs.len() as u64, spec.bytes(), spec.inputs.iter().map(|f| f.rows).sum());
+                    merged.push((spec, draft));
+                    Ok(Some(Compacted { files_in, bytes_in, rows_in, bytes_out, rows_out }))
+                }
+                Ok(None) => Ok(None),
+                Err(failure) => Err(failure),
+            });
+        }
+        let committed = self.replace(bucket, merged, Together::AsFit).await;
+        let mut at = 0;
+        for outcome in outcomes.iter_mut().filter(|o| matches!(o, Ok(Some(_)))) {
+            match &committed {
+                Ok(done) if !done[at] => *outcome = Ok(None),
+                Ok(_) => {}
+                Err(failure) => *outcome = Err(failure.clone()),
+            }
+            at += 1;
+        }
+        outcomes
+    }
+
+    /// The file that is to replace the inputs, written and not yet referred to.
+    async fn merge(&self, spec: &CompactionSpec, time_floor: i64, stop: &CancellationToken) -> Result<Option<Draft>> {
         let Some(base) = self.version(spec.bucket).filter(|v| spec.fits(v)) else { return Ok(None) };
-        check_space(self.inner.store.space(), spec.bytes())?;
+        let mut room = self.reserve(spec.bytes())?;
         // Deletes up to `base` are folded in. The inputs are in every version from `base` to the commit, so whichever of them a
         // damaged manifest falls back to has the rows.
-        let draft = self.merged_draft(&spec, base.number + 1);
-        let (files, work) = (self.clone(), spec.clone());
-        let merge = async move { files.merge_into(draft, &base, &work, time_floor, &[], &stop).await };
-        let draft = computing("a compaction", merge).await?;
-        let (rows_out, bytes_out) = (draft.meta.rows, if draft.meta.rows == 0 { 0 } else { draft.meta.bytes });
-        let (files_in, bytes_in, rows_in) = (spec.inputs.len() as u64, spec.bytes(), spec.inputs.iter().map(|f| f.rows).sum());
-        let done = self.replace(spec.bucket, vec![(spec, draft)]).await?;
-        Ok(done.then_some(Compacted { files_in, bytes_in, rows_in, bytes_out, rows_out }))
+        let draft = self.merged_draft(spec, base.number + 1);
+        let (files, work, stop) = (self.clone(), spec.clone(), stop.clone());
+        let merge = async move { files.merge_into(draft, &base, &work, time_floor, &[], &mut room, &stop).await };
+        computing("a compaction", merge).await.map(Some)
     }
 
     /// The file that the inputs are to become.
@@ -78,6 +113,7 @@ impl FileStore {
         spec: &CompactionSpec,
         time_floor: i64,
         cuts: &[Cut],
+        room: &mut Room,
         stop: &CancellationToken,
     ) -> Result<Draft> {
         let measurement = &draft.meta.measurement;
@@ -93,7 +129,9 @@ impl FileStore {
                     return Err(Failure::new(ErrorKind::Unavailable, "a compaction was broken off: the server is shutting down"));
                 }
                 writer.write(&cut::apply(cuts, batch)?)?;
-                upload.write(writer.take()?).await?;
+                let bytes = writer.take()?;
+                room.spend(bytes.len() as u64);
+                upload.write(bytes).await?;
             }
             Ok(())
         };
@@ -125,16 +163,16 @@ impl FileStore {
         Ok(draft)
     }
 
-    /// Puts what was merged in the place of its inputs, all in one commit; false, and nothing has changed, when they can no longer be
-    /// replaced.
-    pub(in crate::storage) async fn replace(&self, bucket: BucketId, merged: Vec<(CompactionSpec, Draft)>) -> Result<bool> {
+    /// Puts what was merged in the place of its inputs, all in one commit; which of it was, since what can no longer be replaced
+    /// stays as it is.
+    pub(in crate::storage) async fn replace(
+        &self,
+        bucket: BucketId,
+        merged: Vec<(CompactionSpec, Draft)>,
+        together: Together,
+    ) -> Result<Vec<bool>> {
         let (specs, drafts): (Vec<_>, Vec<_>) = merged.into_iter().unzip();
         let outputs: Vec<FileMeta> = drafts.iter().map(|draft| draft.meta.clone()).collect();
-        let edit = Edit {
-            add: outputs.iter().filter(|meta| meta.rows > 0).map(|meta| Arc::new(meta.clone())).collect(),
-            remove: specs.iter().flat_map(|spec| &spec.inputs).map(|f| f.id).collect(),
-            ..Edit::default()
-        };
         let late = |now: &Version, spec: &CompactionSpec, meta: &FileMeta| {
             // Cannot be while deletes flush first and hold flushes off; if it were, the delete would be undone.
             now.tombstones.iter().any(|t| t.version >= meta.created_in && t.sequence < meta.sequence_max && t.hides_in_any(&spec.inputs))
@@ -144,31 +182,93 @@ impl FileStore {
                 self.inner.store.delete(&input.path).await?;
             }
         }
-        let fits = AtomicBool::new(true);
+        let fit = Mutex::new(vec![]);
         let make = |now: &Version, _| {
-            let still = specs.iter().zip(&outputs).all(|(spec, meta)| spec.fits(now) && !late(now, spec, meta));
-            fits.store(still, Ordering::Relaxed);
-            Ok(still.then(|| edit.clone()))
+            let mut fits: Vec<bool> = specs.iter().zip(&outputs).map(|(spec, meta)| spec.fits(now) && !late(now, spec, meta)).collect();
+            if together == Together::AllOrNone && fits.contains(&false) {
+                fits.fill(false);
+            }
+            let mut edit = Edit::default();
+            for ((spec, meta), _) in specs.iter().zip(&outputs).zip(&fits).filter(|(_, fits)| **fits) {
+                edit.remove.extend(spec.inputs.iter().map(|f| f.id));
+                edit.add.extend((meta.rows > 0).then(|| Arc::new(meta.clone())));
+            }
+            *fit.lock() = fits;
+            Ok((!edit.remove.is_empty()).then_some(edit))
         };
         self.commit(bucket, drafts, make).await?;
-        let done = fits.load(Ordering::Relaxed);
-        if !done {
-            for meta in &outputs {
-                // If it stays, the next sweep finds it.
-                let _ = self.inner.store.delete(&meta.path).await;
-            }
+        let done = fit.into_inner();
+        for (meta, _) in outputs.iter().zip(&done).filter(|(_, done)| !**done) {
+            // If it stays, the next sweep finds it.
+            let _ = self.inner.store.delete(&meta.path).await;
         }
         Ok(done)
     }
+
+    /// Sets room for files aside, so that all who rewrite files at the same time find the room that each was promised. Fails with
+    /// `Unavailable` when there is not as much, beside what is kept for writes and deletes.
+    pub(in crate::storage) fn reserve(&self, bytes: u64) -> Result<Room> {
+        let mut reserved = self.inner.reserved.lock();
+        check_space(self.inner.store.space(), bytes, *reserved)?;
+        *reserved += bytes;
+        Ok(Room { files: self.clone(), bytes })
+    }
 }
 
-pub(in crate::storage) fn check_space(space: Option<Space>, wanted: u64) -> Result<()> {
+/// What to do when only some of the merged files can replace their inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::storage) enum Together {
+    AsFit,
+    AllOrNone,
+}
+
+/// Room on the disk that is set aside; the rest of it is given back when this is dropped.
+pub(in crate::storage) struct Room {
+    files: FileStore,
+    bytes: u64,
+}
+
+impl Room {
+    /// Bytes that are written now, and so are no longer free.
+    pub fn spend(&mut self, bytes: u64) {
+        let spent = bytes.min(self.bytes);
+        self.bytes -= spent;
+        *self.files.inner.reserved.lock() -= spent;
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.spend(self.bytes);
+    }
+}
+
+fn check_space(space: Option<Space>, wanted: u64, reserved: u64) -> Result<()> {
     let Some(Space { free, total }) = space else { return Ok(()) };
-    let reserve = total / 100 * RESERVE_PERCENT;
-    if free >= wanted.saturating_add(reserve) {
+    let kept_back = total / 100 * RESERVE_PERCENT;
+    let free = free.saturating_sub(reserved);
+    if free >= wanted.saturating_add(kept_back) {
         return Ok(());
     }
-    let message =
-        format!("no room to rewrite {wanted} bytes of files: {free} bytes of the disk are free, of which {reserve} are kept back");
+    let message = format!(
+        "no room to rewrite {wanted} bytes of files: {free} bytes of the disk are free and not promised to others, of which {kept_back} are \
+         kept back"
+    );
     Err(Failure::new(ErrorKind::Unavailable, message).retry_after(600))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_promised_to_others_is_not_free() {
+        let space = |free| Some(Space { free, total: 1_000 });
+        assert_eq!(check_space(None, u64::MAX, 0), Ok(()), "nobody knows what an object store has");
+        assert_eq!(check_space(space(150), 60, 40), Ok(()));
+        let refused = check_space(space(150), 60, 41).expect_err("one byte is missing");
+        assert_eq!((refused.kind, refused.retry_after_s), (ErrorKind::Unavailable, Some(600)));
+        assert!(refused.message.contains("109 bytes of the disk are free"), "{refused}");
+        assert!(check_space(space(10), 0, 50).is_err());
+    }
 }

@@ -4,10 +4,16 @@
 //! file while it is no larger than all the newer ones together; a run of `fan_in` files is merged. So the files that stay
 //! at least double in size going back: there are about log2(rows / rows of a flush) + `fan_in` of them, and a row is
 //! rewritten about as often. A partition that has come to rest is merged further, to one file or few.
+//!
+//! Whatever is written and however late, a partition has `files_max` files after its merges, of which nothing but damage keeps it.
+//! `compaction/tests.rs` runs years of it.
 
-use super::CompactionSpec;
-use crate::storage::manifest::{FileMeta, Version};
-use std::{collections::BTreeMap, ops::Range, sync::Arc};
+use super::{Choice, CompactionSpec};
+use crate::storage::{
+    manifest::{FileMeta, Tombstone, Version},
+    retention::is_past,
+};
+use std::{ops::Range, sync::Arc};
 
 #[derive(Debug, Clone)]
 pub struct CompactionPolicy {
@@ -15,7 +21,7 @@ pub struct CompactionPolicy {
     pub fan_in: usize,
     /// More files than these are merged whatever their sizes are.
     pub files_max: usize,
-    /// No merge makes a file larger than about this.
+    /// No merge makes a file larger than about this, unless the partition has many times as much.
     pub bytes_max: u64,
     /// A partition rests when it is past and has had no new file for so long.
     pub rest_ns: i64,
@@ -42,35 +48,32 @@ struct Cell {
 }
 
 impl CompactionPolicy {
-    /// At most one per measurement and partition, those of the most files first. `barred` files (damaged ones) are left as
-    /// they are, and nothing is merged across them, nor in the partition of a lost file, which may lie between any two. Partitions are
-    /// `partition_ns` long.
-    pub fn choose(&self, version: &Version, now: i64, partition_ns: i64, barred: impl Fn(&FileMeta) -> bool) -> Vec<CompactionSpec> {
-        let mut groups: BTreeMap<(&str, i64), Vec<&Arc<FileMeta>>> = BTreeMap::new();
-        for file in &version.files {
-            groups.entry((&file.measurement, file.partition)).or_default().push(file);
-        }
+    /// At most one per measurement and partition. `barred` files (damaged ones) are left as they are, and nothing is merged
+    /// across them, nor in the partition of a lost file, which may lie between any two. Partitions are `partition_ns` long.
+    pub fn choose(&self, version: &Version, now: i64, partition_ns: i64, barred: impl Fn(&FileMeta) -> bool) -> Vec<Choice> {
+        let is_old = |t: &&Tombstone| is_past(t.at, self.fold_ns, now);
+        let old: Vec<&Tombstone> = version.tombstones.iter().map(|t| &**t).filter(is_old).collect();
         let mut chosen = vec![];
-        for ((_, partition), mut files) in groups {
-            if version.may_have_lost_in(partition) {
+        for files in version.partitions() {
+            // Most partitions are one file that nothing is to be done about.
+            if matches!(files, [only] if !old.iter().any(|t| t.hides_in(only))) || version.may_have_lost_in(files[0].partition) {
                 continue;
             }
-            files.sort_by_key(|f| (f.sequence_min, f.sequence_max, f.id));
-            let past = partition.saturating_add(partition_ns) <= now;
-            let rests = past && files.iter().all(|f| f.written_at.saturating_add(self.rest_ns) <= now);
-            let cells = cells(&files, &barred);
-            let run = self.run(&cells, rests).or_else(|| self.fold(&cells, version, now));
-            if let Some(run) = run {
+            let past = files[0].partition.saturating_add(partition_ns) <= now;
+            let rests = past && files.iter().all(|f| is_past(f.written_at, self.rest_ns, now));
+            let cells = cells(files, &barred);
+            if let Some(run) = self.run(&cells, rests).or_else(|| fold(&cells, &old)) {
                 let inputs = cells[run].iter().flat_map(|c| c.files.iter().cloned()).collect();
-                chosen.push((files.len(), CompactionSpec { bucket: version.bucket, inputs }));
+                chosen.push(Choice { spec: CompactionSpec { bucket: version.bucket, inputs }, files: files.len() });
             }
         }
-        chosen.sort_by_key(|(files, _)| std::cmp::Reverse(*files));
-        chosen.into_iter().map(|(_, spec)| spec).collect()
+        chosen
     }
 
     fn run(&self, cells: &[Cell], rests: bool) -> Option<Range<usize>> {
         let (ratio, least) = if rests { (self.rest_ratio, 2) } else { (1, self.fan_in) };
+        // Few files are larger than half of this, whatever a partition comes to. (With less, merges get in each other's way.)
+        let bytes_max = self.bytes_max.max(cells.iter().map(|c| c.bytes).sum::<u64>() / 2);
         // Newest first: each stretch between barred files stands for itself.
         let mut end = cells.len();
         while end > 0 {
@@ -82,7 +85,7 @@ impl CompactionPolicy {
             let (mut start, mut bytes) = (last, cells[last].bytes);
             while start > 0 {
                 let older = &cells[start - 1];
-                if older.barred || older.bytes > bytes.saturating_mul(ratio) || bytes + older.bytes > self.bytes_max {
+                if older.barred || older.bytes > bytes.saturating_mul(ratio) || bytes + older.bytes > bytes_max {
                     break;
                 }
                 start -= 1;
@@ -98,24 +101,26 @@ impl CompactionPolicy {
 
     /// Where there are too many files all the same, the run of least bytes that mends it.
     fn cheapest(&self, cells: &[Cell]) -> Option<Range<usize>> {
-        let small = |c: &Cell| !c.barred && c.bytes <= self.bytes_max / 2;
-        let excess = cells.iter().filter(|c| small(c)).count().checked_sub(self.files_max).filter(|n| *n > 0)?;
-        let width = excess + self.fan_in;
-        let windows = (0..=cells.len().checked_sub(width)?).map(|s| s..s + width).filter(|w| cells[w.clone()].iter().all(small));
-        windows.min_by_key(|w| cells[w.clone()].iter().map(|c| c.bytes).sum::<u64>())
-    }
-
-    /// A file with rows that an old delete hides is rewritten by itself.
-    fn fold(&self, cells: &[Cell], version: &Version, now: i64) -> Option<Range<usize>> {
-        let old: Vec<_> = version.tombstones.iter().filter(|t| t.at.saturating_add(self.fold_ns) <= now).collect();
-        let hidden = |c: &Cell| !c.barred && c.files.iter().any(|f| old.iter().any(|t| t.hides_in(f)));
-        cells.iter().position(hidden).map(|at| at..at + 1)
+        let excess = cells.iter().filter(|c| !c.barred).count().checked_sub(self.files_max).filter(|n| *n > 0)?;
+        let runs =
+            |width: usize| (0..=cells.len() - width).map(move |s| s..s + width).filter(|w| cells[w.clone()].iter().all(|c| !c.barred));
+        let bytes = |run: &Range<usize>| cells[run.clone()].iter().map(|c| c.bytes).sum::<u64>();
+        // Between damaged files there may be none that is long enough.
+        let mut widths = (2..=(excess + self.fan_in).min(cells.len())).rev();
+        widths.find_map(|width| runs(width).min_by_key(bytes))
     }
 }
 
-fn cells(files: &[&Arc<FileMeta>], barred: impl Fn(&FileMeta) -> bool) -> Vec<Cell> {
+/// A file with rows that an old delete hides is rewritten by itself.
+fn fold(cells: &[Cell], old: &[&Tombstone]) -> Option<Range<usize>> {
+    let hidden = |c: &Cell| !c.barred && c.files.iter().any(|f| old.iter().any(|t| t.hides_in(f)));
+    cells.iter().position(hidden).map(|at| at..at + 1)
+}
+
+/// `files` in order of sequence.
+fn cells(files: &[Arc<FileMeta>], barred: impl Fn(&FileMeta) -> bool) -> Vec<Cell> {
     let mut cells: Vec<Cell> = vec![];
-    for &file in files {
+    for file in files {
         let barred = barred(file);
         match cells.last_mut() {
             Some(cell) if file.sequence_min <= cell.sequence_max => {

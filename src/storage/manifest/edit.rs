@@ -1,6 +1,6 @@
 //! Changes to a bucket's manifest, as pure functions from one version to the next.
 
-use super::version::{FileMeta, LostFile, Removed, Stamp, Tombstone, Version};
+use super::version::{FileMeta, LostFile, Removed, Stamp, Tombstone, Version, in_order};
 use crate::model::{Failure, MeasurementSchema, Result};
 use std::{collections::HashSet, sync::Arc};
 
@@ -39,7 +39,7 @@ impl Edit {
         let leaving: HashSet<u64> = match self.drop_bucket {
             true => before.files.iter().map(|f| f.id).collect(),
             false => {
-                let dropped = before.files.iter().filter(|f| self.drop_measurement.as_ref() == Some(&f.measurement));
+                let dropped = self.drop_measurement.iter().flat_map(|measurement| before.files_of(measurement));
                 self.remove.iter().copied().chain(dropped.map(|f| f.id)).collect()
             }
         };
@@ -51,6 +51,7 @@ impl Edit {
         after.removed.retain(|r| !self.collected.contains(&r.path));
         after.removed.extend(gone.iter().map(|f| Removed { path: f.path.clone(), at: now, version: number }));
         after.files.extend(self.add.iter().cloned());
+        in_order(&mut after.files);
         after.lost.retain(|l| !self.no_longer_lost.contains(&l.path));
         after.lost.extend(self.lost.iter().cloned());
         if let Some(measurement) = &self.drop_measurement {
@@ -69,8 +70,9 @@ impl Edit {
         if !(gone.is_empty() && self.tombstones.is_empty() && self.no_longer_lost.is_empty()) {
             // A delete is over when no file has rows that it could hide: whatever it hid is in files, or in one that is lost and
             // may be restored.
-            let (files, lost) = (&after.files, &after.lost);
-            after.tombstones.retain(|t| t.hides_in_any(files) || lost.iter().any(|l| t.may_hide_in(l)));
+            let mut tombstones = std::mem::take(&mut after.tombstones);
+            tombstones.retain(|t| after.has_hidden(t) || after.lost.iter().any(|l| t.may_hide_in(l)));
+            after.tombstones = tombstones;
         }
         if let Some(through) = self.flushed_through {
             after.flushed_through = after.flushed_through.max(through);

@@ -3,11 +3,19 @@
 use crate::model::{BucketId, DeleteSpec, Failure, FieldType, MeasurementSchema};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::{Deref, Range},
+    sync::Arc,
+};
 
 const MAGIC: &[u8; 8] = b"TGMANIF\n";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Its body is JSON as it is; since then it is packed.
+const PLAIN_FORMAT: u32 = 1;
 const HEADER: usize = 24;
+/// The body names every file anew, with much the same words: the quickest level makes it a fifth or less.
+const ZSTD_LEVEL: i32 = 1;
 
 /// A Parquet file of one measurement and one partition.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -172,10 +180,68 @@ pub struct Version {
     /// The time it was, as far as retention trusts the clock (`storage/retention.rs`), nanoseconds since the epoch.
     pub as_of: i64,
     pub schemas: BTreeMap<Arc<str>, Arc<MeasurementSchema>>,
+    /// By measurement, partition and sequence, see [`in_order`]: there may be tens of thousands, of which a question wants few.
     pub files: Vec<Arc<FileMeta>>,
     pub tombstones: Vec<Arc<Tombstone>>,
     pub removed: Vec<Removed>,
     pub lost: Vec<LostFile>,
+}
+
+/// The order of a version's files. Nearly sorted ones take little time.
+pub fn in_order(files: &mut [Arc<FileMeta>]) {
+    let place = |f: &FileMeta| (f.partition, f.sequence_min, f.sequence_max, f.id);
+    files.sort_by(|a, b| a.measurement.cmp(&b.measurement).then_with(|| place(a).cmp(&place(b))));
+}
+
+/// Those of the files of one measurement, in order, that may have rows of the closed stretch of time. (Partitions do not overlap.)
+pub fn within(files: &[Arc<FileMeta>], time_min: i64, time_max: i64) -> &[Arc<FileMeta>] {
+    let end = files.partition_point(|f| f.partition <= time_max);
+    // The last partition that begins at `time_min` or before it reaches beyond.
+    let begun = files[..end].partition_point(|f| f.partition <= time_min);
+    let start = begun.checked_sub(1).map_or(0, |last| files[..begun].partition_point(|f| f.partition < files[last].partition));
+    &files[start..end]
+}
+
+/// The files of one measurement in a version, in order. Clones share them; as long as one is there, none of them is deleted.
+#[derive(Clone)]
+pub struct FileSlice {
+    version: Arc<Version>,
+    range: Range<usize>,
+}
+
+impl FileSlice {
+    pub fn of(version: Arc<Version>, measurement: &str) -> FileSlice {
+        let range = version.range_of(measurement);
+        FileSlice { version, range }
+    }
+
+    /// Files of one measurement and partition.
+    pub fn of_partition(bucket: BucketId, files: Vec<Arc<FileMeta>>) -> FileSlice {
+        let range = 0..files.len();
+        FileSlice { version: Arc::new(Version { files, ..Version::empty(bucket) }), range }
+    }
+
+    /// Those that may have rows of the closed stretch of time.
+    pub fn within(&self, time_min: i64, time_max: i64) -> &[Arc<FileMeta>] {
+        within(self, time_min, time_max)
+    }
+}
+
+impl Deref for FileSlice {
+    type Target = [Arc<FileMeta>];
+
+    fn deref(&self) -> &[Arc<FileMeta>] {
+        &self.version.files[self.range.clone()]
+    }
+}
+
+/// What a bucket's files come to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    pub files: u64,
+    pub bytes: u64,
+    /// The most files that a measurement has in one partition: so many a question for one series and partition may have to open.
+    pub partition_files_max: u64,
 }
 
 /// What a commit puts on a version besides its edit.
@@ -280,6 +346,7 @@ impl Version {
             format: FORMAT,
         };
         let body = serde_json::to_vec(&body).expect("plain data with string keys is always JSON");
+        let body = zstd::bulk::compress(&body, ZSTD_LEVEL).expect("its buffer has room for any packed body");
         let mut out = Vec::with_capacity(HEADER + body.len());
         out.extend_from_slice(MAGIC);
         out.extend_from_slice(&FORMAT.to_le_bytes());
@@ -310,13 +377,18 @@ impl Version {
             true => Ok(()),
             false => Err(VersionError::Damaged(format!("its header says format {found} and its body format {told}"))),
         };
+        let unpacked = if found > PLAIN_FORMAT { zstd::decode_all(body) } else { Ok(body.to_vec()) };
         if found > FORMAT {
             // A body that does not say its format in our way may well be a newer one's.
-            agree(serde_json::from_slice::<FormatOnly>(body).map_or(found, |body| body.format))?;
+            let told = |body: Vec<u8>| serde_json::from_slice::<FormatOnly>(&body).ok();
+            agree(unpacked.ok().and_then(told).map_or(found, |body| body.format))?;
             return Err(VersionError::Newer { found });
         }
-        let body: Body = serde_json::from_slice(body).map_err(|e| VersionError::Damaged(e.to_string()))?;
+        let unpacked = unpacked.map_err(|e| VersionError::Damaged(e.to_string()))?;
+        let body: Body = serde_json::from_slice(&unpacked).map_err(|e| VersionError::Damaged(e.to_string()))?;
         agree(body.format)?;
+        let mut files = body.files;
+        in_order(&mut files);
         let schemas = body
             .schemas
             .into_iter()
@@ -330,11 +402,58 @@ impl Version {
             flushed_through: body.flushed_through,
             as_of: body.as_of,
             schemas,
-            files: body.files,
+            files,
             tombstones: body.tombstones,
             removed: body.removed,
             lost: body.lost,
         })
+    }
+
+    fn range_of(&self, measurement: &str) -> Range<usize> {
+        let start = self.files.partition_point(|f| f.measurement.as_ref() < measurement);
+        start..start + self.files[start..].partition_point(|f| f.measurement.as_ref() == measurement)
+    }
+
+    pub fn files_of(&self, measurement: &str) -> &[Arc<FileMeta>] {
+        &self.files[self.range_of(measurement)]
+    }
+
+    /// The files of one measurement and partition.
+    pub fn files_in(&self, measurement: &str, partition: i64) -> &[Arc<FileMeta>] {
+        let files = self.files_of(measurement);
+        let start = files.partition_point(|f| f.partition < partition);
+        &files[start..start + files[start..].partition_point(|f| f.partition == partition)]
+    }
+
+    /// The files of each measurement.
+    pub fn measurements(&self) -> impl Iterator<Item = &[Arc<FileMeta>]> {
+        let mut rest = self.files.as_slice();
+        std::iter::from_fn(move || {
+            let first = rest.first()?;
+            let (these, others) = rest.split_at(rest.partition_point(|f| f.measurement == first.measurement));
+            rest = others;
+            Some(these)
+        })
+    }
+
+    /// The files of each measurement and partition.
+    pub fn partitions(&self) -> impl Iterator<Item = &[Arc<FileMeta>]> {
+        self.files.chunk_by(|a, b| a.partition == b.partition && a.measurement == b.measurement)
+    }
+
+    /// Whether the tombstone was meant for rows of any file.
+    pub fn has_hidden(&self, tombstone: &Tombstone) -> bool {
+        let (start, last) = (tombstone.delete.range.start, tombstone.delete.last());
+        let hides = |files: &[Arc<FileMeta>]| start <= last && tombstone.hides_in_any(within(files, start, last));
+        match &tombstone.delete.measurement {
+            Some(measurement) => hides(self.files_of(measurement)),
+            None => self.measurements().any(hides),
+        }
+    }
+
+    pub fn totals(&self) -> Totals {
+        let (files, bytes) = (self.files.len() as u64, self.files.iter().map(|f| f.bytes).sum());
+        Totals { files, bytes, partition_files_max: self.partitions().map(<[_]>::len).max().unwrap_or(0) as u64 }
     }
 
     /// The greatest sequence that any file or tombstone carries.
@@ -368,6 +487,44 @@ mod tests {
     }
 
     #[test]
+    fn a_version_of_the_first_format_is_read() {
+        let version = sample();
+        let json = zstd::decode_all(&version.encode()[HEADER..]).expect("packed");
+        let json = String::from_utf8(json).expect("JSON").replace("\"format\":2", "\"format\":1");
+        let header = [1_u32.to_le_bytes(), crc32c::crc32c(json.as_bytes()).to_le_bytes()].concat();
+        let bytes = [MAGIC.as_slice(), &header, &(json.len() as u64).to_le_bytes(), json.as_bytes()].concat();
+        assert_eq!(Version::decode(&bytes).as_ref(), Ok(&version));
+    }
+
+    #[test]
+    fn files_are_found_by_measurement_and_time() {
+        let mut version = sample();
+        let file =
+            |measurement: &str, partition: i64, id: u64| Arc::new(FileMeta::draft(version.bucket, measurement.into(), partition, id));
+        let files = [("b", 20, 1), ("a", 0, 2), ("b", -10, 3), ("c", 0, 4), ("b", 0, 5), ("b", 0, 6), ("b", 30, 7)];
+        version.files = files.into_iter().map(|(m, partition, id)| file(m, partition, id)).collect();
+        in_order(&mut version.files);
+        let ids = |files: &[Arc<FileMeta>]| files.iter().map(|f| f.id).collect::<Vec<_>>();
+        assert_eq!(ids(version.files_of("b")), [3, 5, 6, 1, 7]);
+        assert_eq!((version.files_of("").len(), version.files_of("bb").len()), (0, 0));
+        assert_eq!(version.measurements().map(<[_]>::len).collect::<Vec<_>>(), [1, 5, 1]);
+        assert_eq!(version.totals().partition_files_max, 2);
+        for (min, max, expected) in [
+            (i64::MIN, i64::MAX, vec![3, 5, 6, 1, 7]),
+            (i64::MIN, -11, vec![]),
+            (-11, -10, vec![3]),
+            (-1, -1, vec![3]),
+            (-1, 0, vec![3, 5, 6]),
+            (5, 19, vec![5, 6]),
+            (20, 29, vec![1]),
+            (31, i64::MAX, vec![7]),
+            (9, 3, vec![5, 6]),
+        ] {
+            assert_eq!(ids(within(version.files_of("b"), min, max)), expected, "{min}..={max}");
+        }
+    }
+
+    #[test]
     fn every_flipped_bit_and_every_cut_is_noticed() {
         let bytes = sample().encode();
         for at in 0..bytes.len() {
@@ -383,9 +540,9 @@ mod tests {
 
     #[test]
     fn a_newer_format_is_refused_with_what_to_do() {
-        let body = br#"{"format":2,"states":[]}"#;
+        let body = br#"{"format":3,"states":[]}"#;
         let mut bytes = MAGIC.to_vec();
-        bytes.extend([2_u32.to_le_bytes(), crc32c::crc32c(body).to_le_bytes()].concat());
+        bytes.extend([3_u32.to_le_bytes(), crc32c::crc32c(body).to_le_bytes()].concat());
         bytes.extend((body.len() as u64).to_le_bytes());
         bytes.extend(body);
         let error = Version::decode(&bytes).expect_err("newer");
