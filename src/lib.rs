@@ -24,3 +24,6 @@ pub mod engine;
 pub mod http;
 // Floor 7: commands.
 pub mod cli;
+// Floor 8: tests across floors.
+#[cfg(test)]
+mod fuzz;

@@ -26,6 +26,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine", 6),
     ("http", 7),
     ("cli", 8),
+    ("fuzz", 9),
 ];
 
 /// Wall clock and global randomness, which only `clock.rs` may touch.

@@ -111,6 +111,8 @@ pub(super) struct Bucket {
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
     doubtful: Mutex<Vec<Draft>>,
     in_doubt: AtomicBool,
+    /// Paths of files that were found and could not be renewed yet; no version names them before that.
+    to_renew: tokio::sync::Mutex<Vec<String>>,
     /// Compactions share it; a delete that rewrites files has it alone.
     pub merging: tokio::sync::RwLock<()>,
 }
@@ -137,6 +139,7 @@ impl Bucket {
             next: tokio::sync::Mutex::new(next),
             doubtful: Mutex::default(),
             in_doubt: AtomicBool::new(false),
+            to_renew: Default::default(),
             merging: Default::default(),
         }
     }
@@ -168,17 +171,19 @@ impl FileStore {
         store.check_create(writer).await?;
         // What a crash left half written; nothing refers to it.
         for left in store.list(STAGED_FOLDER).await? {
-            store.delete(&left.path).await?;
+            if let Err(error) = store.delete(&left.path).await {
+                tracing::warn!(path = left.path, %error, "what an earlier process left half written stays");
+            }
         }
         for bucket in ManifestStore::buckets(&store).await? {
             let manifest = ManifestStore::new(store.clone(), bucket);
-            // By what it says the log is trimmed and files are deleted.
-            manifest.settle().await?;
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());
+            let mut to_renew = vec![];
             if !loaded.version.dropped {
                 let repaired = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
                 recovered.damaged.extend(repaired.damaged);
+                to_renew = repaired.to_renew;
             }
             if !loaded.version.dropped {
                 recovered.buckets.push(RecoveredBucket {
@@ -189,7 +194,9 @@ impl FileStore {
                     has_lost: !loaded.version.lost.is_empty(),
                 });
             }
-            buckets.insert(bucket, Arc::new(Bucket::new(manifest, loaded.version, loaded.next)));
+            let mut entry = Bucket::new(manifest, loaded.version, loaded.next);
+            entry.to_renew = to_renew.into();
+            buckets.insert(bucket, Arc::new(entry));
         }
         for (path, what) in &recovered.damaged {
             tracing::error!(path, what, "damaged; what does not need it is served");
@@ -231,7 +238,7 @@ impl FileStore {
         let number = *next;
         let make = |_: &Version, next| match next == number {
             true => Ok(Some(edit.clone())),
-            false => Err(Failure::new(ErrorKind::Unavailable, "an earlier flush had arrived after all; its rows are written once more")),
+            false => Err(Failure::new(ErrorKind::Unavailable, "an earlier commit had arrived after all; the next flush goes on from it")),
         };
         self.commit_locked(&entry, &mut next, drafts, make).await.map(drop)
     }
@@ -285,9 +292,9 @@ impl FileStore {
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await.map(drop)
     }
 
-    /// The bucket and all its rows are gone when this returns.
-    pub async fn drop_bucket(&self, bucket: BucketId) -> Result<()> {
-        let edit = Edit { drop_bucket: true, ..Edit::default() };
+    /// The bucket and all its rows, up to `sequence`, are gone when this returns.
+    pub async fn drop_bucket(&self, bucket: BucketId, sequence: u64) -> Result<()> {
+        let edit = Edit { drop_bucket: true, flushed_through: Some(sequence), ..Edit::default() };
         self.commit(bucket, vec![], |now, _| Ok((!now.dropped).then(|| edit.clone()))).await?;
         self.say_twice(bucket).await
     }
@@ -407,6 +414,7 @@ impl FileStore {
         loop {
             let before = entry.current.read().clone();
             let Some(edit) = make(&before, *next)? else { return Ok(before) };
+            recover::renew(&self.inner.store, &mut *entry.to_renew.lock().await).await?;
             let (writer, now, as_of) = (self.inner.writer, self.inner.clock.now(), self.safe_now());
             let stamp = Stamp { number: *next, writer, now, as_of };
             let committed = match self.pass(Failpoint::ManifestCommit) {
@@ -436,6 +444,30 @@ impl FileStore {
                 return Ok(after);
             }
         }
+    }
+
+    /// Says again what another process said. Its version may not last, by what that one's disk did; what this process commits does. Before
+    /// this nothing may be deleted on the word of the version.
+    pub async fn confirm(&self, bucket: BucketId) -> Result<()> {
+        self.commit(bucket, vec![], |now, _| Ok(self.is_anothers(now).then(Edit::default))).await.map(drop)
+    }
+
+    /// Whether another process wrote the version.
+    pub(super) fn is_anothers(&self, version: &Version) -> bool {
+        version.number > 0 && version.writer != self.inner.writer && !self.has(Mistake::FoundVersionBelieved)
+    }
+
+    /// Finds out whether a commit arrived of which nothing was heard.
+    pub async fn settle_doubt(&self, bucket: BucketId) -> Result<()> {
+        let entry = self.entry(bucket);
+        if !entry.is_in_doubt() {
+            return Ok(());
+        }
+        let mut next = entry.next.lock().await;
+        let number = *next;
+        // Another version of its number: either the number is free, or what has it says whose it is.
+        let make = |_: &Version, next| Ok((next == number).then(Edit::default));
+        self.commit_locked(&entry, &mut next, vec![], make).await.map(drop)
     }
 
     pub(super) fn pass(&self, point: Failpoint) -> Result<()> {

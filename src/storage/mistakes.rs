@@ -2,8 +2,8 @@
 //! each. `tests/guarantees/mistakes.txt` lists them with the test that does.
 
 use super::{
-    disk::simulated::{Lie, Trouble},
-    failing_disk,
+    disk::simulated::Lie,
+    failing_disk, failing_store,
     failpoint::{Failpoints, Mistake},
     power_loss::{self, Planted},
     simulation,
@@ -21,6 +21,7 @@ enum Plant {
 enum Test {
     PowerLoss,
     FailingDisk,
+    FailingStore,
     Model,
 }
 
@@ -28,7 +29,7 @@ use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 12] = [
+const MISTAKES: [(Plant, Test, &str); 17] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -37,6 +38,11 @@ const MISTAKES: [(Plant, Test, &str); 12] = [
     (InCode(Mistake::InputsDeletedTooEarly), PowerLoss, "the manifest names files that are gone"),
     (InCode(Mistake::SyncTriedAgain), FailingDisk, "rows that the failed sync dropped count as durable"),
     (InCode(Mistake::TornSegmentGoesOn), FailingDisk, "good records stand behind a torn one"),
+    (InCode(Mistake::FoundRecordsBelieved), FailingDisk, "rows that were seen are gone, and damage is told where there is none"),
+    (InCode(Mistake::FoundVersionBelieved), FailingDisk, "the log was trimmed by a version that is gone"),
+    (InCode(Mistake::PutRetriedAsNew), FailingStore, "an object is replaced, perhaps another's"),
+    (InCode(Mistake::LostReplyTakenForConflict), FailingStore, "the only writer is refused as a second one"),
+    (InCode(Mistake::LostReplyTakenForSuccess), FailingStore, "what another commit brought counts as brought by this one"),
     (InCode(Mistake::SequencesForgotten), Model, "new rows count as flushed, or as deleted"),
     (InCode(Mistake::DeleteWithoutFlush), Model, "rows that were deleted stay"),
     (InCode(Mistake::DeleteNotFoldedIn), Model, "rows that were deleted come back"),
@@ -52,7 +58,8 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let planted = Planted { failpoints: failpoints.clone(), lie };
     let seeds = match test {
         PowerLoss => 0..100,
-        FailingDisk => 0..1_000,
+        FailingDisk => 0..2_000,
+        FailingStore => 0..200,
         Model => 1..9,
     };
     for seed in seeds {
@@ -60,7 +67,8 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
         let run = async move {
             match test {
                 PowerLoss => drop(power_loss::lives(seed, &planted).await),
-                FailingDisk => drop(failing_disk::workload(0, failing_disk::STEPS, seed, 1, Trouble::Eio, &planted).await),
+                FailingDisk => drop(failing_disk::any(seed, &planted).await),
+                FailingStore => drop(failing_store::in_any_weather(seed, failpoints).await),
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, failpoints).await),
             }
         };
@@ -82,6 +90,7 @@ async fn every_planted_mistake_is_noticed() {
         let by = match test {
             PowerLoss => "storage::power_loss::no_power_loss_takes_what_was_acknowledged",
             FailingDisk => "storage::failing_disk::a_disk_that_fails_at_any_call_loses_nothing",
+            FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
         };
         let seed = first_failure(plant, test).await.unwrap_or_else(|| panic!("{name}: {by} does not notice it"));

@@ -296,6 +296,11 @@ impl World {
         World::at(None, disk, now, seed, failpoints).await
     }
 
+    /// With the store anywhere.
+    pub async fn over(store: Store, now: i64, seed: u64, failpoints: Failpoints) -> World {
+        World::at(Some(store), SimulatedDisk::default(), now, seed, failpoints).await
+    }
+
     async fn at(store: Option<Store>, disk: SimulatedDisk, now: i64, seed: u64, failpoints: Failpoints) -> World {
         let (clock, disk) = (ManualClock::at(now), FaultyDisk::on(disk).expect("a sound disk"));
         let storage = World::open(&store, &disk, &clock, &failpoints).await.expect("the store opens");
@@ -327,17 +332,21 @@ impl World {
 
     /// Every row, also read in other ways.
     pub async fn found(&self) -> Rows {
+        self.try_found().await.expect("the rows can be read")
+    }
+
+    pub async fn try_found(&self) -> Result<Rows> {
         let filter = RowFilter { time_min: self.floor, ..RowFilter::all() };
-        let rows = try_read(&self.storage, filter.clone(), 50).await.expect("the rows can be read");
+        let rows = try_read(&self.storage, filter.clone(), 50).await?;
         for count in [1, 3] {
             let newest = RowFilter { newest: Some(count), ..filter.clone() };
-            let newest = try_read(&self.storage, newest, 5).await.expect("the rows can be read");
+            let newest = try_read(&self.storage, newest, 5).await?;
             let later = |host: &str, time: i64| rows.keys().filter(|(h, t)| h == host && *t > time).count();
             let mut expected = rows.clone();
             expected.retain(|(host, time), _| later(host, *time) < count);
             assert_eq!(newest, expected, "the newest {count} of each series");
         }
-        rows
+        Ok(rows)
     }
 
     /// Those that must be there.
@@ -410,5 +419,29 @@ impl World {
 
     pub fn now(&self) -> i64 {
         self.clock.now()
+    }
+}
+
+/// What was refused may have happened, or not: every combination of these. Only what was written counts, since `floor` says what may
+/// be gone.
+pub struct Possible(pub Vec<Rows>);
+
+impl Possible {
+    pub fn apply(&mut self, step: &Step, certain: bool) {
+        let mut after = self.0.clone();
+        after.iter_mut().for_each(|rows| step.apply(rows));
+        if certain {
+            self.0.clear();
+        }
+        for rows in after {
+            if !self.0.contains(&rows) {
+                self.0.push(rows);
+            }
+        }
+    }
+
+    pub fn check(&self, world: &World, found: &Rows, name: &str) {
+        let kept: Vec<Rows> = self.0.iter().map(|rows| world.kept(rows)).collect();
+        assert!(kept.contains(found), "{name}:\n{found:?}\nis none of {}, the last of which is\n{:?}", kept.len(), kept.last());
     }
 }
