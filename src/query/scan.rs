@@ -28,7 +28,6 @@ use datafusion::{
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use std::{collections::HashSet, fmt, sync::Arc};
 
-const BATCH_ROWS: usize = 8_192;
 /// A second thread costs about as much as reading so many rows.
 const ROWS_PER_PART: u64 = 32_768;
 /// One series in so many, where a condition on tags chooses some.
@@ -272,7 +271,12 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (time_min, time_max) = self.parts[partition];
         let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
-        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS);
+        let batch_rows = context.session_config().batch_size();
+        let read = |filter| {
+            let blocks = MemoryConsumer::new("scan").register(context.memory_pool());
+            let merge = self.snapshot.read(self.projection.as_deref(), filter, batch_rows)?;
+            Ok::<_, Failure>(merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?)))
+        };
         let rows = rows(read(filter.clone())?, self.limit.unwrap_or(usize::MAX));
         if self.complete.is_empty() {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
