@@ -7,6 +7,8 @@ mod columns;
 mod computed;
 pub mod delete;
 pub mod explain;
+mod held;
+pub mod memory;
 mod newest;
 pub mod provider;
 mod requirements;

@@ -14,6 +14,7 @@ mod information;
 mod tables;
 
 use crate::{
+    functions::scalar::bounded,
     model::{Failure, Result},
     plan::Context,
 };
@@ -64,7 +65,7 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     }
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-    gap_fill::rewrite(bind(plan, params)?, context)
+    gap_fill::rewrite(bounded::bound(bind(plan, params)?)?, context)
 }
 
 /// Whether the query would change something.

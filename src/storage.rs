@@ -143,6 +143,11 @@ impl Storage {
         self.inner.buffered.load(Ordering::Relaxed)
     }
 
+    /// Decoded parts of files that are kept.
+    pub fn cached_bytes(&self) -> usize {
+        self.inner.files.cached_bytes()
+    }
+
     pub fn schema(&self, bucket: BucketId, measurement: &str) -> Option<Arc<MeasurementSchema>> {
         self.inner.schemas.read().get(&bucket)?.get(measurement).cloned()
     }

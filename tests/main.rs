@@ -7,6 +7,7 @@ mod corruption;
 mod flux_suite;
 mod full_disk;
 mod guarantees;
+mod hostile;
 mod import;
 mod influxql;
 mod parity;

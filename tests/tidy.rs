@@ -11,6 +11,7 @@ use std::{
 const FLOORS: &[(&str, u32)] = &[
     ("model", 0),
     ("clock", 1),
+    ("memory", 1),
     ("kernel", 1),
     ("line_protocol", 2),
     ("format", 2),

@@ -18,7 +18,6 @@ use datafusion::{
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
 use std::{fmt, sync::Arc};
 
-const BATCH_ROWS: usize = 8_192;
 /// A second thread costs about as much as reading so many rows.
 const ROWS_PER_PART: u64 = 32_768;
 /// One series in so many, where a condition on tags chooses some.
@@ -177,7 +176,12 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (time_min, time_max) = self.parts[partition];
         let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
-        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS);
+        let batch_rows = context.session_config().batch_size();
+        let read = |filter| {
+            let blocks = MemoryConsumer::new("scan").register(context.memory_pool());
+            let merge = self.snapshot.read(self.projection.as_deref(), filter, batch_rows)?;
+            Ok::<_, Failure>(merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?)))
+        };
         let limit = self.limit.unwrap_or(usize::MAX);
         if filter.newest.is_none() {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows(read(filter)?, limit))));
@@ -187,7 +191,7 @@ impl ExecutionPlan for ScanExec {
         let (snapshot, projection, complete) = (self.snapshot.clone(), self.projection.clone(), self.complete.clone());
         let chosen = async move {
             let charge = |batch: &RecordBatch| memory.try_grow(held_bytes(batch)).map_err(Failure::from);
-            let found = snapshot.read_newest(projection.as_deref(), filter, BATCH_ROWS, charge).await?;
+            let found = snapshot.read_newest(projection.as_deref(), filter, batch_rows, charge).await?;
             if found.iter().any(|batch| complete.iter().any(|c| batch.column(*c).null_count() > 0)) {
                 return Ok(rows(all, limit));
             }

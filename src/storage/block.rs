@@ -7,7 +7,7 @@ use crate::model::{DeleteSpec, Result};
 use crate::storage::manifest::Tombstone;
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, TimestampNanosecondArray},
-    datatypes::Int32Type,
+    datatypes::{DataType, Int32Type},
     record_batch::RecordBatch,
 };
 use std::{
@@ -117,6 +117,20 @@ pub struct Block {
     pub time: TimestampNanosecondArray,
     /// As many as the scan reads; `None`: the source has no such field.
     pub fields: Vec<Option<ArrayRef>>,
+}
+
+impl Block {
+    /// Bytes of time and fields; the runs are few.
+    pub fn bytes(&self) -> usize {
+        self.time.get_array_memory_size() + self.fields.iter().flatten().map(|f| f.get_array_memory_size()).sum::<usize>()
+    }
+}
+
+/// About the bytes of a row; tags are shared by many, and count as nothing.
+pub fn row_bytes(columns: &[ArrayRef], row_count: usize) -> usize {
+    let own = columns.iter().filter(|column| !matches!(column.data_type(), DataType::Dictionary(..)));
+    let bytes: usize = own.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    bytes / row_count.max(1)
 }
 
 /// Rows `start..end` of one run.

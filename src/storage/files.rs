@@ -305,6 +305,10 @@ impl FileStore {
         self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await.map(drop)
     }
 
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.inner.reader.cache.bytes() + self.inner.bulk_reader.cache.bytes()
+    }
+
     /// Paths of damaged objects, with the reason: manifest versions found so at opening, and files of the current state
     /// that could not be read. A query that needs one fails and names it.
     pub fn damaged(&self) -> Vec<(String, String)> {

@@ -74,6 +74,7 @@ impl MeasurementSnapshot {
                 filter: filter.clone(),
                 tombstones: self.tombstones.iter().filter(|t| t.hides_in(file)).cloned().collect(),
                 wanted_groups: None,
+                held_bytes: 0,
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }

@@ -270,6 +270,8 @@ pub struct FileSource {
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Row groups that may have wanted rows and were not read yet; `None` before the first.
     pub wanted_groups: Option<VecDeque<usize>>,
+    /// Of the block given last.
+    pub held_bytes: usize,
 }
 
 #[async_trait]
@@ -297,10 +299,17 @@ impl Source for FileSource {
             debug_assert_eq!(runs.starts.last().copied(), Some(time.len() as u32), "runs cover the row group");
             let fields = self.reader.columns(&self.file, &footer, group, &self.fields).await?;
             self.wanted_groups = Some(groups);
-            return Ok(Some((Arc::new(Block { runs, time, fields }), spans)));
+            let block = Block { runs, time, fields };
+            self.held_bytes = block.bytes();
+            return Ok(Some((Arc::new(block), spans)));
         }
         self.wanted_groups = Some(groups);
+        self.held_bytes = 0;
         Ok(None)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 }
 

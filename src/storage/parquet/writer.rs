@@ -4,11 +4,11 @@
 //! of every column of every row group: Parquet has none that this writer fills in, and a flipped bit must not become a
 //! value. Time is delta-packed; so are integers and floats that are decimals ([`Decimals`]) unless they take only a few values, for which
 //! a dictionary is smaller. Other floats take a larger dictionary while that is small, else byte-stream-split; tags take dictionaries. Row
-//! groups hold 65,536 rows, pages 8,192.
+//! groups hold 65,536 rows, or 32 MiB where these are more; pages hold 8,192 rows.
 
 use super::decimal::Decimals;
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, Result};
-use crate::storage::manifest::FileMeta;
+use crate::storage::{block::row_bytes, manifest::FileMeta};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Fields, Int32Type, Schema, TimestampNanosecondType};
 use arrow::record_batch::RecordBatch;
@@ -31,6 +31,8 @@ const PAGE_ROWS: usize = 8_192;
 /// A column of so many distinct integers takes a dictionary. Ten levels far apart: 0.4 bytes a value against 2.0 delta-packed; a random
 /// walk over a hundred levels: 1.0 against 0.4.
 const FEW_VALUES: usize = 16;
+/// Bytes of a row group as it is in memory, where rows are long: a reader decodes a row group at a time.
+const ROW_GROUP_BYTES: usize = 32 << 20;
 
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -117,7 +119,17 @@ impl FileWriter {
             file.time_min = file.time_min.min(time);
             file.time_max = file.time_max.max(time);
         }
-        self.writer.write(&self.decimals.encode(batch)?).map_err(parquet_failure)
+        let batch = &self.decimals.encode(batch)?;
+        let row_bytes = row_bytes(batch.columns(), batch.num_rows());
+        let fitting = (ROW_GROUP_BYTES / row_bytes.max(1)).max(1);
+        for from in (0..batch.num_rows()).step_by(fitting) {
+            let rows = fitting.min(batch.num_rows() - from);
+            if self.writer.in_progress_rows() > 0 && self.writer.in_progress_rows() + rows > fitting {
+                self.writer.flush().map_err(parquet_failure)?;
+            }
+            self.writer.write(&batch.slice(from, rows)).map_err(parquet_failure)?;
+        }
+        Ok(())
     }
 
     /// The bytes of row groups that were finished since the last call.
