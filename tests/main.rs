@@ -15,6 +15,7 @@ mod plans;
 mod process;
 #[cfg(feature = "s3")]
 #[path = "../src/storage/object/s3_server.rs"]
+#[expect(dead_code, reason = "more of it is used inside the crate")]
 mod s3_server;
 mod support;
 mod tidy;

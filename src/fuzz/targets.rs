@@ -15,7 +15,7 @@ use crate::{
         buffer::stage::{accepted_text, stage},
         fs::{FileSystem, LogFile},
         manifest::{FileMeta, Version},
-        parquet::{file::inspect, writer::FileWriter},
+        parquet::{decimal::Decimals, file::inspect, writer::FileWriter},
         wal::{self, Record, frame},
     },
     tsm,
@@ -568,7 +568,7 @@ fn parquet(bytes: &[u8]) {
 fn parquet_files() -> Vec<Vec<u8>> {
     let schema = schema();
     let bucket = BucketId::new(7).expect("not zero");
-    let mut writer = FileWriter::new(bucket, &schema, FileMeta::draft(bucket, "m".into(), 0, 5)).expect("a writer");
+    let mut writer = FileWriter::new(bucket, &schema, Decimals::default(), FileMeta::draft(bucket, "m".into(), 0, 5)).expect("a writer");
     let layout = schema.arrow_schema();
     let text = "1970-01-01T00:00:00.000000001,a,1.5\n1970-01-01T00:00:00.000000002,b,2.5\n";
     let plain = arrow::datatypes::Schema::new(

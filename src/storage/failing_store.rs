@@ -8,7 +8,7 @@ use super::{
     failpoint::Failpoints,
     manifest::ManifestStore,
     object::{
-        Retry, StoreError,
+        Retry, Store, StoreError,
         s3_server::{Fault, Server},
     },
     testing::*,
@@ -86,7 +86,7 @@ async fn workload(
     name: &str,
 ) -> Option<Tally> {
     let (address, server) = Server::start().await;
-    let store = server.open(&format!("s3://tides/world?endpoint=http://{address}"), RETRY).with_failpoints(failpoints.clone());
+    let store = Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), RETRY).with_failpoints(failpoints.clone());
     let mut world = World::over(store.clone(), NOW, seed, failpoints).await;
     let begun = server.requests();
     server.plan(Some(Box::new(move |number| faults(number - begun))));
@@ -233,7 +233,7 @@ async fn a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice(
 async fn an_upload_in_parts_is_whole_or_not_there() {
     let (address, server) = Server::start().await;
     let store =
-        server.open(&format!("s3://tides/world?endpoint=http://{address}"), Retry { reply_within: Duration::from_secs(2), ..RETRY });
+        Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), Retry { reply_within: Duration::from_secs(2), ..RETRY });
     let bytes: Bytes = (0..17_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>().into();
     let mut done = 0;
     for (turn, fault) in Fault::ALL.into_iter().enumerate() {
@@ -278,7 +278,7 @@ async fn an_upload_in_parts_is_whole_or_not_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_for_silence_gets_it() {
     let (address, server) = Server::start().await;
-    let store = server.open(&format!("s3://tides/world?endpoint=http://{address}"), RETRY);
+    let store = Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), RETRY);
     server.plan(Some(Box::new(|number| (number == 0).then_some(Fault::BusyForASecond))));
     let started = Instant::now();
     let (one, other) = tokio::join!(store.create("a", "1".into()), async {

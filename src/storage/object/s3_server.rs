@@ -4,7 +4,6 @@
 //! with a request is asked of a [`Plan`] by the request's number; the network is part of it, since replies can be torn and connections
 //! reset.
 
-use super::{Retry, Store};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
@@ -26,6 +25,8 @@ use std::{
     time::Duration,
 };
 
+/// What a client must know, as variables of the environment.
+pub const KEYS: [(&str, &str); 3] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
 const PAGE: usize = 3;
 const DATE: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
 /// How late a slow reply begins, and how long it stops in its middle.
@@ -100,12 +101,6 @@ impl Server {
             }
         });
         (address, server)
-    }
-
-    /// A store at it.
-    pub fn open(&self, url: &str, retry: Retry) -> Store {
-        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
-        Store::open_s3(url, variables(&keys), retry).expect("opens")
     }
 
     pub fn open_uploads(&self) -> usize {
