@@ -152,7 +152,7 @@ async fn a_connection_that_closes_ends_its_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() {
-    let session = SessionSettings { memory: Share::new("queries", 3_000_000), partitions: 1, ..SessionSettings::default() };
+    let session = SessionSettings { memory: Share::new("queries", 5_000_000), partitions: 1, ..SessionSettings::default() };
     let server = server_with_rows(|settings| settings.session = session).await;
     let said = "memory allocation limit reached: ";
     let all = "from(bucket: \"gpu\") |> range(start: 0) |> group()";

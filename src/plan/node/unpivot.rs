@@ -173,10 +173,8 @@ impl Work {
 
     /// About the bytes of a long row, where each column has its texts itself.
     fn long_row_bytes(&self, batch: &RecordBatch) -> usize {
-        let width = |column: &ArrayRef| match column.as_any_dictionary_opt() {
-            Some(dictionary) => dictionary.values().get_array_memory_size() / dictionary.values().len().max(1),
-            None => column.to_data().get_slice_memory_size().unwrap_or(0) / batch.num_rows().max(1),
-        };
+        let per_row = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) / column.len().max(1);
+        let width = |column: &ArrayRef| column.as_any_dictionary_opt().map_or_else(|| per_row(column), |d| per_row(d.values()));
         let columns = self.sources.iter().map(|source| match source {
             Source::FieldName => FIELD_NAME_BYTES,
             Source::Value => self.fields.iter().map(|f| width(batch.column(*f))).max().unwrap_or(0),
