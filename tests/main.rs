@@ -11,6 +11,8 @@ mod influxql;
 mod parity;
 mod plans;
 mod process;
+// It can do more than is asked of it here.
+#[allow(dead_code)]
 #[cfg(feature = "s3")]
 #[path = "../src/storage/object/s3_server.rs"]
 mod s3_server;

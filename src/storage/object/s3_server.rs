@@ -4,7 +4,6 @@
 //! with a request is asked of a [`Plan`] by the request's number; the network is part of it, since replies can be torn and connections
 //! reset.
 
-use super::{Retry, Store};
 use axum::{
     body::{Body, Bytes},
     http::{HeaderMap, HeaderValue, Method, Request, StatusCode, header},
@@ -102,12 +101,6 @@ impl Server {
         (address, server)
     }
 
-    /// A store at it.
-    pub fn open(&self, url: &str, retry: Retry) -> Store {
-        let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
-        Store::open_s3(url, variables(&keys), retry).expect("opens")
-    }
-
     pub fn open_uploads(&self) -> usize {
         self.uploads.lock().len()
     }
@@ -136,11 +129,6 @@ impl Server {
         }
         [(header::ETAG, tag)].into_response()
     }
-}
-
-/// An environment.
-pub fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
-    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>().into_iter()
 }
 
 fn error(status: StatusCode, code: &str) -> Response {
