@@ -43,10 +43,10 @@ async fn a_local_folder_conforms() {
 #[cfg(feature = "s3")]
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_conforms_also_when_every_seventh_request_fails_and_every_seventh_reply_is_lost() {
-    use super::object::s3_server::{Fault, Server, variables};
+    use super::object::s3_server::{Fault, Server};
     let (address, server) = Server::start().await;
     let url = |name: &str| format!("s3://tides/some/{name}?endpoint=http://{address}&region=eu-west-1");
-    let open = |url: &str| Store::at_server(url, Retry { first_pause: Duration::from_millis(1), ..Retry::default() });
+    let open = |url: &str| s3_store(url, Retry { first_pause: Duration::from_millis(1), ..Retry::default() });
     suite(&|name: &str| open(&url(name))).await;
     assert_eq!(server.open_uploads(), 0, "no part of an upload is left");
     server.plan(Some(Box::new(|number| match number % 7 {

@@ -8,7 +8,7 @@ use super::{
     failpoint::Failpoints,
     manifest::ManifestStore,
     object::{
-        Retry, Store, StoreError,
+        Retry, StoreError,
         s3_server::{Fault, Server},
     },
     testing::*,
@@ -31,7 +31,7 @@ const STORM: u64 = 25;
 /// Later than the server's objects by its own clock.
 const NOW: i64 = 1_800_000_000_000_000_000;
 /// Length of a workload.
-const STEPS: u64 = 25;
+const STEPS: u64 = 15;
 
 #[derive(Debug, Default)]
 struct Tally {
@@ -86,7 +86,7 @@ async fn workload(
     name: &str,
 ) -> Option<Tally> {
     let (address, server) = Server::start().await;
-    let store = Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), RETRY).with_failpoints(failpoints.clone());
+    let store = s3_store(&format!("s3://tides/world?endpoint=http://{address}"), RETRY).with_failpoints(failpoints.clone());
     let mut world = World::over(store.clone(), NOW, seed, failpoints).await;
     let begun = server.requests();
     server.plan(Some(Box::new(move |number| faults(number - begun))));
@@ -174,7 +174,7 @@ pub async fn in_any_weather(seed: u64, failpoints: Failpoints) -> u64 {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice() {
     let (first_seed, workloads) = (number("TIDEGAUGE_TEST_SEED", 0), number("TIDEGAUGE_WORKLOADS", 0));
-    let (seeds, started) = (number("TIDEGAUGE_SEEDS", 6), Instant::now());
+    let (seeds, started) = (number("TIDEGAUGE_SEEDS", 3), Instant::now());
     let (mut runs, mut sum) = (0, Tally::default());
     let mut add = |tally: Tally| {
         runs += 1;
@@ -232,8 +232,7 @@ async fn a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_upload_in_parts_is_whole_or_not_there() {
     let (address, server) = Server::start().await;
-    let store =
-        Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), Retry { reply_within: Duration::from_secs(2), ..RETRY });
+    let store = s3_store(&format!("s3://tides/world?endpoint=http://{address}"), Retry { reply_within: Duration::from_secs(2), ..RETRY });
     let bytes: Bytes = (0..17_000_000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect::<Vec<_>>().into();
     let mut done = 0;
     for (turn, fault) in Fault::ALL.into_iter().enumerate() {
@@ -278,7 +277,7 @@ async fn an_upload_in_parts_is_whole_or_not_there() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_asks_for_silence_gets_it() {
     let (address, server) = Server::start().await;
-    let store = Store::at_server(&format!("s3://tides/world?endpoint=http://{address}"), RETRY);
+    let store = s3_store(&format!("s3://tides/world?endpoint=http://{address}"), RETRY);
     server.plan(Some(Box::new(|number| (number == 0).then_some(Fault::BusyForASecond))));
     let started = Instant::now();
     let (one, other) = tokio::join!(store.create("a", "1".into()), async {

@@ -169,10 +169,10 @@ impl Store {
         Store { failpoints, ..self }
     }
 
-    /// A store at the tests' server.
+    /// As [`open_with`](Self::open_with), with this patience.
     #[cfg(all(test, feature = "s3"))]
-    pub fn at_server(url: &str, retry: Retry) -> Store {
-        open_s3(url, s3_server::variables(&s3_server::KEYS), retry).expect("opens")
+    pub fn open_s3(url: &str, variables: impl Iterator<Item = (String, String)>, retry: Retry) -> Result<Store, StoreError> {
+        open_s3(url, variables, retry)
     }
 
     pub fn with_retry(mut self, retry: Retry) -> Store {

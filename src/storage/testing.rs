@@ -57,6 +57,19 @@ async fn try_open(
     Storage::open(store.clone(), Arc::new(disk.clone()), options, clock, Randomness::from_os()).await
 }
 
+/// An environment.
+#[cfg(feature = "s3")]
+pub fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>().into_iter()
+}
+
+/// A store at a server in this process.
+#[cfg(feature = "s3")]
+pub fn s3_store(url: &str, retry: Retry) -> Store {
+    let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
+    Store::open_s3(url, variables(&keys), retry).expect("opens")
+}
+
 /// A variable of the environment as a number: how much of a test there is to be.
 pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)

@@ -25,8 +25,6 @@ use std::{
     time::Duration,
 };
 
-/// What a client must know, as variables of the environment.
-pub const KEYS: [(&str, &str); 3] = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
 const PAGE: usize = 3;
 const DATE: &str = "Wed, 01 Jan 2025 00:00:00 GMT";
 /// How late a slow reply begins, and how long it stops in its middle.
@@ -131,11 +129,6 @@ impl Server {
         }
         [(header::ETAG, tag)].into_response()
     }
-}
-
-/// An environment.
-pub fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
-    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>().into_iter()
 }
 
 fn error(status: StatusCode, code: &str) -> Response {
