@@ -90,17 +90,20 @@ enum Language {
 
 use Language::*;
 
-/// What is asked, with `$N` for a number that grows without measure.
+/// Ten thousand million rows with a number, out of a hundred thousand.
+const ROWS_WITHOUT_END: &str = "(select a.i * 100000 + b.i as value from m a cross join m b)";
+
+/// What is asked, with `$N` for a number that grows without measure, and `$ROWS` for rows that do.
 const QUESTIONS: &[(Language, &str)] = &[
     // Rows by the million out of nothing.
-    (Sql, "select count(*) from (select value % $N g, count(*) from generate_series(1, $N) group by 1)"),
-    (Sql, "select value, count(*) c from generate_series(1, $N) group by value order by c limit 3"),
-    (Sql, "select count(*) from generate_series(1, $N)"),
-    (Sql, "select value from generate_series(1, $N) order by value % 1000 desc limit 10"),
-    (Sql, "select value v, random() r from generate_series(1, $N) order by r"),
-    (Sql, "select max(length(v)) from (select repeat('x', 1000) || value v from generate_series(1, $N) order by v)"),
-    (Sql, "select count(distinct value::text || repeat('x', 500)) from generate_series(1, $N)"),
-    (Sql, "select * from generate_series(1, $N)"),
+    (Sql, "select count(*) from (select value % $N g, count(*) from $ROWS group by 1)"),
+    (Sql, "select value, count(*) c from $ROWS group by value order by c limit 3"),
+    (Sql, "select count(*) from $ROWS"),
+    (Sql, "select value from $ROWS order by value % 1000 desc limit 10"),
+    (Sql, "select value v, random() r from $ROWS order by r"),
+    (Sql, "select max(length(v)) from (select repeat('x', 1000) || value v from $ROWS order by v)"),
+    (Sql, "select count(distinct value::text || repeat('x', 500)) from $ROWS"),
+    (Sql, "select * from $ROWS"),
     (Sql, "with recursive t as (select 1 n union all select n + 1 from t) select count(*) from t"),
     (Sql, "with recursive t as (select 'x' s union all select s || s from t) select max(length(s)) from t"),
     (Sql, "with recursive t as (select 1 n union select n + 1 from t) select count(*) from t"),
@@ -110,7 +113,7 @@ const QUESTIONS: &[(Language, &str)] = &[
     (Sql, "select a.f from m a join m b on a.f < b.f order by b.f, a.i"),
     (Sql, "select count(*) from m a join m b using (i) join m c using (i)"),
     (Sql, "select array_agg(a.s) from m a join m b on a.i = b.i"),
-    (Sql, "select a.value from generate_series(1, $N) a join generate_series(1, $N) b on a.value = b.value order by 1 limit 5"),
+    (Sql, "select a.value from $ROWS a join $ROWS b on a.value = b.value order by 1 limit 5"),
     // Texts and arrays that grow.
     (Sql, "select repeat('x', $N)"),
     (Sql, "select sum(length(repeat(s, 100000))) from m"),
@@ -131,13 +134,10 @@ const QUESTIONS: &[(Language, &str)] = &[
     (Sql, "select array_to_string(range(1, 1000000), t) from w"),
     (Sql, "select median(f), approx_percentile_cont(f, 0.5), array_agg(f) from m group by i"),
     // Windows over everything.
-    (Sql, "select sum(value) over (), count(*) over (), value from generate_series(1, $N)"),
-    (
-        Sql,
-        "select sum(value) over (order by value % 7 rows between unbounded preceding and unbounded following) from generate_series(1, $N)",
-    ),
+    (Sql, "select sum(value) over (), count(*) over (), value from $ROWS"),
+    (Sql, "select sum(value) over (order by value % 7 rows between unbounded preceding and unbounded following) from $ROWS"),
     (Sql, "select first_value(t) over (order by i), last_value(t) over (order by i desc) from w"),
-    (Sql, "select row_number() over (partition by value % 3 order by value desc) from generate_series(1, $N)"),
+    (Sql, "select row_number() over (partition by value % 3 order by value desc) from $ROWS"),
     (Sql, "select distinct on (s) s, f from m order by s, f"),
     (
         Sql,
@@ -430,7 +430,7 @@ fn hostile_questions_end_and_the_server_goes_on() {
                 for ((language, text), reading) in batch.iter().zip(readings) {
                     let (asking, outcomes, slowest) = (&asking, &outcomes, &slowest);
                     scope.spawn(move || {
-                        let text = text.replace("$N", &size.to_string());
+                        let text = text.replace("$N", &size.to_string()).replace("$ROWS", ROWS_WITHOUT_END);
                         let shown = format!("{language:?} N={size} {reading:?}: {}", text.chars().take(150).collect::<String>());
                         let began = Instant::now();
                         let ended =
