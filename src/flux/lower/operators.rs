@@ -7,7 +7,6 @@ use crate::{
         diagnostic::{FluxError, FluxResult},
         eval::Value,
     },
-    functions::scalar::bounded::concatenation,
     model::schema::time_type,
     plan::{float, stream::type_name},
 };
@@ -109,7 +108,7 @@ fn arithmetic(op: BinaryOp, left: Typed, right: Typed) -> FluxResult<Typed> {
     let (l, r) = (left.plain(), right.plain());
     let infix = |operator, l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), operator, Box::new(r)));
     if text {
-        return Ok(Typed::new(concatenation(l, r), data_type));
+        return Ok(Typed::new(infix(Operator::StringConcat, l, r), data_type));
     }
     let float = data_type == DataType::Float64;
     let expr = match op {

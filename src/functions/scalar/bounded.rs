@@ -6,20 +6,19 @@
 use crate::memory;
 use arrow::{
     array::{Array, AsArray, Int64Array},
-    compute::{cast, concat, kernels::concat_elements::concat_elements_dyn},
-    datatypes::{DataType, Field, FieldRef, Int64Type, TimeUnit},
+    compute::{cast, concat},
+    datatypes::{DataType, FieldRef, Int64Type, TimeUnit},
 };
 use datafusion::{
     common::{
-        Result, ScalarValue, plan_err,
+        Result, ScalarValue,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        BinaryExpr, ColumnarValue, Documentation, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
-        ScalarUDFImpl, Signature, Volatility, binary::BinaryTypeCoercer, expr::ScalarFunction,
+        ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
+        expr::ScalarFunction,
     },
 };
-use itertools::Itertools;
 use std::{
     cell::OnceCell,
     hash::{Hash, Hasher},
@@ -68,14 +67,8 @@ fn bounded(expr: Expr) -> Transformed<Expr> {
             Some(func) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(func), call.args))),
             None => Transformed::no(Expr::ScalarFunction(call)),
         },
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => Transformed::yes(concatenation(*left, *right)),
         other => Transformed::no(other),
     }
-}
-
-/// `left || right`: null where either is.
-pub fn concatenation(left: Expr, right: Expr) -> Expr {
-    Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(ScalarUDF::from(Concatenation::default())), vec![left, right]))
 }
 
 /// `None`: its answer cannot be much larger than its arguments.
@@ -325,70 +318,6 @@ impl ScalarUDFImpl for Bounded {
     }
 }
 
-/// `||` of texts.
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Concatenation {
-    signature: Signature,
-}
-
-impl Default for Concatenation {
-    fn default() -> Concatenation {
-        Concatenation { signature: Signature::user_defined(Volatility::Immutable) }
-    }
-}
-
-/// The types of both sides and of the answer, as the operator has them.
-fn operator_types(types: &[DataType]) -> Result<(DataType, DataType, DataType)> {
-    let [left, right] = types else { return plan_err!("|| has two sides") };
-    let operator = BinaryTypeCoercer::new(left, &Operator::StringConcat, right);
-    let (left, right) = operator.get_input_types()?;
-    Ok((left, right, operator.get_result_type()?))
-}
-
-impl ScalarUDFImpl for Concatenation {
-    fn name(&self) -> &str {
-        "||"
-    }
-
-    fn schema_name(&self, args: &[Expr]) -> Result<String> {
-        Ok(args.iter().map(|arg| arg.schema_name()).join(" || "))
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
-        let (left, right, _) = operator_types(types)?;
-        Ok(vec![left, right])
-    }
-
-    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
-        Ok(operator_types(types)?.2)
-    }
-
-    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
-        let types: Vec<DataType> = args.arg_fields.iter().map(|field| field.data_type().clone()).collect();
-        let nullable = args.arg_fields.iter().any(|field| field.is_nullable());
-        Ok(Arc::new(Field::new(self.name(), self.return_type(&types)?, nullable)))
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let call = |args: ScalarFunctionArgs| {
-            let is_one = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
-            let data_type = args.return_field.data_type();
-            let mut sides = vec![];
-            for arg in args.args {
-                let side = arg.into_array(if is_one { 1 } else { args.number_rows })?;
-                sides.push(if side.data_type() == data_type { side } else { cast(&side, data_type)? });
-            }
-            let joined = concat_elements_dyn(sides[0].as_ref(), sides[1].as_ref())?;
-            Ok(if is_one { ColumnarValue::Scalar(ScalarValue::try_from_array(&joined, 0)?) } else { ColumnarValue::Array(joined) })
-        };
-        invoke("||", args, |a| a.sum(|row| a.all_bytes(row)), &call)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -426,12 +355,6 @@ mod tests {
             let refused = answer(&format!("select length({call}::text) from (values ('a', 1)) t (s, n)")).await.expect_err(&call);
             assert!(refused.starts_with(&format!("memory allocation limit reached: {name} would make ")), "{call}: {refused}");
         }
-        let mut doubled = "(select repeat(s, 1000000) s from (values ('a')) t (s))".to_string();
-        for _ in 0..12 {
-            doubled = format!("(select s || s s, random() r from {doubled})");
-        }
-        let refused = answer(&format!("select length(s), r from {doubled}")).await.expect_err("four gigabytes");
-        assert!(refused.contains("|| would make"), "{refused}");
     }
 
     #[tokio::test]

@@ -170,10 +170,10 @@ async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() 
     }
     let text = |got: &Got, at: &str| got.json().pointer(at).and_then(Value::as_str).unwrap_or_default().to_string();
     for (path, status, at, consumer) in [
-        ("/api/v3/query_sql?db=gpu&q=SELECT+*+FROM+m+ORDER+BY+v+DESC", 503, "/error", "ExternalSorter"),
+        ("/api/v3/query_sql?db=gpu&q=SELECT+*+FROM+m+ORDER+BY+v+DESC", 503, "/error", "Sorting"),
         // 1.x says what befell a statement beside the answers of the others.
-        ("/query?db=gpu&q=SELECT+v+FROM+m", 200, "/results/0/error", "TimeOrder"),
-        ("/api/v3/query_influxql?db=gpu&q=SELECT+v+FROM+m", 503, "/error", "TimeOrder"),
+        ("/query?db=gpu&q=SELECT+v,host+FROM+m", 200, "/results/0/error", "TimeOrder"),
+        ("/api/v3/query_influxql?db=gpu&q=SELECT+v,host+FROM+m", 503, "/error", "TimeOrder"),
     ] {
         let refused = server.get(path).await;
         refused.says(status, consumer);
