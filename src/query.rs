@@ -19,3 +19,4 @@ pub mod tables;
 mod tag_filter;
 pub mod testcases;
 pub mod text_keys;
+mod twice;

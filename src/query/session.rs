@@ -15,6 +15,7 @@ use super::{
     requirements::Requirements,
     split::SplitScans,
     text_keys::TextKeys,
+    twice::NotTwice,
 };
 use crate::{functions, memory::Share, model::Result, model::Timestamp, plan::node::NodePlanner};
 use async_trait::async_trait;
@@ -35,7 +36,7 @@ use datafusion::{
     },
     logical_expr::{Expr, LogicalPlan},
     optimizer::{
-        OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
+        Optimizer, OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
         optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter, push_down_limit::PushDownLimit,
         simplify_expressions::SimplifyExpressions,
     },
@@ -159,6 +160,7 @@ impl Sessions {
             .with_config(config.clone())
             .with_runtime_env(runtime.clone())
             .with_default_features()
+            .with_optimizer_rules(all_rules())
             .with_physical_optimizer_rules(rules)
             .with_query_planner(planner.clone())
             .build();
@@ -259,6 +261,17 @@ fn few_rules_do(plan: &LogicalPlan) -> bool {
     needs_more.is_ok_and(|needs_more| !needs_more)
 }
 
+/// DataFusion's.
+fn all_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    for rule in &mut rules {
+        if rule.name() == OptimizeProjections::new().name() {
+            *rule = Arc::new(NotTwice::default());
+        }
+    }
+    rules
+}
+
 fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         Arc::new(Computed(SimplifyExpressions::new())),
@@ -266,7 +279,7 @@ fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(PushDownLimit::new()),
         Arc::new(PushDownFilter::new()),
         Arc::new(Computed(CommonSubexprEliminate::new())),
-        Arc::new(OptimizeProjections::new()),
+        Arc::new(NotTwice::default()),
     ]
 }
 
@@ -324,6 +337,28 @@ mod tests {
         let failure = run(&session, sort).await.expect_err("more than 1000 bytes");
         assert_eq!(failure.kind, crate::model::ErrorKind::Unavailable, "{failure}");
         assert!(failure.message.contains("Sort"), "the largest consumer is named: {failure}");
+    }
+
+    #[tokio::test]
+    async fn the_same_step_twice_is_done_twice() {
+        let session = Sessions::new(&SessionSettings::default(), vec![]).expect("sessions").session(0);
+        let times =
+            |step: &str, from: &str, times: usize| (0..times).fold(from.to_string(), |from, _| format!("(select {step} from {from})"));
+        let one = "(values (1, 2)) t (n, m)";
+        let cases = [
+            (times("n + n n", one, 3), "n", "8"),
+            (times("n * 3 n", one, 4), "n", "81"),
+            (times("n + n n, m", one, 2), "n + m", "6"),
+            (times("m n, n m", one, 2), "n * 10 + m", "12"),
+            (times("n, n + n m", one, 3), "m", "2"),
+            (times("n * 2 n", &times("n + n n", &times("n * 2 n", &times("n + n n", one, 1), 1), 1), 1), "n", "16"),
+        ];
+        for (from, value, expected) in cases {
+            for text in [format!("select {value} v from {from}"), format!("select distinct {value} v from {from}")] {
+                let rows = run(&session, &text).await.expect("a row");
+                assert!(rows.contains(&format!("| {expected} ")), "{text}: {rows}");
+            }
+        }
     }
 
     #[tokio::test]

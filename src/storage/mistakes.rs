@@ -29,7 +29,7 @@ use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 17] = [
+const MISTAKES: [(Plant, Test, &str); 16] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -39,7 +39,6 @@ const MISTAKES: [(Plant, Test, &str); 17] = [
     (InCode(Mistake::SyncTriedAgain), FailingDisk, "rows that the failed sync dropped count as durable"),
     (InCode(Mistake::TornSegmentGoesOn), FailingDisk, "good records stand behind a torn one"),
     (InCode(Mistake::FoundRecordsBelieved), FailingDisk, "rows that were seen are gone, and damage is told where there is none"),
-    (InCode(Mistake::FoundVersionBelieved), FailingDisk, "the log was trimmed by a version that is gone"),
     (InCode(Mistake::PutRetriedAsNew), FailingStore, "an object is replaced, perhaps another's"),
     (InCode(Mistake::LostReplyTakenForConflict), FailingStore, "the only writer is refused as a second one"),
     (InCode(Mistake::LostReplyTakenForSuccess), FailingStore, "what another commit brought counts as brought by this one"),
