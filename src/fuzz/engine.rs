@@ -211,11 +211,8 @@ pub fn fuzz(target: &Target, begin: Vec<Vec<u8>>, folder: &Path, time: Duration,
         };
         match what {
             // Of a kind one is enough; texts of a kind begin alike.
-            Some(text) => {
-                if crashed.insert(text.chars().take(40).collect::<String>()) {
-                    keep(&folder.join("crashes"), &input);
-                }
-            }
+            Some(text) if crashed.insert(text.chars().take(40).collect::<String>()) => keep(&folder.join("crashes"), &input),
+            Some(_) => {}
             None if reaches_further => {
                 if is_new {
                     keep(&folder.join("corpus"), &input);

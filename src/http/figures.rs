@@ -149,7 +149,9 @@ fn memory(out: &mut Text, engine: &Engine) {
     let parts = memory.shares().map(|share| (share.name(), share.limit(), share.used(), share.peak()));
     let process = ("process", memory.total, allocator::allocated(), allocator::peak());
     let all: Vec<_> = parts.into_iter().chain([process]).collect();
-    let kinds: [(&str, &str, fn(&(&str, usize, usize, usize)) -> usize); 3] = [
+    type Part = (&'static str, usize, usize, usize);
+    type Value = fn(&Part) -> usize;
+    let kinds: [(&str, &str, Value); 3] = [
         ("tidegauge_memory_limit_bytes", "Memory that a part of the server may hold", |part| part.1),
         ("tidegauge_memory_used_bytes", "Memory that it holds", |part| part.2),
         ("tidegauge_memory_peak_bytes", "The most that it has held", |part| part.3),

@@ -172,7 +172,7 @@ mod tests {
             }
             drop(pieces);
             assert!(told() < STEP_BYTES);
-            let _held = vec![1_u8; 10];
+            let _held = Box::new([1_u8; 10]);
             settle_thread();
             assert_eq!(told(), 0);
         });

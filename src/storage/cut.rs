@@ -6,7 +6,10 @@
 //! say that they were written for a version that is there already, and so are garbage unless a version names them.
 
 use super::{
-    compaction::{CompactionSpec, execute::Together},
+    compaction::{
+        CompactionSpec,
+        execute::{LeftOut, Together},
+    },
     delete::{by_partition, row_filter},
     files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
@@ -225,7 +228,8 @@ impl FileStore {
         let mut replaced = vec![];
         for Affected { files, cuts } in affected {
             let draft = self.merged_draft(&files, base.number);
-            let draft = self.merge_into(draft, base, &files, Timestamp::MIN, &cuts, &mut room, &CancellationToken::new()).await?;
+            let left_out = LeftOut { time_floor: Timestamp::MIN, cuts: &cuts };
+            let draft = self.merge_into(draft, base, &files, left_out, &mut room, &CancellationToken::new()).await?;
             replaced.push((files, draft));
         }
         Ok(replaced)

@@ -66,7 +66,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
         let run = async move {
             match test {
                 PowerLoss => drop(power_loss::lives(seed, &planted).await),
-                FailingDisk => drop(failing_disk::any(seed, &planted).await),
+                FailingDisk => failing_disk::any(seed, &planted).await,
                 FailingStore => drop(failing_store::in_any_weather(seed, failpoints).await),
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, failpoints).await),
             }

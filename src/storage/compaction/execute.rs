@@ -33,6 +33,13 @@ pub struct Compacted {
     pub rows_out: u64,
 }
 
+/// Rows that a merge does not write again.
+pub(in crate::storage) struct LeftOut<'a> {
+    /// Rows before it have expired.
+    pub time_floor: i64,
+    pub cuts: &'a [Cut],
+}
+
 impl FileStore {
     /// Replaces the inputs by one file of the same rows. Rows before `time_floor` have expired and are left out.
     ///
@@ -68,14 +75,12 @@ impl FileStore {
             });
         }
         let committed = self.replace(bucket, merged, Together::AsFit).await;
-        let mut at = 0;
-        for outcome in outcomes.iter_mut().filter(|o| matches!(o, Ok(Some(_)))) {
+        for (at, outcome) in outcomes.iter_mut().filter(|o| matches!(o, Ok(Some(_)))).enumerate() {
             match &committed {
                 Ok(done) if !done[at] => *outcome = Ok(None),
                 Ok(_) => {}
                 Err(failure) => *outcome = Err(failure.clone()),
             }
-            at += 1;
         }
         outcomes
     }
@@ -88,7 +93,7 @@ impl FileStore {
         // damaged manifest falls back to has the rows.
         let draft = self.merged_draft(spec, base.number + 1);
         let (files, work, stop) = (self.clone(), spec.clone(), stop.clone());
-        let merge = async move { files.merge_into(draft, &base, &work, time_floor, &[], &mut room, &stop).await };
+        let merge = async move { files.merge_into(draft, &base, &work, LeftOut { time_floor, cuts: &[] }, &mut room, &stop).await };
         computing("a compaction", merge).await.map(Some)
     }
 
@@ -104,22 +109,20 @@ impl FileStore {
         })
     }
 
-    /// Writes the rows of the inputs, as `base` has them, into one file: without those before `time_floor`, and without what
-    /// `cuts` take. The draft then says what the file holds; without any row there is none.
+    /// Writes the rows of the inputs, as `base` has them, into one file, without what is `left_out`. The draft then says what the file holds; without any row there is none.
     pub(in crate::storage) async fn merge_into(
         &self,
         mut draft: Draft,
         base: &Version,
         spec: &CompactionSpec,
-        time_floor: i64,
-        cuts: &[Cut],
+        left_out: LeftOut<'_>,
         room: &mut Room,
         stop: &CancellationToken,
     ) -> Result<Draft> {
         let measurement = &draft.meta.measurement;
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
         let snapshot = self.bulk_snapshot(base, schema, spec.inputs.clone());
-        let mut rows = snapshot.read(None, RowFilter { time_min: time_floor, ..RowFilter::all() }, BULK_BATCH_ROWS)?;
+        let mut rows = snapshot.read(None, RowFilter { time_min: left_out.time_floor, ..RowFilter::all() }, BULK_BATCH_ROWS)?;
         let decimals = Decimals::of_files(&snapshot.reader, schema, &spec.inputs).await?;
         let mut writer = FileWriter::new(spec.bucket, schema, decimals, draft.meta.clone())?;
         let mut upload = self.inner.store.upload(&draft.meta.path);
@@ -128,7 +131,7 @@ impl FileStore {
                 if stop.is_cancelled() {
                     return Err(Failure::new(ErrorKind::Unavailable, "a compaction was broken off: the server is shutting down"));
                 }
-                writer.write(&cut::apply(cuts, batch)?)?;
+                writer.write(&cut::apply(left_out.cuts, batch)?)?;
                 let bytes = writer.take()?;
                 room.spend(bytes.len() as u64);
                 upload.write(bytes).await?;
