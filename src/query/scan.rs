@@ -177,11 +177,12 @@ impl ExecutionPlan for ScanExec {
         let (time_min, time_max) = self.parts[partition];
         let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
         let batch_rows = context.session_config().batch_size();
-        let read = |filter| {
-            let blocks = MemoryConsumer::new("scan").register(context.memory_pool());
-            let merge = self.snapshot.read(self.projection.as_deref(), filter, batch_rows)?;
-            Ok::<_, Failure>(merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?)))
+        let pool = context.memory_pool().clone();
+        let charged = move |merge: Merge| {
+            let blocks = MemoryConsumer::new("scan").register(&pool);
+            merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?))
         };
+        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, batch_rows).map(&charged);
         let limit = self.limit.unwrap_or(usize::MAX);
         if filter.newest.is_none() {
             return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows(read(filter)?, limit))));
@@ -191,19 +192,19 @@ impl ExecutionPlan for ScanExec {
         let (snapshot, projection, complete) = (self.snapshot.clone(), self.projection.clone(), self.complete.clone());
         let chosen = async move {
             let charge = |batch: &RecordBatch| memory.try_grow(held_bytes(batch)).map_err(Failure::from);
-            let found = snapshot.read_newest(projection.as_deref(), filter, batch_rows, charge).await?;
+            let found = snapshot.read_newest(projection.as_deref(), filter, batch_rows, charge, charged).await?;
             if found.iter().any(|batch| complete.iter().any(|c| batch.column(*c).null_count() > 0)) {
                 return Ok(rows(all, limit));
             }
             let mut left = limit;
-            let charged = move |batch: RecordBatch| {
+            let held = move |batch: RecordBatch| {
                 // The reservation lives as long as the rows do.
                 let _charged = &memory;
                 let batch = batch.slice(0, batch.num_rows().min(left));
                 left -= batch.num_rows();
                 Ok(batch)
             };
-            Ok::<_, DataFusionError>(futures::stream::iter(found).map(charged).boxed())
+            Ok::<_, DataFusionError>(futures::stream::iter(found).map(held).boxed())
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten())))
     }

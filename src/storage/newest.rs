@@ -5,6 +5,7 @@
 
 use super::{
     block::{RowFilter, SeriesRuns, SeriesSet},
+    merge::Merge,
     read::MeasurementSnapshot,
 };
 use crate::model::Result;
@@ -20,13 +21,14 @@ use std::{
 
 impl MeasurementSnapshot {
     /// The rows that [`MeasurementSnapshot::read`] gives for a filter with `newest`, all at once. `charge` is told of the rows that are held
-    /// meanwhile and may refuse them.
+    /// meanwhile and may refuse them; `charged` has the blocks under a merge charged.
     pub async fn read_newest(
         &self,
         projection: Option<&[usize]>,
         filter: RowFilter,
         batch_rows: usize,
         mut charge: impl FnMut(&RecordBatch) -> Result<()> + Send,
+        charged: impl Fn(Merge) -> Merge + Send,
     ) -> Result<Vec<RecordBatch>> {
         let count = filter.newest.unwrap_or(usize::MAX);
         let keys = 1 + self.schema.tags.len();
@@ -40,7 +42,7 @@ impl MeasurementSnapshot {
         let mut parts = vec![];
         for &(time_min, time_max) in &stretches {
             let filter = RowFilter { time_min, time_max, without: Some(complete.clone()), ..filter.clone() };
-            let mut merge = self.read(Some(&columns), filter, batch_rows)?;
+            let mut merge = charged(self.read(Some(&columns), filter, batch_rows)?);
             let mut batches = vec![];
             while let Some(batch) = merge.next().await? {
                 charge(&batch)?;

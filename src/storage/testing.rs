@@ -102,7 +102,7 @@ pub async fn try_read(storage: &Storage, filter: RowFilter, batch_rows: usize) -
     let sources = snapshot.files.len() + snapshot.chunks.len();
     let mut batches = vec![];
     if filter.newest.is_some() {
-        batches = snapshot.read_newest(None, filter, batch_rows, |_| Ok(())).await?;
+        batches = snapshot.read_newest(None, filter, batch_rows, |_| Ok(()), |merge| merge).await?;
     } else {
         let mut merge = snapshot.read(None, filter, batch_rows)?;
         while let Some(batch) = merge.next().await? {
