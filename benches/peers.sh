@@ -5,14 +5,15 @@
 #   benches/peers.sh [ingest]     `ingest` leaves out the queries
 #
 # Needs the bench kit (TIDEGAUGE_BENCH_KIT, default ../shared/bench), influxd 1.x and victoria-metrics on the PATH
-# (Debian: influxdb, victoria-metrics), python3, and a release build. HOSTS and HOURS size the data.
+# (Debian: influxdb, victoria-metrics), python3, and a release build. HOSTS and HOURS size the data; VALUES is int, float2 (two decimals)
+# or float17 (all digits). Benches that need no peer are in bars.py.
 set -euo pipefail
 root="$(cd "$(dirname "$0")/.." && pwd)"
 kit="${TIDEGAUGE_BENCH_KIT:-$root/../shared/bench}"
 target="${CARGO_TARGET_DIR:-$root/target}"
 binary="${TIDEGAUGE_BIN:-$target/release/tidegauge}"
 what="${1:-all}"
-hosts="${HOSTS:-100}" hours="${HOURS:-24}"
+hosts="${HOSTS:-100}" hours="${HOURS:-24}" values="${VALUES:-int}"
 [ -d "$kit" ] || { echo "no bench kit at $kit: set TIDEGAUGE_BENCH_KIT"; exit 1; }
 [ -x "$binary" ] || { echo "no release build: run cargo build --release"; exit 1; }
 for peer in influxd victoria-metrics; do
@@ -26,8 +27,8 @@ if [ ! -x "$python" ]; then
   "$target/bench-venv/bin/pip" install --quiet --disable-pip-version-check numpy pyarrow duckdb
 fi
 token=bench-token org=bench database=tsbs
-data="$work/data-$hosts-$hours"
-[ -e "$data/manifest.json" ] || "$python" "$kit/gen.py" --out "$data" --scale "$hosts" --hours "$hours" >/dev/null
+data="$work/data-$hosts-$hours-$values"
+[ -e "$data/manifest.json" ] || "$python" "$kit/gen.py" --out "$data" --scale "$hosts" --hours "$hours" --values "$values" >/dev/null
 
 influx_port=28186 victoria_port=28286 own_port=28386
 own_pid=""
@@ -69,6 +70,17 @@ own = rows[-1]
 print("\ningest, values/s:", ", ".join(f"{r['name']} {r['values_per_s']:,}" for r in rows))
 for r in rows[:-1]:
     print(f"  Tidegauge / {r['name']}: {own['values_per_s'] / r['values_per_s']:.2f}")
+PY
+# InfluxDB and VictoriaMetrics were waited for above; Tidegauge flushes by age, so it is told to.
+curl -sf -o /dev/null -X POST -H "Authorization: Token $token" "http://127.0.0.1:$own_port/api/v2/tidegauge/compact"
+"$python" - "$data/manifest.json" "$work" <<'PY'
+import json, os, sys
+manifest, work = json.load(open(sys.argv[1])), sys.argv[2]
+values = sum(part["values"] for part in manifest["measurements"].values())
+size = lambda folder, end="": sum(os.path.getsize(os.path.join(d, f)) for d, _, fs in os.walk(folder) for f in fs if f.endswith(end))
+own = work + "/tidegauge"
+print(f"\ndisk after settling, bytes per value: Tidegauge {size(own) / values:.3f} (Parquet files alone {size(own, '.parquet') / values:.3f}),",
+      f"InfluxDB 1.x {size(work + '/influx1') / values:.3f}, VictoriaMetrics {size(work + '/victoria') / values:.3f}")
 PY
 [ "$what" != ingest ] || exit 0
 

@@ -16,6 +16,7 @@ mod stop;
 // What commands that ask a server share.
 mod connection;
 mod input;
+mod interrupt;
 mod output;
 mod profiles;
 mod quantity;

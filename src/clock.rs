@@ -3,7 +3,7 @@
 
 use crate::model::Timestamp;
 use parking_lot::Mutex;
-use rand::{RngCore, SeedableRng, rngs::StdRng};
+use rand::{Rng, RngCore, SeedableRng, rngs::StdRng};
 use std::{
     sync::{
         Arc, LazyLock,
@@ -88,6 +88,10 @@ impl Randomness {
 
     pub fn next_u64(&self) -> u64 {
         self.0.lock().next_u64()
+    }
+
+    pub fn in_range(&self, range: std::ops::Range<f64>) -> f64 {
+        self.0.lock().random_range(range)
     }
 
     pub fn fill(&self, out: &mut [u8]) {

@@ -16,6 +16,7 @@ mod names;
 mod read;
 pub mod settings;
 pub mod upkeep;
+mod watch;
 mod write;
 
 pub use directory::CallerDirectory;
@@ -27,6 +28,7 @@ pub use write::{Target, WriteOptions, Written};
 use crate::{
     catalog::{Caller, Catalog, Credential},
     clock::Clock,
+    memory::Budget,
     model::{Failure, Result, Timestamp},
     query::session::Sessions,
     storage::{Storage, duplicates::DuplicatesOf, fs::LocalFolder, object::Store},
@@ -35,8 +37,12 @@ use admission::Admission;
 use lock::DirectoryLock;
 use maintenance::Maintenance;
 use parking_lot::Mutex;
-use std::{path::PathBuf, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 use tokio::task::JoinHandle;
+use watch::Watch;
 
 /// A running database; clones are the same one.
 #[derive(Clone)]
@@ -48,7 +54,8 @@ struct Inner {
     storage: Storage,
     catalog: Catalog,
     sessions: Sessions,
-    admission: Admission,
+    admission: Arc<Admission>,
+    memory: Arc<Budget>,
     clock: Arc<dyn Clock>,
     started: Timestamp,
     data_dir: PathBuf,
@@ -57,6 +64,7 @@ struct Inner {
     upkeep: tokio::sync::Mutex<()>,
     maintenance: Arc<Maintenance>,
     jobs: Mutex<Vec<JoinHandle<()>>>,
+    _watch: Watch,
     _lock: DirectoryLock,
 }
 
@@ -66,10 +74,10 @@ impl Engine {
     /// Fails with `Conflict` when another process has the directory. What is damaged on disk does not stop it: see
     /// [`damage`](Self::damage).
     pub async fn open(settings: EngineSettings) -> Result<Engine> {
-        let EngineSettings { data_dir, store, mut storage, session, queries, maintenance, clock, randomness } = settings;
+        let EngineSettings { data_dir, store, memory, mut storage, session, queries, maintenance, clock, randomness } = settings;
         let lock = DirectoryLock::take(&data_dir)?;
         if let Some(spill) = &session.spill_directory {
-            std::fs::create_dir_all(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
+            empty(spill).map_err(|e| Failure::internal(format!("{}: {e}", spill.display())))?;
         }
         let catalog = Catalog::open(&data_dir.join(upkeep::CATALOG), clock.clone(), randomness.clone())?;
         let names = catalog.clone();
@@ -81,11 +89,15 @@ impl Engine {
         let storage = Storage::open(rows, Arc::new(log), storage, clock.clone(), randomness).await?;
         let maintenance = Maintenance::new(storage.clone(), catalog.clone(), clock.clone(), maintenance);
         let jobs = [storage.spawn_flushing()].into_iter().chain(maintenance.spawn()).collect();
+        let admission = Arc::new(Admission::new(queries, memory.clone(), session.memory.clone()));
+        let watch = Watch::begin(memory.clone(), admission.clone(), storage.clone())?;
         let inner = Inner {
             sessions: Sessions::new(&session, vec![])?,
-            admission: Admission::new(queries),
+            admission,
+            memory,
             started: clock.now(),
             jobs: Mutex::new(jobs),
+            _watch: watch,
             maintenance,
             storage,
             catalog,
@@ -108,6 +120,16 @@ impl Engine {
 
     pub fn admission(&self) -> &Admission {
         &self.inner.admission
+    }
+
+    /// What the process may hold, and holds.
+    pub fn memory(&self) -> &Arc<Budget> {
+        &self.inner.memory
+    }
+
+    /// Bytes that running queries have spilled.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.inner.sessions.spilled_bytes()
     }
 
     pub fn now(&self) -> Timestamp {
@@ -137,6 +159,15 @@ impl Engine {
         }
         self.inner.storage.close().await
     }
+}
+
+/// A folder of that name without anything in it: a server that was killed leaves what its queries had spilled.
+fn empty(folder: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(folder) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    std::fs::create_dir_all(folder)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ mod body;
 mod delete;
 mod figures;
 mod layers;
-mod predicate;
+pub(crate) mod predicate;
 mod problem;
 mod pulse;
 mod query;

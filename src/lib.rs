@@ -2,6 +2,7 @@
 
 // Floor 0: nouns; no IO.
 pub mod clock;
+pub mod memory;
 pub mod model;
 // Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names.
 pub mod catalog;
@@ -24,3 +25,6 @@ pub mod engine;
 pub mod http;
 // Floor 7: commands.
 pub mod cli;
+// Floor 8: tests across floors.
+#[cfg(test)]
+mod fuzz;

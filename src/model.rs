@@ -1,5 +1,6 @@
 //! The nouns everything else speaks of. No IO, no clock, no query language.
 
+pub mod bytes;
 pub mod delete;
 pub mod duplicates;
 pub mod duration;

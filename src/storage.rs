@@ -20,6 +20,7 @@ pub mod garbage;
 pub mod inspect;
 pub mod manifest;
 pub mod merge;
+mod newest;
 pub mod object;
 pub mod open;
 pub mod parquet;
@@ -74,6 +75,8 @@ struct Inner {
     /// How many measurements were dropped: by it a reader notices that the schema it began with is another one by now.
     drops: AtomicUsize,
     flush_wanted: tokio::sync::Notify,
+    /// Buckets of which the log has records that are in files by the word of another process.
+    unconfirmed: Mutex<BTreeSet<BucketId>>,
     damage: Vec<BufferedDamage>,
 }
 
@@ -132,11 +135,18 @@ impl Storage {
     /// The same, with what was found damaged since, and without files that are well again.
     pub fn damage_now(&self) -> Vec<BufferedDamage> {
         let lasting = self.inner.damage.iter().filter(|d| !self.inner.files.was_damaged(&d.file)).cloned();
-        lasting.chain(self.inner.files.damaged().into_iter().map(|(file, what)| BufferedDamage { file, what })).collect()
+        let what = "the disk does not keep what it has: writes are refused until it does";
+        let log = self.inner.log.not_renewed().map(|file| BufferedDamage { file, what: what.into() });
+        lasting.chain(log).chain(self.inner.files.damaged().into_iter().map(|(file, what)| BufferedDamage { file, what })).collect()
     }
 
     pub fn buffered_bytes(&self) -> usize {
         self.inner.buffered.load(Ordering::Relaxed)
+    }
+
+    /// Decoded parts of files that are kept.
+    pub fn cached_bytes(&self) -> usize {
+        self.inner.files.cached_bytes()
     }
 
     pub fn schema(&self, bucket: BucketId, measurement: &str) -> Option<Arc<MeasurementSchema>> {
@@ -244,7 +254,8 @@ impl Storage {
             self.inner.buffered.fetch_sub(bytes, Ordering::Relaxed);
         }
         self.inner.schemas.write().remove(&bucket);
-        self.inner.files.drop_bucket(bucket).await
+        let sequence = self.inner.in_flight.lock().last;
+        self.inner.files.drop_bucket(bucket, sequence).await
     }
 
     /// Wakes the background flush.
@@ -324,18 +335,12 @@ impl Bucket {
         frozen.iter().map(|(m, t)| (m.clone(), t.view())).collect()
     }
 
-    /// Lets go of rows up to `sequence`, which are in files although their flush is said to have failed. The bytes they took.
-    fn thaw_through(&self, sequence: u64) -> usize {
-        let mut tables = self.tables.lock();
-        let is_in_files = |(_, table): &(Arc<str>, Table)| table.last_sequence() <= sequence;
-        let (gone, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut tables.frozen).into_iter().partition(is_in_files);
-        tables.frozen = kept;
-        gone.iter().map(|(_, table)| table.bytes()).sum()
-    }
-
-    /// The frozen rows are in files now. The bytes they took.
-    fn thaw(&self) -> usize {
-        std::mem::take(&mut self.tables.lock().frozen).iter().map(|(_, t)| t.bytes()).sum()
+    /// Frozen rows up to `sequence` are in files now. The bytes they took.
+    fn thaw(&self, sequence: u64) -> usize {
+        let frozen = &mut self.tables.lock().frozen;
+        let bytes = frozen.iter_mut().map(|(_, table)| table.split_through(sequence).bytes()).sum();
+        frozen.retain(|(_, table)| !table.is_empty());
+        bytes
     }
 }
 
@@ -343,7 +348,9 @@ impl Bucket {
 mod conformance;
 #[cfg(test)]
 mod failing_disk;
-#[cfg(test)]
+#[cfg(all(test, feature = "s3"))]
+mod failing_store;
+#[cfg(all(test, feature = "s3"))]
 mod mistakes;
 #[cfg(test)]
 mod power_loss;

@@ -277,6 +277,10 @@ fn console(shell: &Shell) {
     }
     let failed = shell.call(&shell.path("influx"), &["console"], b"from(bucket: \"mlops\") |> rang();\n");
     assert_eq!(failed.status.code(), Some(1), "a script ends at its first failure: {}", failed.out);
+    let shown = shell.influx_with(&["v1", "shell", "--bucket", "mlops"], b"SELECT count(loss) FROM training;\n");
+    assert!(shown.contains("name: training"), "InfluxQL is missing in {shown}");
+    let failed = shell.call(&shell.path("influx"), &["console"], b"\\use nowhere\n");
+    assert_eq!(failed.status.code(), Some(1), "a bucket that is not there: {}", failed.out);
 }
 
 #[test]

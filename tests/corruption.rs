@@ -22,7 +22,7 @@ use tidegauge::{
     engine::{Engine, EngineSettings, Target, WriteOptions, upkeep::Offline},
     model::{DeleteSpec, Precision, Result, TimeRange},
     plan::{BucketRef, values::ValueFilter},
-    storage::BadLines,
+    storage::{BadLines, manifest::Version},
 };
 
 const DAY: i64 = 86_400_000_000_000;
@@ -305,12 +305,12 @@ fn apply(folder: &Path, victim: Victim, hurt: Hurt, random: &mut StdRng) -> Opti
     Some(Done { named: vec![name(&path)], bytes: vec![bytes].into_iter().filter(|b| !b.is_empty()).collect() })
 }
 
-/// Whether the newest manifest names the file as part of the state (it is JSON behind a header).
+/// Whether the newest manifest names the file as part of the state.
 fn named_in(manifests: &[PathBuf], file: &Path) -> bool {
     let bytes = fs::read(manifests.last().expect("a manifest")).expect("bytes");
-    let body: serde_json::Value = serde_json::from_slice(&bytes[24..]).expect("JSON");
+    let version = Version::decode(&bytes).expect("a sound version");
     let path = file.to_string_lossy().replace('\\', "/");
-    body["files"].as_array().expect("files").iter().any(|f| path.ends_with(f["path"].as_str().expect("a path")))
+    version.files.iter().any(|f| path.ends_with(f.path.as_str()))
 }
 
 async fn read(engine: &Engine, operator: &Caller, measurement: &str, day: i64) -> Result<Rows> {

@@ -123,7 +123,11 @@ async fn one_question_has_one_answer_in_every_language_and_phase() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_question_has_one_answer_from_s3_too() {
     let (address, server) = crate::s3_server::Server::start().await;
-    server.fails_every.store(50, std::sync::atomic::Ordering::Relaxed);
+    server.plan(Some(Box::new(|number| match number % 50 {
+        1 => Some(crate::s3_server::Fault::Busy),
+        3 => Some(crate::s3_server::Fault::DoneThenError),
+        _ => None,
+    })));
     let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
     let keys = keys.map(|(name, value)| (name.to_string(), value.to_string()));
     let open = |name: &str| {

@@ -32,7 +32,11 @@ pub struct Serving {
 impl Serving {
     /// Waits until the banner says where it listens. `variables` are its settings.
     pub fn start(data_dir: &Path, variables: &[(&str, &str)]) -> Serving {
-        let mut command = Command::new(PROGRAM);
+        Serving::start_by(Command::new(PROGRAM), data_dir, variables)
+    }
+
+    /// `command` runs the program with the arguments that are added to it.
+    pub fn start_by(mut command: Command, data_dir: &Path, variables: &[(&str, &str)]) -> Serving {
         command.args(["serve", "--http-bind-address", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]).arg(data_dir);
         let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
@@ -49,6 +53,15 @@ impl Serving {
         // The pipe stays open, so that the server can go on writing.
         std::thread::spawn(move || lines.for_each(drop));
         Serving { child, url: url.unwrap_or_else(|| panic!("the banner has no URL: {banner}")), banner }
+    }
+
+    pub fn process_id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("a process of ours")
     }
 
     /// SIGKILL.

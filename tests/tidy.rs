@@ -11,6 +11,7 @@ use std::{
 const FLOORS: &[(&str, u32)] = &[
     ("model", 0),
     ("clock", 1),
+    ("memory", 1),
     ("kernel", 1),
     ("line_protocol", 2),
     ("format", 2),
@@ -26,6 +27,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("engine", 6),
     ("http", 7),
     ("cli", 8),
+    ("fuzz", 9),
 ];
 
 /// Wall clock and global randomness, which only `clock.rs` may touch.

@@ -6,7 +6,7 @@
 
 use super::state::{Draft, State, TABLES};
 use crate::model::{ErrorKind, Failure, Result};
-use rusqlite::{Connection, ErrorCode, OpenFlags, params};
+use rusqlite::{Connection, ErrorCode, MAIN_DB, OpenFlags, params};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -29,6 +29,16 @@ fn failed(e: rusqlite::Error) -> Failure {
         Some(ErrorCode::DiskFull) => {
             Failure::new(ErrorKind::Unavailable, "the catalog cannot be changed: the disk is full").retry_after(10)
         }
+        // Nothing has changed, and it may go well the next time.
+        Some(
+            ErrorCode::SystemIoFailure
+            | ErrorCode::ReadOnly
+            | ErrorCode::CannotOpen
+            | ErrorCode::DatabaseBusy
+            | ErrorCode::DatabaseLocked
+            | ErrorCode::FileLockingProtocolFailed
+            | ErrorCode::OutOfMemory,
+        ) => Failure::new(ErrorKind::Unavailable, format!("the catalog cannot be read or written now: {e}")).retry_after(10),
         _ => Failure::internal(format!("the catalog cannot be read or written: {e}")),
     }
 }
@@ -52,6 +62,8 @@ impl Database {
         if matches!((&main, &copy), (Found::Good(_), _) | (Found::Nothing, Found::Nothing)) {
             match Database::at(path) {
                 Ok(opened) => database = Some(opened),
+                // The disk says nothing of the file.
+                Err(failure) if failure.kind == ErrorKind::Unavailable => return Err(failure),
                 Err(failure) => main = Found::Damaged(failure.message),
             }
         }
@@ -104,8 +116,15 @@ impl Database {
             setup += &format!("CREATE TABLE IF NOT EXISTS {table} (id TEXT PRIMARY KEY, record TEXT NOT NULL) WITHOUT ROWID;\n");
         }
         setup += "CREATE TABLE IF NOT EXISTS seal (one INTEGER PRIMARY KEY CHECK (one = 1), changes INTEGER, checksum INTEGER);\n";
-        setup += &format!("PRAGMA user_version = {VERSION};");
         self.connection.execute_batch(&setup).map_err(failed)?;
+        let version: i64 = self.connection.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(failed)?;
+        // Where all is there nothing is written: a disk that takes no change can be read.
+        if self.connection.is_readonly(MAIN_DB).map_err(failed)? {
+            return Err(Failure::internal("it says of itself that it must not be written"));
+        }
+        if version != VERSION {
+            self.connection.execute_batch(&format!("PRAGMA user_version = {VERSION}")).map_err(failed)?;
+        }
         Ok(self)
     }
 
@@ -285,5 +304,27 @@ fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_disk_refuses_changes_nothing_and_may_be_tried_again() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("catalog.sqlite");
+        let (mut database, _) = Database::open(&path).expect("opens");
+        let mut draft = Draft::new(State::default());
+        draft.changes.push((TABLES[0], "1".into(), Some("{}".into())));
+        let before = checksum(&database.connection).expect("read");
+        database.connection.execute_batch("PRAGMA query_only = 1").expect("set");
+        let refused = database.save(&draft).expect_err("it cannot be written");
+        assert_eq!((refused.kind, refused.retry_after_s), (ErrorKind::Unavailable, Some(10)), "{refused}");
+        assert_eq!(checksum(&database.connection).expect("read"), before);
+        database.connection.execute_batch("PRAGMA query_only = 0").expect("set");
+        database.save(&draft).expect("the disk is well");
+        assert_ne!(checksum(&database.connection).expect("read"), before);
     }
 }

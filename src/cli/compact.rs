@@ -44,7 +44,7 @@ impl CompactArguments {
             }
             Place::Offline(settings, false) => {
                 start_logging("error")?;
-                on_runtime(compact_offline(settings))
+                on_runtime(compact_offline(*settings))
             }
         }
     }

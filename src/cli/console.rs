@@ -13,14 +13,17 @@ mod vocabulary;
 use super::{
     answer::Answer,
     connection::{Connection, ConnectionArguments, OrgArguments, given},
-    output::say,
+    output::{emit, say},
     question::{Format, Language, Question},
 };
-use crate::model::Result;
+use crate::model::{Failure, Result};
 use command::Command;
 use editor::{Editor, Input};
 use std::{io::IsTerminal, time::Instant};
 use vocabulary::Vocabulary;
+
+/// Between two looks at Ctrl-C while an answer is printed.
+const PRINTED_BYTES: usize = 16 << 10;
 
 #[derive(clap::Args)]
 pub struct ConsoleArguments {
@@ -48,6 +51,11 @@ struct Console {
 }
 
 impl ConsoleArguments {
+    /// The same, with this language to begin with.
+    pub fn in_language(self, language: Language) -> ConsoleArguments {
+        ConsoleArguments { language, ..self }
+    }
+
     pub fn run(self) -> Result<()> {
         let connection = self.connection.open()?;
         let org = connection.org_params(&self.org)?;
@@ -67,13 +75,16 @@ impl Console {
         let mut editor = Editor::open(Vocabulary::of(self))?;
         let terminal = std::io::stdin().is_terminal();
         if terminal {
-            say(&format!("Connected to {}. \\help helps, \\quit or Ctrl-D ends.\n", self.connection.server.url()))?;
+            self.connection.server.keep_on_interrupt();
+            let url = self.connection.server.url();
+            say(&format!("Connected to {url}. \\help helps, Ctrl-C ends a question, \\quit or Ctrl-D the console.\n"))?;
         }
         loop {
             match editor.read(&self.prompt())? {
                 Input::End => break,
                 Input::Nothing => continue,
                 Input::Text(text) => {
+                    self.connection.server.interrupt().forget();
                     let goes_on = match text.strip_prefix('\\') {
                         Some(line) => self.command(line, &mut editor),
                         None => self.question(&text).map(|()| true),
@@ -106,7 +117,10 @@ impl Console {
         let started = Instant::now();
         let rows = if self.format == Format::Table {
             let answer = question.answer(&self.connection.server)?;
-            say(&answer.text()?)?;
+            for lines in answer.text()?.as_bytes().chunks(PRINTED_BYTES) {
+                self.connection.server.interrupt().check()?;
+                emit(lines)?;
+            }
             if let Some(failure) = answer.failure() {
                 return Err(failure);
             }
@@ -130,6 +144,11 @@ impl Console {
             Command::Help(topic) => say(&help::text(topic.as_deref(), self.language)?)?,
             Command::Language(language) => self.language = language,
             Command::Use(bucket) => {
+                let known = vocabulary::buckets(self);
+                // `database/policy` of the 1.x API is a bucket by another name, which only the server can find.
+                if !known.is_empty() && !known.contains(&bucket) && known.len() < vocabulary::BUCKETS_MAX && !bucket.contains('/') {
+                    return Err(Failure::not_found(format!("there is no bucket {bucket}; \\buckets lists them")));
+                }
                 self.bucket = Some(bucket);
                 editor.learn(Vocabulary::of(self));
             }

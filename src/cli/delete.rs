@@ -43,7 +43,7 @@ impl DeleteArguments {
         let body = json!({ "start": self.start, "stop": self.stop, "predicate": self.predicate.unwrap_or_default() });
         let request = connection.server.request(Method::POST, "/api/v2/delete", &Connection::params(&params)).json(&body);
         let answer = connection.server.send(request).map_err(|f| f.context("failed to delete data"))?;
-        match answer.headers().get(DELETED_ROWS).and_then(|count| count.to_str().ok()) {
+        match answer.header(DELETED_ROWS) {
             Some("1") => emit(b"1 row deleted\n"),
             Some(count) => emit(format!("{count} rows deleted\n").as_bytes()),
             None => Ok(()),

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     engine::EngineSettings,
     http::{self, HttpSettings},
+    memory::{Budget, BudgetLimits, machine},
     model::{ErrorKind, Result},
 };
 use std::path::PathBuf;
@@ -43,7 +44,9 @@ impl DemoArguments {
 
     async fn serve(self) -> Result<()> {
         let stopping = stop::requested()?;
-        let engine = server::open(EngineSettings::at(&self.data_dir)).await?;
+        let memory = Budget::new(machine::limit().0, &BudgetLimits::default());
+        memory.enforce();
+        let engine = server::open(EngineSettings::at(&self.data_dir).within(memory)).await?;
         let listener = self.listen().await?;
         let url = server::url(listener.local_addr()?);
         let token = token::of_demo(&engine, &self.data_dir)?;

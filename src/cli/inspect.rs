@@ -43,7 +43,7 @@ impl InspectArguments {
                 answered(answer["buckets"].take())
             }
             Place::Offline(settings, rows_only) => {
-                let offline = Offline::open(settings, rows_only)?;
+                let offline = Offline::open(*settings, rows_only)?;
                 on_runtime(offline.inspect(!self.no_series))
             }
         }

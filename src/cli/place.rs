@@ -35,7 +35,7 @@ pub struct PlaceArguments {
 
 pub enum Place {
     Online(Connection),
-    Offline(EngineSettings, RowsOnly),
+    Offline(Box<EngineSettings>, RowsOnly),
 }
 
 /// Whether log and catalog stay out of it.
@@ -57,6 +57,6 @@ impl PlaceArguments {
             return Ok(Place::Online(self.connection.open()?));
         }
         let (settings, rows_only) = self.offline.settings()?;
-        Ok(Place::Offline(settings, rows_only))
+        Ok(Place::Offline(Box::new(settings), rows_only))
     }
 }

@@ -1,5 +1,7 @@
 //! Durations and sizes as people write them in flags and settings.
 
+pub use crate::model::bytes::size;
+
 use crate::model::{
     Failure, Result,
     duration::{DAY, HOUR, MICROSECOND, MILLISECOND, MINUTE, SECOND, WEEK},
@@ -43,20 +45,6 @@ pub fn retention_s(text: &str) -> Result<i64> {
         ns if ns % SECOND == 0 => Ok(ns / SECOND),
         _ => Err(Failure::invalid(format!("retention policy \"{text}\" is too precise, must be divisible by 1s"))),
     }
-}
-
-/// `512 B`, `1.5 KiB`, `23.0 MiB`: bytes for people.
-pub fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
-    let mut value = bytes as f64;
-    let mut unit = "B";
-    for larger in UNITS {
-        if value < 1024.0 {
-            break;
-        }
-        (value, unit) = (value / 1024.0, larger);
-    }
-    if unit == "B" { format!("{bytes} B") } else { format!("{value:.1} {unit}") }
 }
 
 /// Bytes of `1073741824`, `512MB`, `1g`, `64KiB`; units are powers of 1024, as in InfluxDB's settings.

@@ -17,9 +17,9 @@ use arrow::ipc::reader::StreamReader;
 use clap::ValueEnum;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use futures::TryStreamExt;
-use reqwest::{Method, blocking::RequestBuilder, header};
+use reqwest::{Method, RequestBuilder, header};
 use serde_json::{Value, json};
-use std::io::{Cursor, IsTerminal, Read};
+use std::io::{Cursor, IsTerminal};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Language {
@@ -158,14 +158,10 @@ impl Question {
 
 fn copy(server: &Server, request: RequestBuilder) -> Result<()> {
     let mut answer = server.send(request)?;
-    let mut buffer = vec![0; 64 << 10];
-    loop {
-        let broken = |e: std::io::Error| Failure::internal(format!("the answer broke off: {e}"));
-        match answer.read(&mut buffer).map_err(broken)? {
-            0 => return Ok(()),
-            read => emit(&buffer[..read])?,
-        }
+    while let Some(piece) = answer.piece()? {
+        emit(&piece)?;
     }
+    Ok(())
 }
 
 /// `import "profiler"` and `option profiler.enabledProfilers = [...]` as the syntax tree that goes in front of a script.

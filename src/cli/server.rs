@@ -1,14 +1,16 @@
 //! A server as commands see it: requests out, JSON or bytes back, and a failure with the server's own words.
 
+use super::interrupt::Interrupt;
 use crate::model::{ErrorKind, Failure, Result};
+use bytes::Bytes;
 use reqwest::{
-    Method, StatusCode,
-    blocking::{Client, RequestBuilder, Response},
-    header,
+    Client, Method, RequestBuilder, Response, StatusCode,
+    header::{self, HeaderName},
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use std::time::Duration;
+use std::{io::Read, sync::Arc, time::Duration};
+use tokio::runtime::{Builder, Runtime};
 use url::Url;
 
 /// A server's answer as what it stands for.
@@ -28,9 +30,20 @@ pub enum Identity {
 #[derive(Clone)]
 pub struct Server {
     http: Client,
+    /// One thread for the connections; commands wait for it.
+    runtime: Arc<Runtime>,
+    interrupt: Interrupt,
     url: Url,
     identity: Identity,
     debug: bool,
+}
+
+/// An answer that is a success; its body is read as it comes.
+pub struct Reply<'a> {
+    server: &'a Server,
+    answer: Response,
+    /// Of the last piece, what [`Read`] has not given out.
+    rest: Bytes,
 }
 
 /// An answer that is no success: its status and its body.
@@ -51,13 +64,35 @@ impl Server {
             return Err(invalid(&"write it like http://localhost:8086"));
         }
         // No limit on the whole answer: a query may take its time.
-        let mut builder = Client::builder().timeout(None).connect_timeout(Duration::from_secs(10)).danger_accept_invalid_certs(skip_verify);
+        let mut builder = Client::builder().connect_timeout(Duration::from_secs(10)).danger_accept_invalid_certs(skip_verify);
         // The machine itself is never behind a proxy.
         if matches!(parsed.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
             builder = builder.no_proxy();
         }
         let http = builder.user_agent(concat!("tidegauge/", env!("CARGO_PKG_VERSION"))).build();
-        Ok(Server { http: http.map_err(|e| Failure::internal(e.to_string()))?, url: parsed, identity, debug })
+        let http = http.map_err(|e| Failure::internal(e.to_string()))?;
+        let runtime = Arc::new(Builder::new_multi_thread().worker_threads(1).enable_all().build()?);
+        Ok(Server { http, runtime, interrupt: Interrupt::default(), url: parsed, identity, debug })
+    }
+
+    /// From now on Ctrl-C ends the request under way, and those after it up to [`Interrupt::forget`], not the program.
+    pub fn keep_on_interrupt(&self) {
+        self.interrupt.listen(self.runtime.handle());
+    }
+
+    pub fn interrupt(&self) -> &Interrupt {
+        &self.interrupt
+    }
+
+    /// What the connection's thread makes of it; a request that is given up closes its connection, which has the server stop.
+    fn wait<T>(&self, work: impl Future<Output = reqwest::Result<T>>) -> Result<T> {
+        let interrupted = self.interrupt.wanted();
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = interrupted.cancelled() => Err(Interrupt::failure()),
+                done = work => done.map_err(|e| self.unreachable(&e)),
+            }
+        })
     }
 
     pub fn url(&self) -> &str {
@@ -76,26 +111,26 @@ impl Server {
     }
 
     /// The answer, whatever its status.
-    pub fn exchange(&self, request: RequestBuilder) -> Result<Result<Response, Refusal>> {
+    pub fn exchange(&self, request: RequestBuilder) -> Result<Result<Reply<'_>, Refusal>> {
         let request = request.build().map_err(|e| Failure::invalid(e.to_string()))?;
         let line = format!("{} {}", request.method(), request.url());
-        let answer = self.http.execute(request).map_err(|e| self.unreachable(&e));
+        let answer = self.wait(self.http.execute(request));
         if self.debug {
             let status = answer.as_ref().map_or_else(|f| f.message.clone(), |a| a.status().to_string());
             eprintln!("{line}: {status}");
         }
         let answer = answer?;
         if answer.status().is_success() {
-            return Ok(Ok(answer));
+            return Ok(Ok(Reply { server: self, answer, rest: Bytes::new() }));
         }
         let status = answer.status();
         let after = answer.headers().get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok());
-        let body = answer.bytes().map_err(|e| self.unreachable(&e))?.to_vec();
+        let body = self.wait(answer.bytes())?.to_vec();
         Ok(Err(Refusal { status, body, retry_after_s: after }))
     }
 
     /// The answer of a request that succeeded.
-    pub fn send(&self, request: RequestBuilder) -> Result<Response> {
+    pub fn send(&self, request: RequestBuilder) -> Result<Reply<'_>> {
         self.exchange(request)?.map_err(Refusal::into)
     }
 
@@ -124,8 +159,9 @@ impl Server {
         serde_json::from_slice(&body).map_err(|e| Failure::internal(format!("the server's answer is no JSON: {e}")))
     }
 
-    pub fn bytes(&self, request: RequestBuilder) -> Result<bytes::Bytes> {
-        self.send(request)?.bytes().map_err(|e| self.unreachable(&e))
+    pub fn bytes(&self, request: RequestBuilder) -> Result<Bytes> {
+        let Reply { answer, .. } = self.send(request)?;
+        self.wait(answer.bytes())
     }
 
     fn unreachable(&self, e: &reqwest::Error) -> Failure {
@@ -136,6 +172,31 @@ impl Server {
         let what = if e.is_connect() { "cannot be reached" } else { "did not answer in full" };
         let hint = if e.is_connect() { "; is it running (`tidegauge serve`), and is --host right?" } else { "" };
         Failure::new(ErrorKind::Unavailable, format!("the server at {} {what}: {cause}{hint}", self.url()))
+    }
+}
+
+impl Reply<'_> {
+    pub fn header(&self, name: HeaderName) -> Option<&str> {
+        self.answer.headers().get(name)?.to_str().ok()
+    }
+
+    /// The next piece of the body; `None` at its end.
+    pub fn piece(&mut self) -> Result<Option<Bytes>> {
+        self.server.wait(self.answer.chunk())
+    }
+}
+
+impl Read for Reply<'_> {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        while self.rest.is_empty() {
+            match self.piece().map_err(std::io::Error::other)? {
+                Some(piece) => self.rest = piece,
+                None => return Ok(0),
+            }
+        }
+        let read = self.rest.len().min(out.len());
+        out[..read].copy_from_slice(&self.rest.split_to(read));
+        Ok(read)
     }
 }
 
@@ -175,5 +236,30 @@ impl From<Refusal> for Failure {
         let message = refusal.message();
         let separator = if message.is_empty() { "" } else { ": " };
         Failure::new(kind, format!("{}{separator}{message}", refusal.status))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::{net::TcpListener, thread};
+
+    #[test]
+    fn an_interrupt_ends_the_request_and_closes_its_connection() {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let server = Server::at(&listener.local_addr().expect("an address").to_string(), Identity::Nobody, false, false).expect("a client");
+        let interrupt = server.interrupt().wanted();
+        let silent = thread::spawn(move || {
+            let (mut client, _) = listener.accept().expect("a client");
+            let request = client.read(&mut [0; 4096]).expect("a request");
+            interrupt.cancel();
+            let rest = client.read(&mut [0; 4096]).expect("the client closes");
+            (request > 0, rest)
+        });
+        assert_eq!(server.get("/health", &[]).expect_err("nobody answers").message, "interrupted");
+        assert_eq!(silent.join().expect("no panic"), (true, 0));
+        assert!(server.interrupt().check().is_err());
+        server.interrupt().forget();
+        assert!(server.interrupt().check().is_ok());
     }
 }

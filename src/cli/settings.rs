@@ -10,7 +10,11 @@ use super::quantity;
 use crate::{
     engine::EngineSettings,
     http::HttpSettings,
-    model::{Failure, Result},
+    memory::{
+        Budget, BudgetLimits,
+        machine::{self, LimitSource},
+    },
+    model::{Failure, Result, bytes::size},
 };
 use std::{
     collections::BTreeMap,
@@ -39,13 +43,24 @@ pub const KEYS: &[Key] = &[
     key("bolt-path", "FILE", "The same, where there is no --engine-path"),
     key("sqlite-path", "FILE", "The same, where there is no --bolt-path"),
     key("log-level", "LEVEL", "error, warn, info, debug, trace or off, or directives like info,tidegauge::storage=debug [default: info]"),
-    key("query-concurrency", "N", "Queries that run at the same time [default: 64]"),
+    key("memory-max", "SIZE", "Memory of the server, which its parts share [default: what the control group or the machine has]"),
+    key("query-concurrency", "N", "Queries that run at the same time, where memory is enough [default: 64]"),
     key("query-queue-size", "N", "Queries that wait for a turn; more are answered with 429 [default: 1024]"),
     key("query-timeout", "DURATION", "A query is stopped after this long; 0 is never [default: 0]"),
-    key("query-max-memory-bytes", "SIZE", "Memory of all running queries together; 0 is without limit [default: 1g]"),
+    key("query-max-memory-bytes", "SIZE", "Memory of all running queries together; 0 is the default [default: 35% of memory-max]"),
+    key(
+        "query-memory-bytes",
+        "SIZE",
+        "Memory of one query; 0 is without a limit of its own: it may hold as much as it leaves [default: 0]",
+    ),
+    key("query-spill-max-size", "SIZE", "Disk that running queries may use for what does not fit in memory [default: 16g]"),
     key("http-max-body-size", "SIZE", "Largest body of a request, as sent and as unpacked [default: 256m]"),
-    key("storage-cache-max-memory-size", "SIZE", "Rows in memory past which writes are answered with 503 [default: 768m]"),
-    key("storage-cache-snapshot-memory-size", "SIZE", "Rows in memory past which they are written to files [default: 128m]"),
+    key("storage-cache-max-memory-size", "SIZE", "Rows in memory past which writes are answered with 503 [default: 20% of memory-max]"),
+    key(
+        "storage-cache-snapshot-memory-size",
+        "SIZE",
+        "Rows in memory past which they are written to files [default: 128m, or a quarter of those that may be in memory]",
+    ),
     key("storage-cache-snapshot-write-cold-duration", "DURATION", "Rows are in files after about this long [default: 1m]"),
     key("storage-max-concurrent-compactions", "N", "Merges of files that run at the same time; 0 is half of the cores [default: 0]"),
     key("metrics-disabled", "true|false", "Answer /metrics with 403 [default: false]"),
@@ -64,7 +79,6 @@ const IGNORED: &[(&str, &str)] = &[
 
 /// Names that mean one of ours, and what became of those that have no meaning.
 const HINTS: &[(&str, &str)] = &[
-    ("query-memory-bytes", "set `query-max-memory-bytes`, the memory of all queries together"),
     ("max-body-size", "set `http-max-body-size`"),
     ("bind-address", "set `http-bind-address`"),
     ("tls-cert", "put a TLS proxy in front"),
@@ -86,6 +100,8 @@ pub struct Settings {
     pub bind_address: String,
     pub log_level: String,
     pub engine: EngineSettings,
+    /// Where the limit on memory comes from.
+    pub memory_source: LimitSource,
     pub http: HttpSettings,
     /// What was said and is not done.
     pub warnings: Vec<String>,
@@ -147,11 +163,23 @@ impl Settings {
         let mut timeout = Duration::ZERO;
         read.duration("query-timeout", &mut timeout)?;
         engine.queries.duration_max = (!timeout.is_zero()).then_some(timeout);
-        read.size("query-max-memory-bytes", &mut engine.session.memory_bytes_max)?;
-        if engine.session.memory_bytes_max == 0 {
-            engine.session.memory_bytes_max = usize::MAX;
-        }
-        read.size("storage-cache-max-memory-size", &mut engine.storage.buffer_bytes_max)?;
+        let chosen = |name: &str| -> Result<Option<usize>> {
+            let mut bytes = 0;
+            read.size(name, &mut bytes)?;
+            Ok((bytes > 0).then_some(bytes))
+        };
+        let (total, memory_source) = match chosen("memory-max")? {
+            Some(bytes) => (bytes, LimitSource::Setting),
+            None => machine::limit(),
+        };
+        let limits = BudgetLimits { buffer: chosen("storage-cache-max-memory-size")?, queries: chosen("query-max-memory-bytes")? };
+        let memory = Budget::new(total, &limits);
+        warnings.extend(overcommitted(&memory));
+        engine = engine.within(memory);
+        engine.session.query_bytes_max = chosen("query-memory-bytes")?.unwrap_or(usize::MAX);
+        let mut spill_bytes_max = engine.session.spill_bytes_max as usize;
+        read.size("query-spill-max-size", &mut spill_bytes_max)?;
+        engine.session.spill_bytes_max = spill_bytes_max as u64;
         read.size("storage-cache-snapshot-memory-size", &mut engine.storage.flush_bytes)?;
         read.duration("storage-cache-snapshot-write-cold-duration", &mut engine.storage.flush_interval)?;
         let mut compactions = 0;
@@ -171,8 +199,16 @@ impl Settings {
         let bind_address = if bind_address.starts_with(':') { format!("0.0.0.0{bind_address}") } else { bind_address.into() };
         let mut log_level = "info".to_string();
         read.with("log-level", &mut log_level, level)?;
-        Ok(Settings { bind_address, log_level, engine, http, warnings })
+        Ok(Settings { bind_address, log_level, engine, memory_source, http, warnings })
     }
+}
+
+/// What was chosen may come to more than there is.
+fn overcommitted(memory: &Budget) -> Option<String> {
+    let sum = memory.shares().iter().fold(0_usize, |sum, share| sum.saturating_add(share.limit()));
+    let (sum, total) = (sum as u64, memory.total as u64);
+    let text = || format!("the shares of memory come to {}, and the server has {}: queries may be stopped", size(sum), size(total));
+    (sum > total).then(text)
 }
 
 /// `data-dir`, else the folder that influxd's files lie in; with it a warning for each of them that lies elsewhere.
@@ -235,6 +271,7 @@ impl Reader<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
 
     fn layer(pairs: &[(&'static str, &str)], source: &str) -> Layer {
         pairs.iter().map(|(name, text)| (*name, Given { text: text.to_string(), source: source.into() })).collect()
@@ -256,6 +293,32 @@ mod tests {
         assert_eq!(settings.engine.queries.duration_max, Some(Duration::from_secs(90)));
         let defaults = Settings::of(&[]).expect("fine");
         assert_eq!(defaults.bind_address, "127.0.0.1:8086");
+    }
+
+    #[test]
+    fn memory_is_shared_by_percent_unless_a_share_was_chosen() {
+        let of = |pairs: &[(&'static str, &str)]| Settings::of(&[layer(pairs, "file")]).expect("fine");
+        let settings = of(&[("memory-max", "512m")]);
+        let shares: Vec<_> = settings.engine.memory.shares().iter().map(|s| (s.name(), s.limit() >> 20)).collect();
+        assert_eq!(shares, [("buffer", 102), ("files", 76), ("caches", 25), ("requests", 51), ("queries", 179)]);
+        assert_eq!((settings.memory_source, settings.warnings), (LimitSource::Setting, vec![]));
+        let EngineSettings { storage, session, memory, .. } = settings.engine;
+        assert!(Arc::ptr_eq(&session.memory, &memory.queries) && session.query_bytes_max == usize::MAX);
+        assert_eq!((storage.buffer_bytes_max >> 20, storage.flush_bytes >> 20, storage.files.cache_bytes >> 20), (102, 25, 76));
+        let settings = of(&[
+            ("memory-max", "1g"),
+            ("storage-cache-max-memory-size", "900m"),
+            ("query-max-memory-bytes", "800m"),
+            ("query-memory-bytes", "9m"),
+            ("query-spill-max-size", "5k"),
+            ("storage-cache-snapshot-memory-size", "7m"),
+        ]);
+        let EngineSettings { storage, session, .. } = settings.engine;
+        assert_eq!((storage.buffer_bytes_max >> 20, storage.flush_bytes >> 20), (900, 7));
+        assert_eq!((session.memory.limit() >> 20, session.query_bytes_max >> 20, session.spill_bytes_max), (800, 9, 5 << 10));
+        assert_eq!(settings.warnings, ["the shares of memory come to 2.0 GiB, and the server has 1.0 GiB: queries may be stopped"]);
+        // Whatever this machine has.
+        assert!(of(&[]).engine.memory.total > 0);
     }
 
     #[test]

@@ -43,7 +43,7 @@ impl VerifyArguments {
         match self.place.open()? {
             Place::Online(connection) => answered(connection.server.post("/api/v2/tidegauge/verify", &[], &Value::Null)?),
             Place::Offline(settings, rows_only) => {
-                let offline = Offline::open(settings, rows_only)?;
+                let offline = Offline::open(*settings, rows_only)?;
                 on_runtime(offline.verify())
             }
         }

@@ -30,7 +30,7 @@ impl DirectoryLock {
             let message = format!("the data directory {} cannot be used: {e}", directory.display());
             Failure::new(ErrorKind::Unavailable, message)
         };
-        Folders::new(Arc::new(LocalDisk)).make_root(directory).map_err(unusable)?;
+        Folders::at(Arc::new(LocalDisk), directory).map_err(unusable)?;
         let path = directory.join("lock");
         let mut file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unusable)?;
         match file.try_lock() {

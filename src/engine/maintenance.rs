@@ -137,31 +137,29 @@ impl Maintenance {
     }
 
     pub fn spawn(self: &Arc<Self>) -> [JoinHandle<()>; 2] {
-        let interval = self.settings.interval.unwrap_or(Duration::MAX);
         let (expiring, merging) = (self.clone(), self.clone());
         let expire = async move {
-            loop {
-                tokio::select! {
-                    () = expiring.stop.cancelled() => return,
-                    () = expiring.catalog.retention_changed() => {}
-                    () = tokio::time::sleep(interval) => {}
-                }
+            while expiring.is_due(expiring.catalog.retention_changed()).await {
                 // Its failures are logged and counted.
                 expiring.note(&mut None, expiring.expire().await);
             }
         };
         let merge = async move {
-            loop {
-                tokio::select! {
-                    () = merging.stop.cancelled() => return,
-                    () = merging.wanted.notified() => {}
-                    () = tokio::time::sleep(interval) => {}
-                }
+            while merging.is_due(merging.wanted.notified()).await {
                 // Its failures are logged and counted one by one.
                 merging.tidy(Sweep::WhenDue, &mut None).await;
             }
         };
         [tokio::spawn(expire), tokio::spawn(merge)]
+    }
+
+    /// Waits until there is something to do, by `wanted` or by the time; false when the engine closes.
+    async fn is_due(&self, wanted: impl Future<Output = ()>) -> bool {
+        tokio::select! {
+            () = self.stop.cancelled() => false,
+            () = wanted => true,
+            () = tokio::time::sleep(self.settings.interval.unwrap_or(Duration::MAX)) => true,
+        }
     }
 
     /// Begins nothing more. A compaction under way ends at its next batch of rows; that is waited for, but not for long.

@@ -30,7 +30,7 @@ impl Engine {
     /// A Flux script: its results in order of their yields. Planning errors come before the first row.
     pub async fn flux(&self, caller: &Caller, org: Option<&str>, request: FluxRequest) -> Result<Vec<ResultTables>> {
         let now = request.now.unwrap_or_else(|| self.now());
-        let (context, ticket) = self.enter(caller, org, now).await?;
+        let (context, ticket) = self.enter(caller, org, now, &request.text).await?;
         let results = ticket.within(run::flux(context, request.text, request.params)).await?;
         let guard = |f: FrameStream| FrameStream { batches: ticket.guard(f.batches), ..f };
         Ok(results.into_iter().map(|r| ResultTables { frames: r.frames.into_iter().map(guard).collect(), ..r }).collect())
@@ -46,7 +46,7 @@ impl Engine {
         database: String,
     ) -> Result<SendableRecordBatchStream> {
         let now = self.now();
-        let (context, ticket) = self.enter(caller, org, now).await?;
+        let (context, ticket) = self.enter(caller, org, now, &text).await?;
         Ok(ticket.guard(ticket.within(run::sql(context, text, params, database)).await?))
     }
 
@@ -61,8 +61,8 @@ impl Engine {
         defaults: Defaults,
     ) -> Result<BoxStream<'static, StatementAnswer>> {
         let now = self.now();
-        let (context, ticket) = self.enter(caller, org, now).await?;
-        let answers = ticket.within(run::influxql(context, text, params, defaults)).await?;
+        let (context, ticket) = self.enter(caller, org, now, &text).await?;
+        let answers = ticket.measured(ticket.within(run::influxql(context, text, params, defaults)).await?);
         let guard = move |mut answer: StatementAnswer| {
             let guard = |s: SeriesStream| SeriesStream { batches: ticket.guard(s.batches), ..s };
             answer.series = answer.series.into_iter().map(guard).collect();
@@ -77,9 +77,13 @@ impl Engine {
         Ok(CallerDirectory::new(self.catalog().clone(), caller.clone(), org))
     }
 
-    async fn enter(&self, caller: &Caller, org: Option<&str>, now: Timestamp) -> Result<(QueryContext, Ticket)> {
+    async fn enter(&self, caller: &Caller, org: Option<&str>, now: Timestamp, text: &str) -> Result<(QueryContext, Ticket)> {
         let directory = Arc::new(self.directory(caller, org)?);
-        let ticket = self.inner.admission.enter().await?;
-        Ok((QueryContext::new(directory, self.storage().clone(), self.inner.sessions.session(now), now).holding(ticket.clone()), ticket))
+        let turn = self.inner.admission.enter().await?;
+        let session = self.inner.sessions.session(now);
+        let memory = session.memory.clone();
+        let context = QueryContext::new(directory, self.storage().clone(), session, now);
+        let ticket = self.inner.admission.begin(turn, text, memory, context.cancelled().clone());
+        Ok((context.holding(ticket.clone()), ticket))
     }
 }

@@ -35,7 +35,7 @@ pub enum RelationFormat {
     JsonLines,
     /// Comma separated with a header; null is an empty cell.
     Csv,
-    /// Tables for people, in pages of at least 10,000 rows that each have a header.
+    /// Tables for people, in pages of at least 10,000 rows (fewer where rows are wide) that each have a header.
     Pretty,
     /// The Arrow IPC stream format.
     ArrowStream,

@@ -4,6 +4,7 @@ use super::{auth, body, figures::Figures, problem::Problem};
 use crate::{
     catalog::Caller,
     engine::Engine,
+    memory::Lease,
     model::{Failure, Result},
 };
 use axum::{
@@ -52,6 +53,8 @@ pub struct Call {
     pub headers: HeaderMap,
     pub params: HashMap<String, String>,
     pub body: bytes::Bytes,
+    /// The memory that the body is charged, as long as the call lives.
+    _held: Lease,
 }
 
 impl FromRequest<App> for Call {
@@ -62,8 +65,8 @@ impl FromRequest<App> for Call {
         let params = query_params(&parts.uri);
         let writes = matches!(parts.uri.path(), "/write" | "/api/v2/write" | "/api/v3/write_lp");
         let what = if writes { "points batch" } else { "request body" };
-        let body = body::read(app, &parts.headers, sent, what).await?;
-        Ok(Call { method: parts.method, uri: parts.uri, headers: parts.headers, params, body })
+        let (body, held) = body::read(app, &parts.headers, sent, what).await?;
+        Ok(Call { method: parts.method, uri: parts.uri, headers: parts.headers, params, body, _held: held })
     }
 }
 

@@ -2,6 +2,7 @@
 //! boards read.
 
 use super::app::App;
+use crate::{engine::Engine, memory::allocator};
 use axum::http::{Method, StatusCode};
 use parking_lot::Mutex;
 use std::{
@@ -100,6 +101,8 @@ pub fn text(app: &App) -> String {
         ("influxdb_tokens_total", "Number of total tokens on the server", state.authorizations.len() as f64),
         ("qc_executing_active", "Number of queries in each state", engine.admission().running() as f64),
         ("qc_queueing_active", "Number of queries in each state", engine.admission().waiting() as f64),
+        ("tidegauge_queries_max", "Queries that may run at the same time", engine.admission().running_max() as f64),
+        ("tidegauge_spilled_bytes", "Bytes on disk of what running queries could not hold", engine.spilled_bytes() as f64),
         ("tidegauge_buffered_bytes", "Bytes of rows that are in no file yet", engine.storage().buffered_bytes() as f64),
         ("tidegauge_files", "Parquet files of all buckets", kept.files as f64),
         ("tidegauge_files_bytes", "Bytes of the Parquet files of all buckets", kept.bytes as f64),
@@ -112,7 +115,10 @@ pub fn text(app: &App) -> String {
         out.head(name, "gauge", help);
         out.line(format_args!("{name} {value}"));
     }
+    memory(&mut out, engine);
     let counters = [
+        ("tidegauge_query_wait_seconds_total", "Time that queries have waited for a turn", engine.admission().waited().as_secs_f64()),
+        ("tidegauge_stopped_queries_total", "Queries stopped because memory ran short", engine.admission().stopped() as f64),
         ("tidegauge_maintenance_failures_total", "Passes of maintenance, or parts of them, that failed", kept.failures as f64),
         ("tidegauge_compactions_total", "Compactions done", kept.compactions as f64),
         ("tidegauge_compaction_failures_total", "Compactions that failed and are tried again later", kept.compaction_failures as f64),
@@ -135,6 +141,29 @@ pub fn text(app: &App) -> String {
     out.line(format_args!("qc_requests_total{{result=\"success\"}} {}", of(queries) - failed));
     out.line(format_args!("qc_requests_total{{result=\"runtime_error\"}} {failed}"));
     out.0
+}
+
+/// Memory by part: what each may hold, holds, and held at most. The whole is `process`: what is allocated, charged or not.
+fn memory(out: &mut Text, engine: &Engine) {
+    let memory = engine.memory();
+    let parts = memory.shares().map(|share| (share.name(), share.limit(), share.used(), share.peak()));
+    let process = ("process", memory.total, allocator::allocated(), allocator::peak());
+    let all: Vec<_> = parts.into_iter().chain([process]).collect();
+    type Part = (&'static str, usize, usize, usize);
+    type Value = fn(&Part) -> usize;
+    let kinds: [(&str, &str, Value); 3] = [
+        ("tidegauge_memory_limit_bytes", "Memory that a part of the server may hold", |part| part.1),
+        ("tidegauge_memory_used_bytes", "Memory that it holds", |part| part.2),
+        ("tidegauge_memory_peak_bytes", "The most that it has held", |part| part.3),
+    ];
+    for (name, help, value) in kinds {
+        out.head(name, "gauge", help);
+        for part in &all {
+            out.line(format_args!("{name}{{part=\"{}\"}} {}", part.0, value(part)));
+        }
+    }
+    out.head("tidegauge_memory_resident_bytes", "gauge", "Memory of the process as the system sees it, without pages of files");
+    out.line(format_args!("tidegauge_memory_resident_bytes {}", memory.resident()));
 }
 
 /// What could not be read back, each in a sentence.

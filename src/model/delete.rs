@@ -1,6 +1,11 @@
 //! What a delete names: a stretch of time of series of a measurement.
 
-use super::TimeRange;
+use super::{Failure, Result, TIME_COLUMN, TimeRange};
+use arrow::{
+    array::{AsArray, BooleanArray},
+    datatypes::{Int32Type, TimestampNanosecondType},
+    record_batch::RecordBatch,
+};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
@@ -47,6 +52,27 @@ impl DeleteSpec {
     /// Whether any instant of the closed stretch `min..=max` is named.
     pub fn overlaps(&self, min: i64, max: i64) -> bool {
         self.range.start <= max && min <= self.last()
+    }
+
+    /// Which rows are named; they are of one measurement, in its layout.
+    pub fn named(&self, rows: &RecordBatch) -> Result<BooleanArray> {
+        let times = rows.column_by_name(TIME_COLUMN).and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
+        let times = times.ok_or_else(|| Failure::internal("stored rows have no time"))?;
+        let (first, last) = (self.range.start, self.last());
+        let mut named: Vec<bool> = times.values().iter().map(|t| first <= *t && *t <= last).collect();
+        for tag in &self.tags {
+            let absent = tag.matches(None);
+            match rows.column_by_name(&tag.tag).and_then(|c| c.as_dictionary_opt::<Int32Type>()) {
+                None => named.iter_mut().for_each(|n| *n &= absent),
+                Some(column) => {
+                    let of_value: Vec<bool> = column.values().as_string::<i32>().iter().map(|v| tag.matches(v)).collect();
+                    for (named, key) in named.iter_mut().zip(column.keys()) {
+                        *named &= key.map_or(absent, |k| of_value[k as usize]);
+                    }
+                }
+            }
+        }
+        Ok(named.into())
     }
 }
 

@@ -66,6 +66,13 @@ impl Failure {
         Failure::new(ErrorKind::Internal, message)
     }
 
+    /// A query wanted more than it may have. It begins as Flux says it (v0.200), then tells who asked for how much, and who holds
+    /// most.
+    pub fn out_of_memory(what: impl fmt::Display) -> Failure {
+        let message = format!("memory allocation limit reached: {what}; ask for less at a time, or give queries more memory");
+        Failure::new(ErrorKind::Unavailable, message)
+    }
+
     /// The same failure with more said in front: `message: inner`, as InfluxDB joins them.
     pub fn context(mut self, message: impl fmt::Display) -> Failure {
         self.message = format!("{message}: {}", self.message);
@@ -113,10 +120,10 @@ impl From<datafusion::error::DataFusionError> for Failure {
                     Some(failure) => failure.clone(),
                     None => Failure::internal(inner.to_string()),
                 },
-                E::ResourcesExhausted(m) => out_of_memory(m),
+                E::ResourcesExhausted(m) => Failure::out_of_memory(m),
                 _ => Failure::internal(inner.to_string()),
             },
-            E::ResourcesExhausted(m) => out_of_memory(&m),
+            E::ResourcesExhausted(m) => Failure::out_of_memory(m),
             E::SQL(..) | E::Plan(_) | E::SchemaError(..) | E::Configuration(_) | E::Execution(_) => Failure::invalid(e.strip_backtrace()),
             E::ArrowError(inner, _) => match *inner {
                 arrow::error::ArrowError::ExternalError(other) => match other.downcast::<Failure>() {
@@ -148,12 +155,6 @@ fn bad_pattern(root: &datafusion::error::DataFusionError) -> Option<Failure> {
     }
     let reason = why.lines().find_map(|line| line.strip_prefix("error: ")).unwrap_or(why);
     Some(Failure::invalid(format!("invalid regular expression: {reason}")))
-}
-
-/// It begins as Flux says it (v0.200), then tells what the memory pool knows: who asked for how much, and who holds most.
-fn out_of_memory(what: &str) -> Failure {
-    let message = format!("memory allocation limit reached: {what}; ask for less at a time, or give queries more memory");
-    Failure::new(ErrorKind::Unavailable, message)
 }
 
 impl From<arrow::error::ArrowError> for Failure {

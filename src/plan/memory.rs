@@ -7,11 +7,9 @@ use super::{
     condition::RowCondition, node::NodePlanner,
 };
 use crate::functions;
-use crate::model::{
-    BucketId, DeleteSpec, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role,
-};
+use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, OrgId, Result, TIME_COLUMN, Timestamp, runs::runs, schema::Role};
 use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, new_null_array, types::TimestampNanosecondType},
+    array::{Array, ArrayRef, BooleanArray, new_null_array},
     compute::{SortColumn, SortOptions, cast, concat_batches, filter_record_batch, lexsort_to_indices, not, or, take_record_batch},
     record_batch::RecordBatch,
 };
@@ -207,7 +205,7 @@ impl Context for MemoryContext {
         let mut count = 0;
         for DeleteRows { spec, parts } in rows {
             for (schema, batch) in stored.iter_mut().filter(|(name, _)| spec.concerns(name)).map(|(_, table)| table) {
-                let goes = named(&spec, batch)?;
+                let goes = spec.named(batch)?;
                 let (rest, changed) = match parts.is_empty() {
                     true => (filter_record_batch(batch, &not(&goes)?)?, goes.true_count()),
                     false => without(batch, &goes, &parts, schema, &self.inner.state)?,
@@ -256,21 +254,6 @@ impl Context for MemoryContext {
             _ => None,
         })
     }
-}
-
-/// Which rows a delete names.
-fn named(spec: &DeleteSpec, rows: &RecordBatch) -> Result<BooleanArray> {
-    let times = plain(rows.column_by_name(TIME_COLUMN).ok_or_else(|| Failure::internal("rows without a time"))?)?;
-    let times = times.as_primitive::<TimestampNanosecondType>();
-    let columns = spec.tags.iter().map(|t| rows.column_by_name(&t.tag).map(plain).transpose()).collect::<Result<Vec<_>>>()?;
-    let is_named = |row: usize| {
-        let meets = columns
-            .iter()
-            .zip(&spec.tags)
-            .all(|(column, tag)| tag.matches(column.as_ref().filter(|c| c.is_valid(row)).map(|c| c.as_string::<i32>().value(row))));
-        spec.overlaps(times.value(row), times.value(row)) && meets
-    };
-    Ok((0..rows.num_rows()).map(|row| Some(is_named(row))).collect())
 }
 
 /// The rows without what the parts take of those that are named, and how many rows that changes. Whole rows only: fields are

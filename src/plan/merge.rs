@@ -9,7 +9,7 @@ use datafusion::{
     },
     logical_expr::{Expr, Filter, LogicalPlan, Projection},
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{cell::LazyCell, collections::HashSet, sync::Arc};
 
 /// `expressions` over `input`. Where that is a projection, and the names of the answer are written down, the two become one,
 /// unless work would be done twice. One of our nodes below does not make what is not asked of it.
@@ -23,8 +23,9 @@ pub fn project(input: &LogicalPlan, expressions: Vec<Expr>) -> Result<LogicalPla
 }
 
 fn over(input: &LogicalPlan, expressions: Vec<Expr>) -> Result<LogicalPlan> {
-    let named: HashSet<&Column> = expressions.iter().flat_map(Expr::column_refs).collect();
+    let named = LazyCell::new(|| expressions.iter().flat_map(Expr::column_refs).collect::<HashSet<&Column>>());
     let input = OperatorNode::with_only(input, |name| named.iter().any(|column| column.name == name))?;
+    drop(named);
     Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input))?))
 }
 

@@ -94,15 +94,15 @@ impl Frame {
     }
 
     pub fn columns(&self) -> Vec<String> {
-        self.schema().fields().iter().map(|f| f.name().clone()).collect()
+        self.plan.schema().fields().iter().map(|f| f.name()).filter(|name| *name != EMPTY).cloned().collect()
     }
 
     pub fn data_type(&self, column: &str) -> Option<DataType> {
-        self.plan.schema().field_with_unqualified_name(column).ok().map(|f| f.data_type().clone())
+        self.plan.schema().fields().iter().find(|f| f.name() == column).map(|f| f.data_type().clone())
     }
 
     pub fn has(&self, column: &str) -> bool {
-        self.data_type(column).is_some()
+        self.plan.schema().fields().iter().any(|f| f.name() == column)
     }
 
     /// The literal behind a column, when the plan says it.

@@ -2,11 +2,16 @@
 //! own: it holds up neither writes nor other questions, and ends soon after nobody wants its answer any more.
 
 use super::{
+    held::HeldExec,
     run::finished,
     session,
     tables::{QueryContext, given_up},
 };
-use crate::model::{Failure, Result};
+use crate::{
+    memory::{allocator::settle_thread, meter::Measured},
+    model::{Failure, Result},
+    plan::Context,
+};
 use arrow::{datatypes::Schema, record_batch::RecordBatch};
 use datafusion::{
     arrow::datatypes::FieldRef,
@@ -19,12 +24,14 @@ use datafusion::{
         ExecutionPlan,
         coop::CooperativeExec,
         execute_stream,
+        execution_plan::replace_children_if_necessary,
         joins::{
             CrossJoinExec, HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
             utils::JoinFilter,
         },
         stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter},
         unnest::UnnestExec,
+        windows::WindowAggExec,
     },
 };
 use futures::StreamExt;
@@ -61,6 +68,7 @@ impl Apart {
             .worker_threads(self.threads)
             .thread_name("long queries")
             .thread_stack_size(session::STACK_BYTES)
+            .on_thread_stop(settle_thread)
             .enable_all()
             .build()?;
         Ok(runtime.insert(made).handle().clone())
@@ -83,11 +91,12 @@ pub async fn run(context: &QueryContext, state: SessionState, plan: LogicalPlan)
     let wanted = stop.clone().drop_guard();
     // The query keeps its turn as long as anything of it runs.
     let turn = context.clone();
-    let planning = threads.spawn(async move {
-        let physical = state.create_physical_plan(&plan).await?;
-        let rows = execute_stream(interruptible(physical, &stop)?, session::task(&state))?;
+    let planning = threads.spawn(Measured::carried(Box::pin(async move {
+        let (physical, batch_rows) = session::physical(&state, &plan).await?;
+        let task = session::task(&state, turn.session().runtime_env(), batch_rows);
+        let rows = execute_stream(interruptible(physical, &stop)?, task)?;
         Ok::<_, Failure>((rows, turn))
-    });
+    })));
     let (mut rows, turn) = finished(planning.await)?;
     let schema = rows.schema();
     let mut receiver = RecordBatchReceiverStream::builder(schema.clone(), BATCHES_AHEAD);
@@ -122,6 +131,10 @@ fn interruptible(plan: Arc<dyn ExecutionPlan>, stop: &CancellationToken) -> Plan
             Arc::new(NestedLoopJoinExecBuilder::from(join).with_filter(join.filter().map(asking)).build()?)
         } else if let Some(join) = node.downcast_ref::<HashJoinExec>() {
             Arc::new(HashJoinExecBuilder::from(join).with_filter(join.filter().map(asking)).build()?)
+        } else if node.is::<WindowAggExec>() {
+            // It holds all rows of a partition, then joins them, and charges for neither.
+            let input = Arc::new(HeldExec::new(node.children()[0].clone(), "window", 2));
+            return Ok(Transformed::yes(replace_children_if_necessary(node, vec![input])?));
         } else if node.is::<CrossJoinExec>() || node.is::<SortMergeJoinExec>() || node.is::<UnnestExec>() {
             node
         } else {

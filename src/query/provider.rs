@@ -3,7 +3,7 @@
 //! Filters on time and on one tag each are exact: time becomes bounds, tag conditions are evaluated once per series.
 //! Everything else is left to DataFusion.
 
-use super::scan::{ScanExec, TagFilter};
+use super::{scan::ScanExec, tag_filter::TagFilter};
 use crate::model::schema::tag_type;
 use crate::plan::{condition::without_relation, time_bounds::time_bounds};
 use crate::storage::{block::RowFilter, read::MeasurementSnapshot};

@@ -10,6 +10,7 @@ use crate::{
         table::{FrameStream, ResultTables},
     },
     influxql::{self, Defaults, Done, Output, SeriesRows, Statement},
+    memory::{self, meter},
     model::{ErrorKind, Failure, Result},
     plan::Context,
     sql,
@@ -26,8 +27,8 @@ use tokio::task::JoinError;
 
 /// Optimises a plan and begins to run it. Rows come from the plan's single partition, in its order.
 pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<SendableRecordBatchStream> {
-    let physical = state.create_physical_plan(plan).await?;
-    Ok(execute_stream(physical, session::task(state))?)
+    let (physical, batch_rows) = session::physical(state, plan).await?;
+    Ok(execute_stream(physical, session::task(state, state.runtime_env(), batch_rows))?)
 }
 
 /// Work that may wait, away from the async threads; dropping the future cancels it. A panic goes on in the caller.
@@ -37,7 +38,7 @@ pub(crate) async fn blocking<T: Send + 'static>(
 ) -> Result<T> {
     let given_up = context.cancelled().clone().drop_guard();
     let asking = context.clone();
-    let done = tokio::task::spawn_blocking(move || work(&asking)).await;
+    let done = tokio::task::spawn_blocking(meter::carried(move || work(&asking))).await;
     given_up.disarm();
     finished(done)
 }
@@ -53,6 +54,9 @@ pub(super) fn finished<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
 /// Text up to this length is parsed and planned where we stand, as far as that goes: changing threads would take longer.
 const SHORT_BYTES: usize = 4096;
 
+/// What planning makes of a byte of text: tokens, a syntax tree, a plan, a better plan.
+const PLAN_BYTES: usize = 256;
+
 /// Work on a text. It may be done twice: first where we stand, and when it turns out to wait or to take long, on a thread
 /// that may. Nothing of the first attempt remains then: whatever waits or has an effect goes through the context, which refuses it.
 async fn planned<T: Send + 'static>(
@@ -60,6 +64,10 @@ async fn planned<T: Send + 'static>(
     text_bytes: usize,
     work: impl Fn(&QueryContext) -> Result<T> + Send + 'static,
 ) -> Result<T> {
+    let bytes = text_bytes.saturating_mul(PLAN_BYTES);
+    if !memory::has_room(bytes) {
+        return Err(memory::no_room(bytes, "the text of the query"));
+    }
     let at_once = if text_bytes <= SHORT_BYTES { context.at_once(&work) } else { None };
     match at_once {
         Some(done) => done,

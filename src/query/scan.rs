@@ -1,24 +1,14 @@
 //! The scan: a snapshot's rows as a stream in storage order, (tags in name order with nulls first, time).
 
-use crate::model::{Failure, Result as StorageResult, time::rfc3339};
+use crate::model::{Failure, time::rfc3339};
 use crate::plan::node::size::held_bytes;
-use crate::storage::{
-    block::{RowFilter, SeriesFilter, SeriesRuns, TagBounds},
-    merge::Merge,
-    read::MeasurementSnapshot,
-};
-use arrow::{
-    array::{Array, ArrayRef, AsArray, BooleanArray, DictionaryArray, Int32Array, StringArray, UInt64Array},
-    compute::SortOptions,
-    datatypes::{Int32Type, SchemaRef},
-    record_batch::RecordBatch,
-};
+use crate::storage::{block::RowFilter, merge::Merge, read::MeasurementSnapshot};
+use arrow::{array::Array, compute::SortOptions, record_batch::RecordBatch};
 use datafusion::{
-    common::{ScalarValue, pruning::PruningStatistics, tree_node::TreeNodeRecursion},
+    common::tree_node::TreeNodeRecursion,
     error::{DataFusionError, Result},
     execution::{TaskContext, memory_pool::MemoryConsumer},
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
-    physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
         execution_plan::{Boundedness, EmissionType},
@@ -26,99 +16,12 @@ use datafusion::{
     },
 };
 use futures::{StreamExt, TryStreamExt, stream::BoxStream};
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
-const BATCH_ROWS: usize = 8_192;
 /// A second thread costs about as much as reading so many rows.
 const ROWS_PER_PART: u64 = 32_768;
 /// One series in so many, where a condition on tags chooses some.
 const FILTERED_SHARE: u64 = 8;
-
-/// A condition on one tag, evaluated on the tag's dictionary.
-pub struct TagFilter {
-    tag: Arc<str>,
-    /// One column: the tag.
-    schema: SchemaRef,
-    test: Arc<dyn PhysicalExpr>,
-    /// What the test says of bounds; `None` when it says nothing.
-    pruning: Option<PruningPredicate>,
-}
-
-impl TagFilter {
-    /// `schema` has one column, the tag, and `test` is about it.
-    pub fn new(tag: Arc<str>, schema: SchemaRef, test: Arc<dyn PhysicalExpr>) -> TagFilter {
-        let builder = PruningPredicateBuilder::new().with_file_schema(schema.clone());
-        let pruning = builder.try_build(test.clone()).ok().filter(|p| !p.always_true());
-        TagFilter { tag, schema, test, pruning }
-    }
-}
-
-/// Bounds of a tag as the library's pruning asks for them.
-struct Bounds<'a>(&'a [TagBounds]);
-
-impl PruningStatistics for Bounds<'_> {
-    fn min_values(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
-        Some(Arc::new(self.0.iter().map(|b| b.min.as_deref()).collect::<StringArray>()))
-    }
-
-    fn max_values(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
-        Some(Arc::new(self.0.iter().map(|b| b.max.as_deref()).collect::<StringArray>()))
-    }
-
-    fn num_containers(&self) -> usize {
-        self.0.len()
-    }
-
-    fn null_counts(&self, _: &datafusion::common::Column) -> Option<ArrayRef> {
-        Some(Arc::new(self.0.iter().map(|b| b.absent).collect::<UInt64Array>()))
-    }
-
-    fn row_counts(&self) -> Option<ArrayRef> {
-        Some(Arc::new(self.0.iter().map(|b| Some(b.rows)).collect::<UInt64Array>()))
-    }
-
-    fn contained(&self, _: &datafusion::common::Column, _: &HashSet<ScalarValue>) -> Option<BooleanArray> {
-        None
-    }
-}
-
-impl fmt::Debug for TagFilter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.test)
-    }
-}
-
-impl SeriesFilter for TagFilter {
-    fn tag(&self) -> &str {
-        &self.tag
-    }
-
-    fn may_keep(&self, stretches: &[TagBounds]) -> Vec<bool> {
-        let answer = self.pruning.as_ref().and_then(|pruning| pruning.prune(&Bounds(stretches)).ok());
-        answer.unwrap_or_else(|| vec![true; stretches.len()])
-    }
-
-    fn keep(&self, runs: &SeriesRuns) -> StorageResult<Vec<bool>> {
-        // One row per dictionary value, and a last one for series without the tag.
-        let tag = runs.tag(&self.tag);
-        let empty: ArrayRef = Arc::new(StringArray::from(Vec::<&str>::new()));
-        let dictionary = tag.map_or(empty, |t| t.dictionary.clone());
-        let count = dictionary.len() as i32;
-        let keys: Int32Array = (0..count).map(Some).chain([None]).collect();
-        let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::try_new(keys, dictionary)?);
-        let batch = RecordBatch::try_new(self.schema.clone(), vec![column])?;
-        let answers = self.test.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).map_err(Failure::from)?;
-        let answers = answers.as_boolean_opt().ok_or_else(|| Failure::invalid("a filter on a tag is no condition"))?.clone();
-        let holds = |code: i32| {
-            let row = usize::try_from(code).unwrap_or(count as usize);
-            answers.is_valid(row) && answers.value(row)
-        };
-        Ok(match tag {
-            Some(tag) => tag.codes.iter().map(|&c| holds(c)).collect(),
-            None => vec![holds(-1); runs.len()],
-        })
-    }
-}
 
 pub struct ScanExec {
     snapshot: Arc<MeasurementSnapshot>,
@@ -273,29 +176,35 @@ impl ExecutionPlan for ScanExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (time_min, time_max) = self.parts[partition];
         let filter = RowFilter { time_min, time_max, ..self.filter.clone() };
-        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, BATCH_ROWS);
-        let rows = rows(read(filter.clone())?, self.limit.unwrap_or(usize::MAX));
-        if self.complete.is_empty() {
-            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)));
+        let batch_rows = context.session_config().batch_size();
+        let pool = context.memory_pool().clone();
+        let charged = move |merge: Merge| {
+            let blocks = MemoryConsumer::new("scan").register(&pool);
+            merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?))
+        };
+        let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, batch_rows).map(&charged);
+        let limit = self.limit.unwrap_or(usize::MAX);
+        if filter.newest.is_none() {
+            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows(read(filter)?, limit))));
         }
-        let all = read(RowFilter { newest: None, ..filter })?;
+        let all = read(RowFilter { newest: None, ..filter.clone() })?;
         let memory = MemoryConsumer::new("newest rows").register(context.memory_pool());
-        let complete = self.complete.clone();
+        let (snapshot, projection, complete) = (self.snapshot.clone(), self.projection.clone(), self.complete.clone());
         let chosen = async move {
-            let (mut rows, mut found) = (rows, vec![]);
-            while let Some(batch) = rows.try_next().await? {
-                if complete.iter().any(|c| batch.column(*c).null_count() > 0) {
-                    return Ok(self::rows(all, usize::MAX));
-                }
-                memory.try_grow(held_bytes(&batch))?;
-                found.push(batch);
+            let charge = |batch: &RecordBatch| memory.try_grow(held_bytes(batch)).map_err(Failure::from);
+            let found = snapshot.read_newest(projection.as_deref(), filter, batch_rows, charge, charged).await?;
+            if found.iter().any(|batch| complete.iter().any(|c| batch.column(*c).null_count() > 0)) {
+                return Ok(rows(all, limit));
             }
-            let charged = move |batch| {
+            let mut left = limit;
+            let held = move |batch: RecordBatch| {
                 // The reservation lives as long as the rows do.
                 let _charged = &memory;
+                let batch = batch.slice(0, batch.num_rows().min(left));
+                left -= batch.num_rows();
                 Ok(batch)
             };
-            Ok::<_, DataFusionError>(futures::stream::iter(found).map(charged).boxed())
+            Ok::<_, DataFusionError>(futures::stream::iter(found).map(held).boxed())
         };
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten())))
     }

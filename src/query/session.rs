@@ -1,4 +1,4 @@
-//! The DataFusion session every language plans and runs in: settings, functions, custom nodes, memory.
+//! The DataFusion session every language plans and runs in: settings, functions, custom nodes, and each query's own memory.
 //!
 //! [`Sessions`] is built once; a query gets its [`Session`]. It knows no tables: those come from `plan::Context`.
 //!
@@ -10,33 +10,40 @@ use super::{
     apart::Apart,
     columns::ChooseColumns,
     computed::{Coercion, Computed},
+    memory::{MeteredTasks, QueryPool},
     newest::NewestRows,
+    requirements::Requirements,
     split::SplitScans,
     text_keys::TextKeys,
+    twice::NotTwice,
 };
-use crate::{functions, model::Result, model::Timestamp, plan::node::NodePlanner};
+use crate::{functions, memory::Share, model::Result, model::Timestamp, plan::node::NodePlanner};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::{
     catalog,
-    common::tree_node::{TreeNode, TreeNodeRecursion},
+    common::{
+        ScalarValue,
+        runtime::set_join_set_tracer,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
+    error::Result as PlanResult,
     execution::{
         SessionStateBuilder, TaskContext,
         context::{QueryPlanner, SessionState},
         disk_manager::{DiskManagerBuilder, DiskManagerMode},
-        memory_pool::{FairSpillPool, TrackConsumersPool},
-        runtime_env::RuntimeEnvBuilder,
+        runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::{Expr, LogicalPlan},
     optimizer::{
-        OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
+        Optimizer, OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
         optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter, push_down_limit::PushDownLimit,
         simplify_expressions::SimplifyExpressions,
     },
     physical_optimizer::{
         PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, ensure_coop::EnsureCooperative,
-        ensure_requirements::EnsureRequirements, limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer,
-        output_requirements::OutputRequirements, projection_pushdown::ProjectionPushdown,
+        limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer, output_requirements::OutputRequirements,
+        projection_pushdown::ProjectionPushdown,
     },
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
@@ -47,27 +54,42 @@ use std::{borrow::Cow, collections::HashMap, num::NonZeroUsize, path::PathBuf, s
 /// Stack of a thread that plans or runs queries: room for the deepest plans that the languages let through.
 pub const STACK_BYTES: usize = 16 << 20;
 
+/// Rows of a batch.
+const BATCH_ROWS: usize = 8_192;
+/// Bytes of a text in a plan that is long.
+const LITERAL_LONG: usize = 256;
+/// Bytes of the long texts of a plan in all rows of a batch.
+const LITERALS_BYTES: usize = 16 << 20;
+
 /// What queries may use.
 #[derive(Debug, Clone)]
 pub struct SessionSettings {
-    /// Bytes that all running queries together may hold; past it a query fails with the names of the largest consumers.
-    pub memory_bytes_max: usize,
+    /// What all running queries together may hold; past its part of it a query spills, or fails with the names of its largest
+    /// consumers.
+    pub memory: Arc<Share>,
+    /// Bytes that one query may hold, however much is free.
+    pub query_bytes_max: usize,
     /// Threads that one query may keep busy.
     pub partitions: usize,
     /// Where sorts and joins spill what does not fit; `None`: they may not.
     pub spill_directory: Option<PathBuf>,
+    /// Bytes that all running queries together may spill.
+    pub spill_bytes_max: u64,
 }
 
 impl Default for SessionSettings {
     fn default() -> SessionSettings {
         let partitions = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-        SessionSettings { memory_bytes_max: 1 << 30, partitions, spill_directory: None }
+        let memory = Share::new("queries", 1 << 30);
+        SessionSettings { memory, query_bytes_max: usize::MAX, partitions, spill_directory: None, spill_bytes_max: 16 << 30 }
     }
 }
 
 /// Where sessions come from.
 #[derive(Debug, Clone)]
 pub struct Sessions {
+    memory: Arc<Share>,
+    query_bytes_max: usize,
     few_rules: SessionState,
     all_rules: Arc<SessionState>,
     apart: Arc<Apart>,
@@ -76,8 +98,10 @@ pub struct Sessions {
 /// What one query plans and runs with.
 #[derive(Debug, Clone)]
 pub struct Session {
-    /// Few rules, and no functions by name; its `now()` is the query's.
+    /// Few rules, and no functions by name; its `now()` and its memory are the query's.
     pub state: SessionState,
+    /// What the query holds.
+    pub memory: Arc<QueryPool>,
     all_rules: Arc<SessionState>,
     /// Threads for plans that may take long.
     pub(super) apart: Arc<Apart>,
@@ -104,7 +128,7 @@ impl Sessions {
     /// `planners` turn custom logical nodes into execution plans, beside those of `plan::node`: rooms that own nodes
     /// outside of it hand theirs in here.
     pub fn new(settings: &SessionSettings, planners: Vec<Arc<dyn ExtensionPlanner + Send + Sync>>) -> Result<Sessions> {
-        let mut config = SessionConfig::new().with_target_partitions(settings.partitions.max(1)).with_batch_size(8192);
+        let mut config = SessionConfig::new().with_target_partitions(settings.partitions.max(1)).with_batch_size(BATCH_ROWS);
         let options = config.options_mut();
         // Rows of a scan come in an order that plans rely on; dealing them out would lose it.
         options.optimizer.enable_round_robin_repartition = false;
@@ -114,15 +138,17 @@ impl Sessions {
         options.sql_parser.enable_ident_normalization = false;
         // Names and units come from users; a stray SET must not reach the options either (SQL refuses it).
         options.catalog.information_schema = false;
-        let names = NonZeroUsize::new(3).expect("three is not zero");
-        let pool = TrackConsumersPool::new(FairSpillPool::new(settings.memory_bytes_max), names);
+        // What each sort sets aside for merging what it has spilled must leave it something to sort.
+        options.execution.sort_spill_reservation_bytes = (settings.memory.limit() / 64).min(10 << 20);
+        // It may be set already: there is one for the process.
+        let _ = set_join_set_tracer(&MeteredTasks);
         let disk = match &settings.spill_directory {
             Some(path) => DiskManagerMode::Directories(vec![path.clone()]),
             None => DiskManagerMode::Disabled,
         };
         let runtime = RuntimeEnvBuilder::new()
-            .with_memory_pool(Arc::new(pool))
-            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk))
+            .with_memory_pool(Arc::new(QueryPool::new(settings.memory.clone(), settings.query_bytes_max)))
+            .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(disk).with_max_temp_directory_size(settings.spill_bytes_max))
             .build_arc()?;
         let planners = std::iter::once(Arc::new(NodePlanner) as Arc<dyn ExtensionPlanner + Send + Sync>).chain(planners).collect();
         let planner = Arc::new(Planner(planners));
@@ -134,6 +160,7 @@ impl Sessions {
             .with_config(config.clone())
             .with_runtime_env(runtime.clone())
             .with_default_features()
+            .with_optimizer_rules(all_rules())
             .with_physical_optimizer_rules(rules)
             .with_query_planner(planner.clone())
             .build();
@@ -147,22 +174,56 @@ impl Sessions {
             .with_physical_optimizer_rules(ours.into_iter().chain(few_physical_rules()).collect())
             .with_query_planner(planner)
             .build();
-        Ok(Sessions { few_rules, all_rules: Arc::new(all_rules), apart: Arc::new(Apart::new(settings.partitions)) })
+        let (memory, query_bytes_max, apart) =
+            (settings.memory.clone(), settings.query_bytes_max, Arc::new(Apart::new(settings.partitions)));
+        Ok(Sessions { memory, query_bytes_max, few_rules, all_rules: Arc::new(all_rules), apart })
+    }
+
+    /// Bytes that running queries have spilled.
+    pub fn spilled_bytes(&self) -> u64 {
+        self.few_rules.runtime_env().disk_manager.used_disk_space()
     }
 
     /// The session of one query, whose `now()` is `now`.
     pub fn session(&self, now: Timestamp) -> Session {
-        let mut state = self.few_rules.clone();
+        let memory = Arc::new(QueryPool::new(self.memory.clone(), self.query_bytes_max));
+        let runtime = RuntimeEnv { memory_pool: memory.clone(), ..RuntimeEnv::clone(self.few_rules.runtime_env()) };
+        let id = self.few_rules.session_id().to_string();
+        let mut state =
+            SessionStateBuilder::new_from_existing(self.few_rules.clone()).with_session_id(id).with_runtime_env(Arc::new(runtime)).build();
         state.execution_props_mut().query_execution_start_time = Some(DateTime::from_timestamp_nanos(now));
-        Session { state, all_rules: self.all_rules.clone(), apart: self.apart.clone() }
+        Session { state, memory, all_rules: self.all_rules.clone(), apart: self.apart.clone() }
     }
 }
 
-/// What a plan runs with. Functions are in the plan already; a copy of the session's tables of them is not needed.
-pub fn task(state: &SessionState) -> Arc<TaskContext> {
-    let (config, runtime) = (state.config().clone(), state.runtime_env().clone());
+/// What a plan runs with: the settings of the state that planned it, and the query's memory. Functions are in the plan already; a
+/// copy of the session's tables of them is not needed.
+pub fn task(state: &SessionState, runtime: &Arc<RuntimeEnv>, batch_rows: usize) -> Arc<TaskContext> {
+    let (mut config, runtime) = (state.config().clone(), runtime.clone());
+    if batch_rows < BATCH_ROWS {
+        config = config.with_batch_size(batch_rows);
+    }
     let none = (HashMap::new(), HashMap::new(), HashMap::new(), HashMap::new());
     Arc::new(TaskContext::new(None, state.session_id().to_string(), config, none.0, none.1, none.2, none.3, runtime))
+}
+
+/// The execution plan, and the rows of its batches: fewer where the plan itself puts long texts into each of them.
+pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(Arc<dyn ExecutionPlan>, usize)> {
+    let plan = state.optimize(plan)?;
+    let mut bytes = 0;
+    plan.apply_with_subqueries(|node| {
+        node.apply_expressions(|expr| {
+            expr.apply(|expr| {
+                if let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = expr {
+                    // Lists of many short ones are no part of a row.
+                    bytes += if text.len() > LITERAL_LONG { text.len() } else { 0 };
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })
+        })
+    })?;
+    let physical = state.query_planner().create_physical_plan(&plan, state).await?;
+    Ok((physical, (LITERALS_BYTES / bytes.max(1)).clamp(1, BATCH_ROWS)))
 }
 
 /// Whether [`few_rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, windows, DISTINCT or
@@ -200,6 +261,17 @@ fn few_rules_do(plan: &LogicalPlan) -> bool {
     needs_more.is_ok_and(|needs_more| !needs_more)
 }
 
+/// DataFusion's.
+fn all_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
+    let mut rules = Optimizer::new().rules;
+    for rule in &mut rules {
+        if rule.name() == OptimizeProjections::new().name() {
+            *rule = Arc::new(NotTwice::default());
+        }
+    }
+    rules
+}
+
 fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     vec![
         Arc::new(Computed(SimplifyExpressions::new())),
@@ -207,7 +279,7 @@ fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         Arc::new(PushDownLimit::new()),
         Arc::new(PushDownFilter::new()),
         Arc::new(Computed(CommonSubexprEliminate::new())),
-        Arc::new(OptimizeProjections::new()),
+        Arc::new(NotTwice::default()),
     ]
 }
 
@@ -215,7 +287,7 @@ fn few_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![
         // Between the two, the order that ORDER BY asks for is a requirement of the whole plan.
         Arc::new(OutputRequirements::new_add_mode()),
-        Arc::new(EnsureRequirements::new()),
+        Arc::new(Requirements::default()),
         Arc::new(CombinePartialFinalAggregate::new()),
         Arc::new(ProjectionPushdown::new()),
         Arc::new(OutputRequirements::new_remove_mode()),
@@ -236,11 +308,7 @@ impl std::fmt::Debug for Planner {
 
 #[async_trait]
 impl QueryPlanner for Planner {
-    async fn create_physical_plan(
-        &self,
-        plan: &LogicalPlan,
-        session: &dyn catalog::Session,
-    ) -> datafusion::error::Result<Arc<dyn ExecutionPlan>> {
+    async fn create_physical_plan(&self, plan: &LogicalPlan, session: &dyn catalog::Session) -> PlanResult<Arc<dyn ExecutionPlan>> {
         DefaultPhysicalPlanner::with_extension_planners(self.0.clone()).create_physical_plan(plan, session).await
     }
 }
@@ -253,13 +321,13 @@ mod tests {
         let plan = session.names().create_logical_plan(text).await?;
         let state = session.for_plan(&plan);
         let plan = state.create_physical_plan(&plan).await?;
-        let rows = datafusion::physical_plan::collect(plan, task(&state)).await?;
+        let rows = datafusion::physical_plan::collect(plan, task(&state, session.state.runtime_env(), BATCH_ROWS)).await?;
         Ok(arrow::util::pretty::pretty_format_batches(&rows)?.to_string())
     }
 
     #[tokio::test]
     async fn now_is_the_instant_of_the_query_and_memory_is_limited() {
-        let settings = SessionSettings { memory_bytes_max: 1000, partitions: 1, spill_directory: None };
+        let settings = SessionSettings { memory: Share::new("queries", 1000), partitions: 1, ..SessionSettings::default() };
         let session = Sessions::new(&settings, vec![]).expect("sessions").session(1_000_000_000);
         for text in ["select now() as t", "select now() as t union all select now()"] {
             let text = run(&session, text).await.expect("a row");
@@ -269,6 +337,28 @@ mod tests {
         let failure = run(&session, sort).await.expect_err("more than 1000 bytes");
         assert_eq!(failure.kind, crate::model::ErrorKind::Unavailable, "{failure}");
         assert!(failure.message.contains("Sort"), "the largest consumer is named: {failure}");
+    }
+
+    #[tokio::test]
+    async fn the_same_step_twice_is_done_twice() {
+        let session = Sessions::new(&SessionSettings::default(), vec![]).expect("sessions").session(0);
+        let times =
+            |step: &str, from: &str, times: usize| (0..times).fold(from.to_string(), |from, _| format!("(select {step} from {from})"));
+        let one = "(values (1, 2)) t (n, m)";
+        let cases = [
+            (times("n + n n", one, 3), "n", "8"),
+            (times("n * 3 n", one, 4), "n", "81"),
+            (times("n + n n, m", one, 2), "n + m", "6"),
+            (times("m n, n m", one, 2), "n * 10 + m", "12"),
+            (times("n, n + n m", one, 3), "m", "2"),
+            (times("n * 2 n", &times("n + n n", &times("n * 2 n", &times("n + n n", one, 1), 1), 1), 1), "n", "16"),
+        ];
+        for (from, value, expected) in cases {
+            for text in [format!("select {value} v from {from}"), format!("select distinct {value} v from {from}")] {
+                let rows = run(&session, &text).await.expect("a row");
+                assert!(rows.contains(&format!("| {expected} ")), "{text}: {rows}");
+            }
+        }
     }
 
     #[tokio::test]

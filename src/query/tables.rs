@@ -2,6 +2,7 @@
 
 use super::{apart::Apart, delete, provider::SnapshotTable, run, session::Session};
 use crate::{
+    memory,
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::size::held_bytes},
     storage::Storage,
@@ -114,7 +115,7 @@ impl Directory for SingleBucket {
 }
 
 pub(super) fn given_up() -> Failure {
-    Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away")
+    Failure::new(ErrorKind::Unavailable, "the query was cancelled: its client went away, or the server stopped it")
 }
 
 /// [`Context`] over a directory and a storage. Clones are the same query.
@@ -130,6 +131,9 @@ struct Hurry {
     until: Instant,
     is_over: AtomicBool,
 }
+
+/// What a script may make between two looks at whether there is room for it.
+const SCRIPT_STEP_BYTES: usize = 1 << 20;
 
 /// Longer than any plan of a board takes, and no pause that others on the thread would notice.
 const HURRY: Duration = Duration::from_millis(10);
@@ -192,7 +196,7 @@ impl QueryContext {
     }
 
     /// Once it is cancelled, nothing more is read for the language's own use.
-    pub(super) fn cancelled(&self) -> &CancellationToken {
+    pub fn cancelled(&self) -> &CancellationToken {
         &self.inner.cancelled
     }
 
@@ -259,7 +263,11 @@ impl Context for QueryContext {
         if self.hurry.as_ref().is_some_and(|hurry| Instant::now() >= hurry.until) {
             self.check_may_wait()?;
         }
-        if self.inner.cancelled.is_cancelled() { Err(given_up()) } else { Ok(()) }
+        if self.inner.cancelled.is_cancelled() {
+            return Err(given_up());
+        }
+        // What a script makes of values is charged by nobody.
+        if memory::has_room(SCRIPT_STEP_BYTES) { Ok(()) } else { Err(memory::no_room(SCRIPT_STEP_BYTES, "the script")) }
     }
 
     fn charge(&self, bytes: usize) -> Result<()> {
@@ -274,7 +282,8 @@ impl Context for QueryContext {
             let mut stream = run::stream(self.session(), &plan).await?;
             let mut batches = vec![];
             while let Some(batch) = stream.try_next().await? {
-                self.inner.collected.try_grow(held_bytes(&batch))?;
+                // Whoever asked puts them together, and then has them twice.
+                self.inner.collected.try_grow(held_bytes(&batch) * 2)?;
                 batches.push(batch);
             }
             Ok(batches)

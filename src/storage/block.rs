@@ -7,10 +7,13 @@ use crate::model::{DeleteSpec, Result};
 use crate::storage::manifest::Tombstone;
 use arrow::{
     array::{Array, ArrayRef, AsArray, StringArray, TimestampNanosecondArray},
-    datatypes::Int32Type,
+    datatypes::{DataType, Int32Type},
     record_batch::RecordBatch,
 };
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
 
 /// The runs of equal tags in a stretch of rows.
 #[derive(Debug)]
@@ -116,6 +119,20 @@ pub struct Block {
     pub fields: Vec<Option<ArrayRef>>,
 }
 
+impl Block {
+    /// Bytes of time and fields; the runs are few.
+    pub fn bytes(&self) -> usize {
+        self.time.get_array_memory_size() + self.fields.iter().flatten().map(|f| f.get_array_memory_size()).sum::<usize>()
+    }
+}
+
+/// About the bytes of a row; tags are shared by many, and count as nothing.
+pub fn row_bytes(columns: &[ArrayRef], row_count: usize) -> usize {
+    let own = columns.iter().filter(|column| !matches!(column.data_type(), DataType::Dictionary(..)));
+    let bytes: usize = own.map(|column| column.to_data().get_slice_memory_size().unwrap_or(0)).sum();
+    bytes / row_count.max(1)
+}
+
 /// Rows `start..end` of one run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Span {
@@ -132,11 +149,55 @@ pub struct RowFilter {
     pub series: Vec<Arc<dyn SeriesFilter>>,
     /// Only so many rows of each series, those that come last.
     pub newest: Option<usize>,
+    /// Series that are not wanted.
+    pub without: Option<Arc<SeriesSet>>,
 }
 
 impl RowFilter {
     pub fn all() -> RowFilter {
-        RowFilter { time_min: i64::MIN, time_max: i64::MAX, series: vec![], newest: None }
+        RowFilter { time_min: i64::MIN, time_max: i64::MAX, series: vec![], newest: None, without: None }
+    }
+
+    /// Whether each run is wanted, as far as its tags say.
+    pub fn wanted(&self, runs: &SeriesRuns) -> Result<Vec<bool>> {
+        let mut wanted = match &self.without {
+            Some(set) if !set.keys.is_empty() => set.lacks(runs),
+            _ => vec![true; runs.len()],
+        };
+        for condition in &self.series {
+            for (wanted, keep) in wanted.iter_mut().zip(condition.keep(runs)?) {
+                *wanted &= keep;
+            }
+        }
+        Ok(wanted)
+    }
+}
+
+/// Series by their tags.
+#[derive(Debug, Clone)]
+pub struct SeriesSet {
+    /// All that a series of the measurement may have.
+    tags: Vec<Arc<str>>,
+    keys: HashSet<Vec<u8>, ahash::RandomState>,
+}
+
+impl SeriesSet {
+    pub fn new(tags: &[Arc<str>]) -> SeriesSet {
+        SeriesSet { tags: tags.to_vec(), keys: HashSet::default() }
+    }
+
+    /// `key`: of [`SeriesRuns::key`] for all tags.
+    pub fn insert(&mut self, key: Vec<u8>) {
+        self.keys.insert(key);
+    }
+
+    fn lacks(&self, runs: &SeriesRuns) -> Vec<bool> {
+        let mut key = vec![];
+        let lacks = |run| {
+            runs.key(run, &self.tags, &mut key);
+            !self.keys.contains(&key)
+        };
+        (0..runs.len()).map(lacks).collect()
     }
 }
 
@@ -169,17 +230,11 @@ impl TagBounds {
     }
 }
 
-/// The wanted rows, in order, without those that `tombstones` hide. Of one row stored twice, both count as one of the newest
+/// The wanted rows of the `wanted` runs, in order, without those that `tombstones` hide. Of one row stored twice, both count as one of the newest
 /// wherever either does, since that depends on later rows only.
-pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: &[Arc<Tombstone>]) -> Result<Vec<Span>> {
-    let mut keep = vec![true; runs.len()];
-    for condition in &filter.series {
-        for (keep, wanted) in keep.iter_mut().zip(condition.keep(runs)?) {
-            *keep &= wanted;
-        }
-    }
+pub fn select(runs: &SeriesRuns, wanted: &[bool], times: &[i64], filter: &RowFilter, tombstones: &[Arc<Tombstone>]) -> Vec<Span> {
     let mut spans = vec![];
-    for run in (0..runs.len()).filter(|r| keep[*r]) {
+    for run in (0..runs.len()).filter(|r| wanted[*r]) {
         let (first, last) = (runs.starts[run] as usize, runs.starts[run + 1] as usize);
         let at_or_after = |t: i64| first + times[first..last].partition_point(|&x| x < t);
         let after = |t: i64| first + times[first..last].partition_point(|&x| x <= t);
@@ -198,7 +253,7 @@ pub fn select(runs: &SeriesRuns, times: &[i64], filter: &RowFilter, tombstones: 
         }
         spans.extend(pieces.into_iter().map(|(start, end)| Span { run, start, end }));
     }
-    Ok(spans)
+    spans
 }
 
 fn hides(delete: &DeleteSpec, runs: &SeriesRuns, run: usize) -> bool {

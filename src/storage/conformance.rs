@@ -11,8 +11,9 @@ use crate::{
     model::{DeleteSpec, ErrorKind, TimeRange},
 };
 use bytes::Bytes;
-
 use tokio_util::sync::CancellationToken;
+#[cfg(feature = "s3")]
+use {super::object::Retry, std::time::Duration};
 
 /// An empty store that can be opened again and again.
 type Place<'a> = &'a (dyn Fn(&str) -> Store + Sync);
@@ -40,24 +41,25 @@ async fn a_local_folder_conforms() {
 }
 
 #[cfg(feature = "s3")]
-fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
-    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>().into_iter()
-}
-
-#[cfg(feature = "s3")]
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_conforms_also_when_every_seventh_request_fails_and_every_seventh_reply_is_lost() {
-    let (address, server) = super::object::s3_server::Server::start().await;
-    let keys = || variables(&[("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")]);
-    let url = |name: &str| format!("s3://tides/some/{name}?endpoint=http://{address}");
-    suite(&|name: &str| Store::open_with(&url(name), keys()).expect("opens")).await;
+    use super::object::s3_server::{Fault, Server};
+    let (address, server) = Server::start().await;
+    let url = |name: &str| format!("s3://tides/some/{name}?endpoint=http://{address}&region=eu-west-1");
+    let open = |url: &str| s3_store(url, Retry { first_pause: Duration::from_millis(1), ..Retry::default() });
+    suite(&|name: &str| open(&url(name))).await;
     assert_eq!(server.open_uploads(), 0, "no part of an upload is left");
-    server.fails_every.store(7, std::sync::atomic::Ordering::Relaxed);
-    suite(&|name: &str| Store::open_with(&url(&format!("stormy/{name}")), keys()).expect("opens")).await;
+    server.plan(Some(Box::new(|number| match number % 7 {
+        1 => Some(Fault::Busy),
+        3 => Some(Fault::DoneThenError),
+        _ => None,
+    })));
+    suite(&|name: &str| open(&url(&format!("stormy/{name}")))).await;
+    assert_eq!(server.replaced(), 0, "no object was given other bytes");
 
     let wrong = variables(&[("AWS_ACCESS_KEY_ID", "other"), ("AWS_SECRET_ACCESS_KEY", "wrong")]);
     let refused = Store::open_with(&url("x"), wrong).expect("opens").get("a/b").await.expect_err("a wrong key");
-    assert!(refused.to_string().contains("SignatureDoesNotMatch"), "{refused}");
+    assert!(refused.to_string().contains("SignatureDoesNotMatch") && refused.to_string().contains("s3://tides/some/x"), "{refused}");
     for (url, expected) in
         [(url("x").as_str(), "no credentials for"), ("s3://", "names no S3 bucket"), ("s3://b/p?colour=red", "unknown setting `colour`")]
     {

@@ -18,7 +18,7 @@ use crate::model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TIM
 use arrow::{
     array::{AsArray, BooleanArray},
     compute::{and, filter_record_batch, is_not_null, not, nullif, or},
-    datatypes::{Int32Type, TimestampNanosecondType},
+    datatypes::TimestampNanosecondType,
     record_batch::RecordBatch,
 };
 use std::{
@@ -65,30 +65,9 @@ impl Cut {
         (0..layout.fields().len()).filter(|i| wanted(layout.field(*i).name())).collect()
     }
 
-    /// Which rows the delete names.
-    fn named(&self, rows: &RecordBatch) -> Result<BooleanArray> {
-        let times = rows.column_by_name(TIME_COLUMN).and_then(|c| c.as_primitive_opt::<TimestampNanosecondType>());
-        let times = times.ok_or_else(|| Failure::internal("stored rows have no time"))?;
-        let (first, last) = (self.spec.range.start, self.spec.last());
-        let mut named: Vec<bool> = times.values().iter().map(|t| first <= *t && *t <= last).collect();
-        for tag in &self.spec.tags {
-            let absent = tag.matches(None);
-            match rows.column_by_name(&tag.tag).and_then(|c| c.as_dictionary_opt::<Int32Type>()) {
-                None => named.iter_mut().for_each(|n| *n &= absent),
-                Some(column) => {
-                    let of_value: Vec<bool> = column.values().as_string::<i32>().iter().map(|v| tag.matches(v)).collect();
-                    for (named, key) in named.iter_mut().zip(column.keys()) {
-                        *named &= key.map_or(absent, |k| of_value[k as usize]);
-                    }
-                }
-            }
-        }
-        Ok(named.into())
-    }
-
     /// Which rows each part is about, with the place of its field; parts that are about none are left out.
     fn hits(&self, rows: &RecordBatch) -> Result<Vec<(Option<usize>, BooleanArray)>> {
-        let named = self.named(rows)?;
+        let named = self.spec.named(rows)?;
         let mut hits = vec![];
         for part in &self.parts {
             let (mut hit, mut place) = (named.clone(), None);
@@ -249,9 +228,8 @@ impl FileStore {
         let mut replaced = vec![];
         for Affected { files, cuts } in affected {
             let draft = self.merged_draft(&files, base.number);
-            let draft = self
-                .merge_into(draft, base, &files, LeftOut { time_floor: Timestamp::MIN, cuts: &cuts }, &mut room, &CancellationToken::new())
-                .await?;
+            let left_out = LeftOut { time_floor: Timestamp::MIN, cuts: &cuts };
+            let draft = self.merge_into(draft, base, &files, left_out, &mut room, &CancellationToken::new()).await?;
             replaced.push((files, draft));
         }
         Ok(replaced)

@@ -99,7 +99,7 @@ pub(super) fn by_partition(version: &Version, measurement: &str) -> BTreeMap<i64
 /// Reads what a delete names.
 pub(super) fn row_filter(spec: &DeleteSpec, floor: Timestamp) -> RowFilter {
     let series = spec.tags.iter().map(|tag| Arc::new(tag.clone()) as Arc<dyn SeriesFilter>).collect();
-    RowFilter { time_min: spec.range.start.max(floor), time_max: spec.last(), series, newest: None }
+    RowFilter { time_min: spec.range.start.max(floor), time_max: spec.last(), series, ..RowFilter::all() }
 }
 
 /// Files of a measurement's partition, and which of their rows to count.

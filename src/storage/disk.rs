@@ -3,7 +3,15 @@
 //!
 //! What is assumed of a disk: the bytes of a file survive a power loss once the file was synced, and its name once the folder
 //! was; a rename or a link is whole or not at all. After a sync that failed nothing is known of what it was to keep, and one
-//! that succeeds later proves nothing: the system may have dropped it while marking it clean.
+//! that succeeds later proves nothing: the system may have dropped it while marking it clean. So what may not last is made anew. The
+//! doubt outlives the process that had it, since the system still shows what the disk never got; therefore nothing that is found is
+//! relied on for more than these rules allow:
+//! - a folder is empty until its name is durable ([`Folders`]): an empty one that is found is made anew;
+//! - what is found in the last segment of the log is written anew before the log goes on (`FileSystem::renew`); what is missing in the
+//!   others, their successors tell;
+//! - a file that no version names is written anew before one does (`Store::renew`);
+//! - nothing is deleted on the word of a manifest version that another process wrote (`FileStore::confirm`);
+//! - a file that is removed may come back.
 //!
 //! Outside of the seam are reads of a local store (the library's), SQLite with the catalog, the lock, and what queries spill.
 
@@ -26,8 +34,6 @@ pub trait Disk: Debug + Send + Sync + 'static {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
     /// Names of the files in a folder, sorted.
     fn list(&self, folder: &Path) -> io::Result<Vec<String>>;
-    /// The bytes of a file that somebody else has written.
-    fn sync(&self, path: &Path) -> io::Result<()>;
     /// A second name. Fails when it is taken.
     fn link(&self, from: &Path, to: &Path) -> io::Result<()>;
     /// Another name, which it takes from the file that has it.
@@ -72,10 +78,6 @@ impl Disk for LocalDisk {
         Ok(names)
     }
 
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        fs::File::open(path)?.sync_data()
-    }
-
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         fs::hard_link(from, to)
     }
@@ -114,45 +116,54 @@ impl DiskFile for fs::File {
 /// Makes folders so that they survive a power loss.
 ///
 /// That a folder is there says nothing of that: whoever made it may have been killed, or be a thread that has not got to syncing it
-/// yet. So every folder is synced into its parent once by every process that writes to it.
+/// yet, or have seen the sync fail. So every folder is synced into its parent once by every process that writes to it, and one that is
+/// empty is made anew: nobody puts anything into a folder whose name may not last. The outermost one is the user's, who may have set it up
+/// with care, and is only synced.
 #[derive(Debug)]
 pub struct Folders {
     disk: Arc<dyn Disk>,
+    root: PathBuf,
     /// Held while one is made, so that the next one waits for its sync.
     durable: Mutex<HashSet<PathBuf>>,
     doubtful: Mutex<HashSet<PathBuf>>,
 }
 
 impl Folders {
-    pub fn new(disk: Arc<dyn Disk>) -> Folders {
-        Folders { disk, durable: Mutex::default(), doubtful: Mutex::default() }
-    }
-
-    /// Makes the outermost folder of them and its missing parents.
-    pub fn make_root(&self, root: &Path) -> io::Result<()> {
-        let missing: Vec<&Path> = root.ancestors().skip(1).take_while(|folder| !is_folder(folder)).collect();
-        for folder in missing.into_iter().rev().chain([root]) {
-            self.make_one(folder)?;
+    /// Those from `root` on, which is made with its parents when it is not there. A root that is there and cannot be synced now is synced
+    /// before anything is put into it: what it holds can be read until then.
+    pub fn at(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Folders> {
+        let mut folders = Folders { disk, root: root.to_path_buf(), durable: Mutex::default(), doubtful: Mutex::default() };
+        let was_there = is_folder(root);
+        match folders.make(root) {
+            Err(e) if was_there => tracing::warn!(folder = %root.display(), "the disk cannot be synced: {e}"),
+            made => made?,
         }
         // Files below it are named from where it really lies.
-        self.durable.lock().extend([root.to_path_buf()].into_iter().chain(root.canonicalize()));
-        Ok(())
+        folders.root = root.canonicalize()?;
+        Ok(folders)
     }
 
-    /// Makes a folder below the root, with its missing parents.
+    /// Makes a folder and its missing parents, below the root or the root itself.
     pub fn make(&self, folder: &Path) -> io::Result<()> {
         let mut durable = self.durable.lock();
-        let new: Vec<&Path> = folder.ancestors().take_while(|f| !(durable.contains(*f) && is_folder(f))).collect();
+        let is_above = |f: &Path| f != self.root && self.root.starts_with(f);
+        let known = |f: &Path| is_folder(f) && (durable.contains(f) || is_above(f));
+        let new: Vec<PathBuf> = folder.ancestors().take_while(|f| !known(f)).map(Path::to_path_buf).collect();
         for folder in new.into_iter().rev() {
-            self.make_one(folder)?;
-            durable.insert(folder.to_path_buf());
+            self.make_one(&folder)?;
+            durable.extend(folder.canonicalize().ok().filter(|_| folder == self.root));
+            durable.insert(folder);
         }
         Ok(())
     }
 
     fn make_one(&self, folder: &Path) -> io::Result<()> {
         self.forget(folder, |folder| self.disk.remove_folder(folder))?;
-        let made = self.disk.make_folder(folder);
+        let is_inner = folder != self.root && folder.starts_with(&self.root);
+        let mut made = self.disk.make_folder(folder);
+        if made.is_err() && is_inner && self.disk.remove_folder(folder).is_ok() {
+            made = self.disk.make_folder(folder);
+        }
         if made.is_err() && !is_folder(folder) {
             return made;
         }
@@ -166,6 +177,7 @@ impl Folders {
             }
             Err(e) if made.is_ok() => {
                 self.doubt(folder);
+                let _ = self.forget(folder, |folder| self.disk.remove_folder(folder));
                 Err(e)
             }
             synced => synced,

@@ -11,8 +11,8 @@
 
 use crate::model::{BucketId, Duplicates, FieldType, Result};
 use arrow::{
-    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray},
-    compute::interleave,
+    array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt32Array},
+    compute::{interleave, take},
     datatypes::{Float64Type, Int64Type, UInt64Type},
 };
 use std::{cmp::Ordering, fmt, ops::Range, sync::Arc};
@@ -62,20 +62,36 @@ pub fn merge(
         (Duplicates::Sum, FieldType::Unsigned) => return Ok(sum::<UInt64Type>(arrays, place, rows, u64::wrapping_add)),
         _ => {}
     }
-    let compare = comparison(field_type, arrays);
-    let by_value = |a: &usize, b: &usize| compare(place(*a), place(*b));
-    let pick = |row: Range<usize>| {
-        let first = row.start;
-        let mut present = row.filter(|i| arrays[place(*i).0].is_valid(place(*i).1));
-        let chosen = match duplicates {
-            Duplicates::Last | Duplicates::Sum => present.next_back(),
-            Duplicates::First => present.next(),
-            Duplicates::Max => present.max_by(by_value),
-            Duplicates::Min => present.min_by(by_value),
-        };
-        place(chosen.unwrap_or(first))
+    let is_present = |i: &usize| {
+        let (array, row) = place(*i);
+        arrays[array].is_valid(row)
     };
-    Ok(interleave(arrays, &rows.map(pick).collect::<Vec<Place>>())?)
+    let present = |row: &Range<usize>| row.clone().filter(is_present);
+    let chosen = match duplicates {
+        Duplicates::Last | Duplicates::Sum => choose(rows, &place, |row| present(row).next_back()),
+        Duplicates::First => choose(rows, &place, |row| present(row).next()),
+        Duplicates::Max | Duplicates::Min => {
+            let compare = comparison(field_type, arrays);
+            let by_value = |a: &usize, b: &usize| compare(place(*a), place(*b));
+            match duplicates {
+                Duplicates::Max => choose(rows, &place, |row| present(row).max_by(by_value)),
+                _ => choose(rows, &place, |row| present(row).min_by(by_value)),
+            }
+        }
+    };
+    Ok(match arrays {
+        [only] => take(*only, &UInt32Array::from_iter_values(chosen.into_iter().map(|(_, row)| row as u32)), None)?,
+        _ => interleave(arrays, &chosen)?,
+    })
+}
+
+/// The places of chosen values; where there is none, that of a null.
+fn choose(
+    rows: impl Iterator<Item = Range<usize>>,
+    place: impl Fn(usize) -> Place,
+    choice: impl Fn(&Range<usize>) -> Option<usize>,
+) -> Vec<Place> {
+    rows.map(|row| place(choice(&row).unwrap_or(row.start))).collect()
 }
 
 fn sum<T: ArrowPrimitiveType>(

@@ -77,6 +77,18 @@ pub enum Mistake {
     CompactedSequencesLost,
     /// A compaction's inputs go before its file is in the manifest.
     InputsDeletedTooEarly,
+    /// What is found in the log counts as durable.
+    FoundRecordsBelieved,
+    /// The log is trimmed, and files are deleted, by a manifest version that was only found.
+    FoundVersionBelieved,
+    /// Rows of the log are replayed beside a file that was found with them in it.
+    FoundRowsReplayed,
+    /// A create that is sent again may replace what is there.
+    PutRetriedAsNew,
+    /// What is there when a create is refused is another's, whoever wrote it.
+    LostReplyTakenForConflict,
+    /// What is there when a create is refused is ours, whoever wrote it.
+    LostReplyTakenForSuccess,
 }
 
 /// The failpoints of one store; clones share them.

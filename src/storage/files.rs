@@ -11,7 +11,7 @@ use crate::storage::{
     failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, FileSlice, ManifestStore, Stamp, Tombstone, Totals, Version},
     object::{STAGED_FOLDER, Store},
-    parquet::{file::FileReader, writer::FileWriter},
+    parquet::{decimal::Decimals, file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
     recover,
     retention::SafeTime,
@@ -138,6 +138,8 @@ pub(super) struct Bucket {
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
     doubtful: Mutex<Vec<Draft>>,
     in_doubt: AtomicBool,
+    /// Paths of files that were found and could not be renewed yet; no version names them before that.
+    to_renew: tokio::sync::Mutex<Vec<String>>,
     /// Compactions share it; a delete that rewrites files has it alone.
     pub merging: tokio::sync::RwLock<()>,
 }
@@ -164,6 +166,7 @@ impl Bucket {
             next: tokio::sync::Mutex::new(next),
             doubtful: Mutex::default(),
             in_doubt: AtomicBool::new(false),
+            to_renew: Default::default(),
             merging: Default::default(),
         }
     }
@@ -181,9 +184,9 @@ pub(super) async fn computing<T: Send + 'static>(what: &str, work: impl Future<O
     done.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
 }
 
-/// Some of the rows of a flush turn out to be in files.
+/// Some of the rows of a flush may turn out to be in files.
 fn arrived() -> Failure {
-    Failure::new(ErrorKind::Unavailable, "an earlier flush had arrived after all; the next one leaves its rows out")
+    Failure::new(ErrorKind::Unavailable, "an earlier commit had arrived after all; the next flush goes on from it")
 }
 
 /// Files that one flush encodes and writes at the same time.
@@ -200,17 +203,19 @@ impl FileStore {
         store.check_create(writer).await?;
         // What a crash left half written; nothing refers to it.
         for left in store.list(STAGED_FOLDER).await? {
-            store.delete(&left.path).await?;
+            if let Err(error) = store.delete(&left.path).await {
+                tracing::warn!(path = left.path, %error, "what an earlier process left half written stays");
+            }
         }
         for bucket in ManifestStore::buckets(&store).await? {
             let manifest = ManifestStore::new(store.clone(), bucket);
-            // By what it says the log is trimmed and files are deleted.
-            manifest.settle().await?;
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());
+            let mut to_renew = vec![];
             if !loaded.version.dropped {
                 let repaired = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
                 recovered.damaged.extend(repaired.damaged);
+                to_renew = repaired.to_renew;
             }
             if !loaded.version.dropped {
                 recovered.buckets.push(RecoveredBucket {
@@ -221,7 +226,9 @@ impl FileStore {
                     has_lost: !loaded.version.lost.is_empty(),
                 });
             }
-            buckets.insert(bucket, Arc::new(Bucket::new(manifest, loaded.version, loaded.next)));
+            let mut entry = Bucket::new(manifest, loaded.version, loaded.next);
+            entry.to_renew = to_renew.into();
+            buckets.insert(bucket, Arc::new(entry));
         }
         for (path, what) in &recovered.damaged {
             tracing::error!(path, what, "damaged; what does not need it is served");
@@ -277,7 +284,7 @@ impl FileStore {
     async fn write_file(&self, bucket: BucketId, mut draft: Draft, schema: Arc<MeasurementSchema>, rows: RecordBatch) -> Result<Draft> {
         let meta = draft.meta.clone();
         let encode = move || {
-            let mut writer = FileWriter::new(bucket, &schema, meta)?;
+            let mut writer = FileWriter::new(bucket, &schema, Decimals::of_rows(&rows), meta)?;
             writer.write(&rows)?;
             writer.finish()
         };
@@ -323,9 +330,9 @@ impl FileStore {
         self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await.map(drop)
     }
 
-    /// The bucket and all its rows are gone when this returns.
-    pub async fn drop_bucket(&self, bucket: BucketId) -> Result<()> {
-        let edit = Edit { drop_bucket: true, ..Edit::default() };
+    /// The bucket and all its rows, up to `sequence`, are gone when this returns.
+    pub async fn drop_bucket(&self, bucket: BucketId, sequence: u64) -> Result<()> {
+        let edit = Edit { drop_bucket: true, flushed_through: Some(sequence), ..Edit::default() };
         self.commit(bucket, vec![], |now, _| Ok((!now.dropped).then(|| edit.clone()))).await?;
         self.say_twice(bucket).await
     }
@@ -334,6 +341,10 @@ impl FileStore {
     /// in the manifest only, so two must be damaged before one is lost.
     pub(super) async fn say_twice(&self, bucket: BucketId) -> Result<()> {
         self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await.map(drop)
+    }
+
+    pub(super) fn cached_bytes(&self) -> usize {
+        self.inner.reader.cache.bytes() + self.inner.bulk_reader.cache.bytes()
     }
 
     /// Paths of damaged objects, with the reason: manifest versions found so at opening, and files of the current state
@@ -457,6 +468,7 @@ impl FileStore {
         loop {
             let before = entry.current.read().clone();
             let Some(edit) = make(&before, *next)? else { return Ok(before) };
+            recover::renew(&self.inner.store, &mut *entry.to_renew.lock().await).await?;
             let (writer, now, as_of) = (self.inner.writer, self.inner.clock.now(), self.safe_now());
             let stamp = Stamp { number: *next, writer, now, as_of };
             let committed = match self.pass(Failpoint::ManifestCommit) {
@@ -486,6 +498,31 @@ impl FileStore {
                 return Ok(after);
             }
         }
+    }
+
+    /// Says again what another process said. Its version may not last, by what that one's disk did; what this process commits does. Before
+    /// this nothing may be deleted on the word of the version.
+    pub async fn confirm(&self, bucket: BucketId) -> Result<()> {
+        self.commit(bucket, vec![], |now, _| Ok(self.is_anothers(now).then(Edit::default))).await.map(drop)
+    }
+
+    /// Whether another process wrote the version, or nobody did: it was made of what files say, and could not be stored.
+    pub(super) fn is_anothers(&self, version: &Version) -> bool {
+        let says_nothing = version.number == 0 && version.files.is_empty();
+        !says_nothing && version.writer != self.inner.writer && !self.has(Mistake::FoundVersionBelieved)
+    }
+
+    /// Finds out whether a commit arrived of which nothing was heard.
+    pub async fn settle_doubt(&self, bucket: BucketId) -> Result<()> {
+        let entry = self.entry(bucket);
+        if !entry.is_in_doubt() {
+            return Ok(());
+        }
+        let mut next = entry.next.lock().await;
+        let number = *next;
+        // Another version of its number: either the number is free, or what has it says whose it is.
+        let make = |_: &Version, next| Ok((next == number).then(Edit::default));
+        self.commit_locked(&entry, &mut next, vec![], make).await.map(drop)
     }
 
     pub(super) fn pass(&self, point: Failpoint) -> Result<()> {

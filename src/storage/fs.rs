@@ -1,5 +1,5 @@
 //! The folder of the log: the few calls it makes, over a [`Disk`].
-//! What the log relies on is written at [`LogFile::sync`], [`FileSystem::create`] and [`FileSystem::sync`]; nothing else.
+//! What the log relies on is written at [`LogFile::sync`], [`FileSystem::create`] and [`FileSystem::renew`]; nothing else.
 
 use crate::storage::disk::{Disk, DiskFile, Folders, LocalDisk};
 use std::{io, path::PathBuf, sync::Arc};
@@ -9,11 +9,12 @@ pub trait FileSystem: Send + Sync + 'static {
     /// A new, empty file. When it returns, the file's *name* survives a power loss. Fails when the name is taken.
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>>;
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
-    /// When it returns, what can be read of a file that an earlier process has written survives a power loss.
-    fn sync(&self, name: &str) -> io::Result<()>;
+    /// When it returns, what can be read of a file that an earlier process has written survives a power loss, whatever became of that
+    /// one's syncs. After an error it may survive or not.
+    fn renew(&self, name: &str) -> io::Result<()>;
     /// Every file name, sorted.
     fn list(&self) -> io::Result<Vec<String>>;
-    /// When it returns, the file does not come back after a power loss. One that is not there is as good as removed.
+    /// One that is not there is as good as removed. It may come back after a power loss.
     fn remove(&self, name: &str) -> io::Result<()>;
 }
 
@@ -29,6 +30,7 @@ pub trait LogFile: Send {
 /// A folder on a disk.
 pub struct LocalFolder {
     disk: Arc<dyn Disk>,
+    folders: Folders,
     path: PathBuf,
 }
 
@@ -40,15 +42,14 @@ impl LocalFolder {
 
     pub fn on(disk: Arc<dyn Disk>, path: impl Into<PathBuf>) -> io::Result<LocalFolder> {
         let path = path.into();
-        Folders::new(disk.clone()).make_root(&path)?;
-        // Names that an earlier process gave and was killed before it synced them.
-        disk.sync_folder(&path)?;
-        Ok(LocalFolder { disk, path })
+        let folders = Folders::at(disk.clone(), &path)?;
+        Ok(LocalFolder { disk, folders, path })
     }
 }
 
 impl FileSystem for LocalFolder {
     fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.folders.make(&self.path)?;
         let path = self.path.join(name);
         let file = self.disk.create(&path)?;
         // Nobody would remove it later.
@@ -60,8 +61,21 @@ impl FileSystem for LocalFolder {
         self.disk.read(&self.path.join(name))
     }
 
-    fn sync(&self, name: &str) -> io::Result<()> {
-        self.disk.sync(&self.path.join(name))
+    fn renew(&self, name: &str) -> io::Result<()> {
+        self.folders.make(&self.path)?;
+        let (path, beside) = (self.path.join(name), self.path.join(format!("{name}.new")));
+        let bytes = self.disk.read(&path)?;
+        // Of a process that did not get further.
+        match self.disk.remove(&beside) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let file = self.disk.create(&beside)?;
+        let placed = file.write_at(0, &bytes).and_then(|()| file.sync()).and_then(|()| self.disk.rename(&beside, &path));
+        if placed.is_err() {
+            let _ = self.disk.remove(&beside);
+        }
+        placed.and_then(|()| self.disk.sync_folder(&self.path))
     }
 
     fn list(&self) -> io::Result<Vec<String>> {
@@ -71,7 +85,7 @@ impl FileSystem for LocalFolder {
     fn remove(&self, name: &str) -> io::Result<()> {
         match self.disk.remove(&self.path.join(name)) {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => self.disk.sync_folder(&self.path),
+            _ => Ok(()),
         }
     }
 }
@@ -149,8 +163,8 @@ pub mod faulty {
             self.folder.read(name)
         }
 
-        fn sync(&self, name: &str) -> io::Result<()> {
-            self.folder.sync(name)
+        fn renew(&self, name: &str) -> io::Result<()> {
+            self.folder.renew(name)
         }
 
         fn list(&self) -> io::Result<Vec<String>> {

@@ -4,7 +4,8 @@
 //! - no reader of this process holds it (a snapshot keeps its `FileMeta` alive, and we hold a weak reference);
 //! - it left longer ago than the grace period, for readers elsewhere that only see the store;
 //! - the newest version is not the one that it left with: if that one is damaged, the version before it, which still names
-//!   the file, is what a restart falls back to.
+//!   the file, is what a restart falls back to;
+//! - this process has committed a version since it opened the store: one that it only found may not last.
 //!
 //! A sweep also deletes files that never came into the manifest (a crash between writing and commit), and old versions.
 
@@ -40,7 +41,7 @@ impl FileStore {
         if paths.is_empty() {
             return Ok(Collected::default());
         }
-        if version.removed.iter().any(|r| r.version == version.number && paths.contains(&r.path)) {
+        if self.is_anothers(&version) || version.removed.iter().any(|r| r.version == version.number && paths.contains(&r.path)) {
             version = self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await?;
         }
         let paths: Vec<String> = due(&version).into_iter().filter(|p| paths.contains(p)).collect();

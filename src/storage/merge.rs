@@ -26,6 +26,11 @@ use std::{
 #[async_trait]
 pub trait Source: Send {
     async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>>;
+
+    /// Bytes of the last block that exist because it was read.
+    fn held_bytes(&self) -> usize {
+        0
+    }
 }
 
 /// Rows already in memory.
@@ -63,6 +68,11 @@ pub struct Layout {
 
 /// Rows of the batches that queries ask for.
 const SHARED_ROWS: usize = 8_192;
+/// Bytes of a batch, where rows are long.
+const BATCH_BYTES: usize = 16 << 20;
+
+/// Is told how much the merge holds whenever that changes, and may refuse.
+type Charge = Box<dyn Fn(usize) -> Result<()> + Send>;
 
 struct Cursor {
     source: Box<dyn Source>,
@@ -102,6 +112,9 @@ pub struct Merge {
     cursors: Vec<Cursor>,
     pending: Vec<(Arc<Block>, Span)>,
     pending_rows: usize,
+    /// As many as were asked for, or fewer where rows are long.
+    batch_rows: usize,
+    charge: Option<Charge>,
     /// The series that the last rows of several sources were of.
     series: Vec<u8>,
     last: LastRows,
@@ -136,15 +149,21 @@ impl Merge {
     pub fn new(layout: Layout, sources: Vec<Box<dyn Source>>) -> Merge {
         let cursor = |source| Cursor { source, block: None, spans: vec![], at: 0, key: vec![], keyed: None };
         let cursors = sources.into_iter().map(cursor).collect();
-        Merge { layout, cursors, pending: vec![], pending_rows: 0, series: vec![], last: LastRows::default() }
+        let (batch_rows, last) = (layout.batch_rows, LastRows::default());
+        Merge { layout, cursors, pending: vec![], pending_rows: 0, batch_rows, charge: None, series: vec![], last }
+    }
+
+    /// The same rows, whose blocks are charged while they are held.
+    pub fn charged(self, charge: impl Fn(usize) -> Result<()> + Send + 'static) -> Merge {
+        Merge { charge: Some(Box::new(charge)), ..self }
     }
 
     /// The next rows, at most `batch_rows` (or one of each source, where these are more); `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
-        while self.pending_rows < self.layout.batch_rows {
+        while self.pending_rows < self.batch_rows {
             self.refill().await?;
             // A batch of one series has one value of each tag, which spares whoever works on it looking at every row.
-            if self.pending_rows * 2 >= self.layout.batch_rows && self.begins_series() {
+            if self.pending_rows * 2 >= self.batch_rows && self.begins_series() {
                 break;
             }
             if self.cursors.is_empty() {
@@ -163,7 +182,7 @@ impl Merge {
 
     /// Gives every cursor a head with its key, and lets go of those at their end.
     async fn refill(&mut self) -> Result<()> {
-        let mut at = 0;
+        let (mut at, mut read) = (0, false);
         while at < self.cursors.len() {
             let cursor = &mut self.cursors[at];
             if cursor.block.is_none() || cursor.at == cursor.spans.len() {
@@ -173,10 +192,15 @@ impl Merge {
                         continue;
                     }
                     Some((block, spans)) => {
+                        read = true;
                         (cursor.block, cursor.spans, cursor.at) = (Some(block), spans, 0);
                         cursor.keyed = None;
                     }
                 }
+            }
+            if read {
+                self.account()?;
+                read = false;
             }
             at += 1;
         }
@@ -194,6 +218,17 @@ impl Merge {
         Ok(())
     }
 
+    /// Looks at what the blocks under way take up.
+    fn account(&mut self) -> Result<()> {
+        let width = |cursor: &Cursor| cursor.block.as_ref().map_or(0, |block| block.bytes() / block.time.len().max(1));
+        let widest = self.cursors.iter().map(width).max().unwrap_or(0);
+        self.batch_rows = (BATCH_BYTES / widest.max(1)).clamp(1, self.layout.batch_rows.max(1));
+        match &self.charge {
+            Some(charge) => charge(self.cursors.iter().map(|cursor| cursor.source.held_bytes()).sum()),
+            None => Ok(()),
+        }
+    }
+
     /// Whether the next rows are certainly of another series than those before: the only source left begins a run, or none of
     /// several goes on with the series.
     fn begins_series(&self) -> bool {
@@ -206,7 +241,7 @@ impl Merge {
     }
 
     fn push(&mut self, cursor: usize, rows: usize) -> Result<()> {
-        let rows = rows.min(self.layout.batch_rows - self.pending_rows);
+        let rows = rows.min(self.batch_rows.saturating_sub(self.pending_rows).max(1));
         let (block, span) = self.cursors[cursor].take(rows);
         self.give(block, span)
     }
@@ -279,7 +314,7 @@ impl Merge {
             self.push(first, before)?;
             return Ok(true);
         }
-        let room = self.layout.batch_rows - self.pending_rows;
+        let room = self.batch_rows.saturating_sub(self.pending_rows);
         if room < group.len() && self.pending_rows > 0 {
             return Ok(false);
         }
@@ -305,7 +340,7 @@ impl Merge {
         if self.layout.newest.is_none() {
             return std::mem::take(&mut self.pending);
         }
-        let (mut due, mut room) = (vec![], self.layout.batch_rows);
+        let (mut due, mut room) = (vec![], self.batch_rows);
         let mut left = std::mem::take(&mut self.pending).into_iter();
         for (block, span) in left.by_ref() {
             let end = span.end.min(span.start + room);

@@ -2,11 +2,12 @@
 //! each. `tests/guarantees/mistakes.txt` lists them with the test that does.
 
 use super::{
-    disk::simulated::{Lie, Trouble},
-    failing_disk,
+    disk::simulated::Lie,
+    failing_disk, failing_store,
     failpoint::{Failpoints, Mistake},
     power_loss::{self, Planted},
     simulation,
+    testing::duplicates_of,
 };
 use crate::model::Duplicates;
 use expect_test::expect_file;
@@ -22,6 +23,7 @@ enum Plant {
 enum Test {
     PowerLoss,
     FailingDisk,
+    FailingStore,
     Model,
 }
 
@@ -29,15 +31,20 @@ use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 12] = [
+const MISTAKES: [(Plant, Test, &str); 17] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
     (InCode(Mistake::AcknowledgedTooEarly), PowerLoss, "answered rows are gone"),
     (InCode(Mistake::LogTrimmedTooEarly), PowerLoss, "rows are neither in the log nor in files"),
     (InCode(Mistake::InputsDeletedTooEarly), PowerLoss, "the manifest names files that are gone"),
+    (InCode(Mistake::FoundRowsReplayed), PowerLoss, "sums count rows twice"),
     (InCode(Mistake::SyncTriedAgain), FailingDisk, "rows that the failed sync dropped count as durable"),
     (InCode(Mistake::TornSegmentGoesOn), FailingDisk, "good records stand behind a torn one"),
+    (InCode(Mistake::FoundRecordsBelieved), FailingDisk, "rows that were seen are gone, and damage is told where there is none"),
+    (InCode(Mistake::PutRetriedAsNew), FailingStore, "an object is replaced, perhaps another's"),
+    (InCode(Mistake::LostReplyTakenForConflict), FailingStore, "the only writer is refused as a second one"),
+    (InCode(Mistake::LostReplyTakenForSuccess), FailingStore, "what another commit brought counts as brought by this one"),
     (InCode(Mistake::SequencesForgotten), Model, "new rows count as flushed, or as deleted"),
     (InCode(Mistake::DeleteWithoutFlush), Model, "rows that were deleted stay"),
     (InCode(Mistake::DeleteNotFoldedIn), Model, "rows that were deleted come back"),
@@ -53,15 +60,17 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let planted = Planted { failpoints: failpoints.clone(), lie, ..Planted::default() };
     let seeds = match test {
         PowerLoss => 0..100,
-        FailingDisk => 0..1_000,
+        FailingDisk => 0..2_000,
+        FailingStore => 0..200,
         Model => 1..9,
     };
     for seed in seeds {
         let (planted, failpoints) = (planted.clone(), failpoints.clone());
         let run = async move {
             match test {
-                PowerLoss => drop(power_loss::lives(seed, &planted).await),
-                FailingDisk => drop(failing_disk::workload(0, failing_disk::STEPS, seed, 1, Trouble::Eio, &planted).await),
+                PowerLoss => drop(power_loss::lives(seed, &Planted { duplicates: duplicates_of(seed), ..planted }).await),
+                FailingDisk => failing_disk::any(seed, &planted).await,
+                FailingStore => drop(failing_store::in_any_weather(seed, failpoints).await),
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
         };
@@ -83,6 +92,7 @@ async fn every_planted_mistake_is_noticed() {
         let by = match test {
             PowerLoss => "storage::power_loss::no_power_loss_takes_what_was_acknowledged",
             FailingDisk => "storage::failing_disk::a_disk_that_fails_at_any_call_loses_nothing",
+            FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
         };
         let seed = first_failure(plant, test).await.unwrap_or_else(|| panic!("{name}: {by} does not notice it"));

@@ -11,30 +11,44 @@
 mod durable;
 #[cfg(test)]
 pub mod faulty;
+mod patience;
+#[cfg(feature = "s3")]
+mod s3;
 #[cfg(all(test, feature = "s3"))]
 pub mod s3_server;
 mod upload;
 
 pub use durable::STAGED_FOLDER;
+pub use patience::Retry;
 pub use upload::Upload;
 
 use crate::{
+    clock::Randomness,
     model::{ErrorKind, Failure},
-    storage::disk::{Disk, LocalDisk},
+    storage::{
+        disk::{Disk, LocalDisk},
+        failpoint::{Failpoints, Mistake},
+    },
 };
 use bytes::Bytes;
 use durable::DurableFolder;
 use futures::TryStreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions, memory::InMemory, path::Path};
-use std::{ops::Range, sync::Arc, time::Duration};
+use patience::Attempts;
+use std::{ops::Range, sync::Arc};
 
 /// A folder of an object store, and how to speak to it: with patience.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
+    /// The same objects, by a client that repeats the requests of an upload itself: only it knows which part was which.
+    uploads: Arc<dyn ObjectStore>,
     prefix: Path,
     url: Arc<str>,
     retry: Retry,
+    /// Spreads the attempts of many.
+    spread: Randomness,
+    failpoints: Failpoints,
     /// The server must show that it honours create-if-absent before anything is written.
     checks_creates: bool,
     /// The objects' folder, when that is on this machine.
@@ -48,19 +62,6 @@ pub struct Space {
     pub total: u64,
 }
 
-/// How often, and after which first pause (it doubles), a failed request is sent again.
-#[derive(Debug, Clone, Copy)]
-pub struct Retry {
-    pub attempts: u32,
-    pub first_pause: Duration,
-}
-
-impl Default for Retry {
-    fn default() -> Retry {
-        Retry { attempts: 5, first_pause: Duration::from_millis(50) }
-    }
-}
-
 /// An outcome other than success, named by what it means for the caller.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum StoreError {
@@ -70,8 +71,8 @@ pub enum StoreError {
     #[error("object `{path}` exists already with other contents")]
     Exists { path: String },
     /// The store did not answer, or refused, through all attempts.
-    #[error("the store failed at `{path}`: {message}")]
-    Failed { path: String, message: String },
+    #[error("the store `{store}` failed at `{path}`: {message}")]
+    Failed { store: Arc<str>, path: String, message: String },
     /// The store's URL cannot be used.
     #[error("{0}")]
     Url(String),
@@ -98,6 +99,12 @@ pub struct Listed {
     pub modified: i64,
 }
 
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Store({}, {:?})", self.url, self.retry)
+    }
+}
+
 impl Store {
     /// Opens a store by its URL:
     /// `memory:` (gone with the process), `file:///folder` or a plain path (created when absent), or
@@ -115,7 +122,7 @@ impl Store {
             return Ok(Store::memory());
         }
         if url.starts_with("s3://") {
-            return open_s3(url, variables);
+            return open_s3(url, variables, Retry::default());
         }
         let folder: std::path::PathBuf = match url.split_once("://") {
             Some(("file", _)) => url::Url::parse(url)
@@ -144,7 +151,28 @@ impl Store {
 
     /// A store over any implementation; objects live under `prefix`.
     pub fn over(objects: Arc<dyn ObjectStore>, prefix: Path, url: &str) -> Store {
-        Store { objects, prefix, url: url.into(), retry: Retry::default(), checks_creates: false, local: None }
+        Store {
+            uploads: objects.clone(),
+            objects,
+            prefix,
+            url: url.into(),
+            retry: Retry::default(),
+            spread: Randomness::from_os(),
+            failpoints: Failpoints::default(),
+            checks_creates: false,
+            local: None,
+        }
+    }
+
+    /// With these failpoints, which only tests arm.
+    pub fn with_failpoints(self, failpoints: Failpoints) -> Store {
+        Store { failpoints, ..self }
+    }
+
+    /// As [`open_with`](Self::open_with), with this patience.
+    #[cfg(all(test, feature = "s3"))]
+    pub fn open_s3(url: &str, variables: impl Iterator<Item = (String, String)>, retry: Retry) -> Result<Store, StoreError> {
+        open_s3(url, variables, retry)
     }
 
     pub fn with_retry(mut self, retry: Retry) -> Store {
@@ -168,29 +196,35 @@ impl Store {
     /// mean that an earlier attempt of this very call arrived and only its reply was lost.
     pub async fn create(&self, path: &str, bytes: Bytes) -> Result<(), StoreError> {
         let location = self.location(path);
-        let mut pause = self.retry.first_pause;
-        for attempt in 1.. {
-            let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
+        let mut attempts = self.attempts();
+        loop {
+            let mode = match attempts.repeated() && self.failpoints.has(Mistake::PutRetriedAsNew) {
+                true => PutMode::Overwrite,
+                false => PutMode::Create,
+            };
+            let options = PutOptions { mode, ..PutOptions::default() };
             let error = match self.objects.put_opts(&location, bytes.clone().into(), options).await {
                 Ok(_) => return Ok(()),
                 Err(e) => e,
             };
-            if matches!(error, object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) {
+            let taken = matches!(error, object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. });
+            if taken {
+                if self.failpoints.has(Mistake::LostReplyTakenForSuccess) {
+                    return Ok(());
+                }
                 // Not through `?`: when the other object is unreadable, the name is taken all the same.
-                return match self.get(path).await {
-                    Ok(found) if found == bytes => Ok(()),
-                    Ok(_) => Err(StoreError::Exists { path: path.to_string() }),
-                    Err(StoreError::NotFound { .. }) if attempt < self.retry.attempts => continue,
-                    Err(e) => Err(e),
+                match self.get(path).await {
+                    Ok(found) if found == bytes && !self.failpoints.has(Mistake::LostReplyTakenForConflict) => return Ok(()),
+                    Ok(_) => return Err(StoreError::Exists { path: path.to_string() }),
+                    // S3 refuses one of two requests at once, also when neither has made the object yet.
+                    Err(StoreError::NotFound { .. }) => {}
+                    Err(e) => return Err(e),
                 };
             }
-            if attempt >= self.retry.attempts || !is_transient(&error) {
-                return Err(self.name_error(path, error));
+            if !((taken || is_transient(&error)) && attempts.another(&error).await) {
+                return Err(self.name_error(path, &attempts, error));
             }
-            tokio::time::sleep(pause).await;
-            pause *= 2;
         }
-        unreachable!("the loop ends by returning")
     }
 
     /// Fails when the server lets one object replace another although asked not to: manifests would be overwritten. `random`
@@ -263,10 +297,11 @@ impl Store {
         }
     }
 
-    /// When it returns, objects that can be found in a folder survive a power loss, whoever put them there.
-    pub async fn settle(&self, folder: &str) -> Result<(), StoreError> {
-        let (Some(local), location) = (&self.local, self.location(folder)) else { return Ok(()) };
-        self.patiently(folder, || local.settle(&location)).await
+    /// When it returns, an object that another process created survives a power loss, whatever that one was told: on a local disk it is
+    /// written anew in its place.
+    pub async fn renew(&self, path: &str) -> Result<(), StoreError> {
+        let (Some(local), location) = (&self.local, self.location(path)) else { return Ok(()) };
+        self.patiently(path, || local.renew(&location)).await
     }
 
     fn location(&self, path: &str) -> Path {
@@ -278,25 +313,30 @@ impl Store {
     where
         F: Future<Output = object_store::Result<T>>,
     {
-        let mut pause = self.retry.first_pause;
-        for attempt in 1.. {
-            match request().await {
+        let mut attempts = self.attempts();
+        loop {
+            let error = match request().await {
                 Ok(value) => return Ok(value),
-                Err(e) if attempt < self.retry.attempts && is_transient(&e) => {
-                    tracing::debug!(path, attempt, error = %e, "store request failed, trying again");
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Err(e) => return Err(self.name_error(path, e)),
+                Err(e) => e,
+            };
+            if !(is_transient(&error) && attempts.another(&error).await) {
+                return Err(self.name_error(path, &attempts, error));
             }
         }
-        unreachable!("the loop ends by returning")
     }
 
-    fn name_error(&self, path: &str, e: object_store::Error) -> StoreError {
+    fn attempts(&self) -> Attempts<'_> {
+        Attempts::new(self.retry, &self.spread)
+    }
+
+    fn name_error(&self, path: &str, attempts: &Attempts<'_>, e: object_store::Error) -> StoreError {
         match e {
             object_store::Error::NotFound { .. } => StoreError::NotFound { path: path.to_string() },
-            other => StoreError::Failed { path: path.to_string(), message: other.to_string() },
+            other => {
+                let cause = patience::cause_of(&other);
+                let message = if attempts.repeated() { format!("{} attempts, the last one: {cause}", attempts.made()) } else { cause };
+                StoreError::Failed { store: self.url.clone(), path: path.to_string(), message }
+            }
         }
     }
 }
@@ -315,59 +355,10 @@ fn is_transient(e: &object_store::Error) -> bool {
     true
 }
 
-/// Opens `s3://bucket/prefix?setting=value`. `variables` are the environment's.
 #[cfg(feature = "s3")]
-fn open_s3(url: &str, variables: impl Iterator<Item = (String, String)>) -> Result<Store, StoreError> {
-    use object_store::{
-        ClientOptions, RetryConfig,
-        aws::{AmazonS3Builder, AmazonS3ConfigKey, S3ConditionalPut},
-    };
-    let wrong = |what: String| StoreError::Url(what);
-    let parsed = url::Url::parse(url).map_err(|e| wrong(format!("`{url}` is no URL: {e}")))?;
-    let bucket = parsed.host_str().ok_or_else(|| wrong(format!("`{url}` names no S3 bucket; write s3://bucket/prefix")))?;
-    let variables: Vec<(String, String)> = variables.filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty()).collect();
-    let setting = |name: &str| parsed.query_pairs().find(|(key, _)| key == name).map(|(_, value)| value.into_owned());
-    let endpoint = setting("endpoint").or_else(|| {
-        let named = |wanted: &str| variables.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone());
-        named("AWS_ENDPOINT_URL_S3").or_else(|| named("AWS_ENDPOINT_URL")).or_else(|| named("AWS_ENDPOINT"))
-    });
-    // Patience is ours (`Retry`): the client's own would add minutes to it.
-    let retry = RetryConfig { max_retries: 2, retry_timeout: Duration::from_secs(20), ..RetryConfig::default() };
-    let client = ClientOptions::new().with_connect_timeout(Duration::from_secs(5)).with_timeout(Duration::from_secs(120));
-    let mut builder = AmazonS3Builder::new().with_client_options(client).with_retry(retry);
-    for (name, value) in &variables {
-        if let Ok(key) = name.to_ascii_lowercase().parse::<AmazonS3ConfigKey>() {
-            builder = builder.with_config(key, value);
-        }
-    }
-    builder = builder.with_bucket_name(bucket).with_conditional_put(S3ConditionalPut::ETagMatch);
-    for (key, value) in parsed.query_pairs() {
-        builder = match key.as_ref() {
-            "endpoint" => builder,
-            "region" => builder.with_region(value),
-            "virtual_hosted_style" => builder.with_virtual_hosted_style_request(value == "true"),
-            other => {
-                let known = "endpoint, region and virtual_hosted_style; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY";
-                return Err(wrong(format!("unknown setting `{other}` in `{url}`; known are {known}")));
-            }
-        };
-    }
-    if let Some(endpoint) = endpoint {
-        // A server that is not Amazon's has no instance to ask for credentials, and the client would ask for minutes.
-        let has = |wanted: &str| variables.iter().any(|(name, _)| name == wanted);
-        let unsigned = has("AWS_SKIP_SIGNATURE") || has("AWS_WEB_IDENTITY_TOKEN_FILE") || has("AWS_CONTAINER_CREDENTIALS_FULL_URI");
-        if !(unsigned || has("AWS_ACCESS_KEY_ID") && has("AWS_SECRET_ACCESS_KEY")) {
-            let what = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (or AWS_SKIP_SIGNATURE=true for a store without keys)";
-            return Err(wrong(format!("no credentials for `{url}`: {what}")));
-        }
-        builder = builder.with_allow_http(endpoint.starts_with("http://")).with_endpoint(endpoint);
-    }
-    let s3 = builder.build().map_err(|e| wrong(format!("cannot open `{url}`: {e}")))?;
-    let prefix = Path::from_url_path(parsed.path()).map_err(|e| wrong(format!("bad prefix in `{url}`: {e}")))?;
-    Ok(Store { checks_creates: true, ..Store::over(Arc::new(s3), prefix, url) })
-}
+use s3::open as open_s3;
 
 #[cfg(not(feature = "s3"))]
-fn open_s3(url: &str, _: impl Iterator<Item = (String, String)>) -> Result<Store, StoreError> {
+fn open_s3(url: &str, _: impl Iterator<Item = (String, String)>, _: Retry) -> Result<Store, StoreError> {
     Err(StoreError::Url(format!("`{url}`: this build has no S3 support (crate feature `s3`)")))
 }

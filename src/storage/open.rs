@@ -16,7 +16,7 @@ use crate::{
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{Arc, atomic::AtomicUsize},
     time::Duration,
 };
@@ -86,12 +86,19 @@ impl Storage {
             sequence = sequence.max(bucket.flushed_through).max(bucket.sequence_max);
             beyond |= bucket.has_lost;
         }
-        let mut records: Vec<wal::Record> = vec![];
+        let (mut records, mut unconfirmed): (Vec<wal::Record>, BTreeSet<BucketId>) = Default::default();
+        let is_dropped = |bucket| files.version(bucket).is_some_and(|version| version.dropped);
         let mut replayed = wal::replay(log_files.as_ref(), |record| {
-            if flushed.get(&record.bucket).is_none_or(|through| record.sequence > *through) {
-                records.push(record);
+            let is_in_files = flushed.get(&record.bucket).is_some_and(|through| record.sequence <= *through);
+            match is_in_files || is_dropped(record.bucket) {
+                true => drop(unconfirmed.insert(record.bucket)),
+                false => records.push(record),
             }
         })?;
+        // A bucket that was dropped takes rows along that were in no file.
+        let states: Vec<_> = files.buckets().into_iter().filter_map(|bucket| files.version(bucket)).collect();
+        let versions = || states.iter().map(|version| &**version);
+        replayed.missing = missed(replayed.missing, versions());
         damage.extend(replayed.damage.iter().map(|d| BufferedDamage {
             file: d.segment.clone(),
             what: format!("bytes {}..{} hold no readable record; the records after them were kept", d.bytes.start, d.bytes.end),
@@ -100,9 +107,7 @@ impl Storage {
             file: m.segment.clone(),
             what: format!("its end or the segment after it is gone, with records of {} to {}", m.sequences.start(), m.sequences.end()),
         }));
-        // A bucket that was dropped takes rows along that were in no file.
-        let versions: Vec<_> = files.buckets().into_iter().filter_map(|bucket| files.version(bucket)).collect();
-        if let Some(first) = replayed.lacks_before(in_files(versions.iter().map(AsRef::as_ref))) {
+        if let Some(first) = replayed.lacks_before(in_files(versions())) {
             damage.push(BufferedDamage { file: first.to_string(), what: "the segment before it is gone".into() });
         }
         for damaged in replayed.damage.iter().map(|d| &d.segment).chain(replayed.missing.iter().map(|m| &m.segment)) {
@@ -111,8 +116,17 @@ impl Storage {
         // Segments may be there twice, or under each other's names.
         records.sort_by_key(|record| record.sequence);
         records.dedup_by_key(|record| record.sequence);
-        // Its rows become visible, and a process that was killed may not have got to syncing the last of them.
-        replayed.segments.iter().try_for_each(|(name, _)| log_files.sync(name))?;
+        // Its rows become visible. Whoever wrote the last of them may have been killed before they were synced, or have seen that fail.
+        let has_last = |(_, last): &&(String, u64)| Some(*last) == replayed.last_record;
+        let last = replayed.segments.iter().rfind(has_last).filter(|_| !records.is_empty()).map(|(name, _)| name.clone());
+        let last = last.filter(|_| !options.failpoints.has(Mistake::FoundRecordsBelieved));
+        let not_renewed = last.filter(|name| match log_files.renew(name) {
+            Ok(()) => false,
+            Err(e) => {
+                tracing::error!(segment = name, "the disk does not keep what the log has; writes are refused until it does: {e}");
+                true
+            }
+        });
         // Sequences are never used twice, also when the log was trimmed to nothing.
         if !options.failpoints.has(Mistake::SequencesForgotten) {
             replayed.last_sequence = replayed.last_sequence.max(sequence);
@@ -121,7 +135,7 @@ impl Storage {
             // A lost file carries sequences that nobody may know. When it is restored, deletes and writes of today must stand above it.
             replayed.last_sequence = replayed.last_sequence.saturating_add(wal::SEQUENCE_JUMP);
         }
-        let log = wal::Log::open(log_files.clone(), &replayed, options.log.clone())?;
+        let log = wal::Log::open(log_files.clone(), &replayed, not_renewed, options.log.clone())?;
         let inner = Inner {
             options,
             files,
@@ -136,11 +150,12 @@ impl Storage {
             writing: Default::default(),
             drops: AtomicUsize::new(0),
             flush_wanted: Default::default(),
+            unconfirmed: Mutex::new(unconfirmed),
             damage: vec![],
         };
         let mut storage = Storage { inner: Arc::new(inner) };
         let is_ahead = |version: &Arc<Version>| version.files.iter().any(|f| f.sequence_max > version.flushed_through);
-        let ahead: HashMap<_, _> = versions.into_iter().filter(is_ahead).map(|version| (version.bucket, version)).collect();
+        let ahead: HashMap<_, _> = states.into_iter().filter(is_ahead).map(|version| (version.bucket, version)).collect();
         for record in records {
             storage.replay(record, &ahead, &mut damage);
         }
@@ -150,9 +165,6 @@ impl Storage {
 
     /// `ahead`: states with files of a flush whose commit did not arrive before the process died, or was lost with a damaged version.
     fn replay(&self, record: wal::Record, ahead: &HashMap<BucketId, Arc<Version>>, damage: &mut Vec<BufferedDamage>) {
-        if self.is_dropped(record.bucket) {
-            return;
-        }
         let Some(precision) = Precision::of_nanoseconds(record.unit_ns) else {
             damage.push(BufferedDamage {
                 file: "log".into(),
@@ -167,8 +179,10 @@ impl Storage {
         }));
         if self.admit(record.bucket, &staged.tables) {
             let tables = match ahead.get(&record.bucket) {
-                Some(version) => self.in_no_file(version, record.sequence, staged.tables),
-                None => staged.tables,
+                Some(version) if !self.options().failpoints.has(Mistake::FoundRowsReplayed) => {
+                    self.in_no_file(version, record.sequence, staged.tables)
+                }
+                _ => staged.tables,
             };
             self.apply(record.bucket, record.sequence, tables);
         }
@@ -177,6 +191,8 @@ impl Storage {
     /// Rows of a record without those that a file of the version has.
     fn in_no_file(&self, version: &Version, sequence: u64, mut tables: Vec<StagedTable>) -> Vec<StagedTable> {
         let partition_ns = self.options().files.partition_ns;
+        let rows = |tables: &[StagedTable]| tables.iter().map(|table| table.times.len()).sum::<usize>();
+        let before = rows(&tables);
         for table in &mut tables {
             let has =
                 |f: &Arc<FileMeta>| f.sequence_min <= sequence && sequence <= f.sequence_max && !self.inner.files.was_damaged(&f.path);
@@ -184,11 +200,11 @@ impl Storage {
             table.retain(|time| !version.files_in(&measurement, partition_of(time, partition_ns)).iter().any(has));
         }
         tables.retain(|table| !table.times.is_empty());
+        if rows(&tables) < before {
+            // The version that names the file may be in memory only: the store had no room for it, or did not answer.
+            self.inner.unconfirmed.lock().insert(version.bucket);
+        }
         tables
-    }
-
-    fn is_dropped(&self, bucket: BucketId) -> bool {
-        self.inner.files.version(bucket).is_some_and(|version| version.dropped)
     }
 }
 
@@ -198,6 +214,16 @@ pub(super) fn in_files<'a>(versions: impl Iterator<Item = &'a Version>) -> u64 {
     let unknown = |v: &Version| v.dropped || !v.lost.is_empty();
     let through = |v: &Version| if unknown(v) { u64::MAX } else { v.flushed_through.max(v.sequence_max()) };
     versions.map(through).max().unwrap_or(0)
+}
+
+/// Records that are missing and were needed. Of segments that were trimmed some may be there again after a power loss, or could not be
+/// removed; nobody misses those between.
+pub(super) fn missed<'a>(missing: Vec<wal::Missing>, versions: impl Iterator<Item = &'a Version>) -> Vec<wal::Missing> {
+    let trimmed = |v: &Version| v.flushed_through.max(v.sequence_max());
+    let through = versions.map(trimmed).max().unwrap_or(0);
+    let needed =
+        |m: wal::Missing| wal::Missing { sequences: *m.sequences.start().max(&through.saturating_add(1))..=*m.sequences.end(), ..m };
+    missing.into_iter().map(needed).filter(|m| !m.sequences.is_empty()).collect()
 }
 
 /// A copy of a damaged segment, since the log will be trimmed.

@@ -2,5 +2,6 @@
 
 pub mod cache;
 pub mod check;
+pub mod decimal;
 pub mod file;
 pub mod writer;

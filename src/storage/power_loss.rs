@@ -160,7 +160,7 @@ async fn no_power_loss_takes_what_was_acknowledged() {
         }
     }
     for seed in first..first + seeds {
-        ended += lives(seed, &by(Duplicates::ALL[seed as usize % 5])).await;
+        ended += lives(seed, &by(duplicates_of(seed))).await;
     }
     let result = serde_json::json!({
         "test": "R2 power loss",

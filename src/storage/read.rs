@@ -75,13 +75,14 @@ impl MeasurementSnapshot {
                 filter: filter.clone(),
                 tombstones: self.tombstones.iter().filter(|t| t.hides_in(file)).cloned().collect(),
                 wanted_groups: None,
+                held_bytes: 0,
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }
         for chunk in self.chunks.iter().filter(|c| c.batch.num_rows() > 0 && wants(c.time_min, c.time_max)) {
             let block = chunk.block(&names);
             let hiding: Vec<_> = self.tombstones.iter().filter(|t| chunk.sequence <= t.sequence).cloned().collect();
-            let spans = select(&block.runs, block.time.values(), &filter, &hiding)?;
+            let spans = select(&block.runs, &filter.wanted(&block.runs)?, block.time.values(), &filter, &hiding);
             sources.push((chunk.sequence, chunk.sequence, Box::new(OneBlock(Some((Arc::new(block), spans))))));
         }
         sources.sort_by_key(|s| (s.0, s.1));

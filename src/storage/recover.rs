@@ -11,7 +11,7 @@ use crate::storage::{
     parquet::{file::inspect, writer::Footer},
 };
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -24,12 +24,14 @@ pub struct Repaired {
     pub damaged: Damage,
     /// Why the repaired version is in memory only.
     pub failure: Option<Failure>,
+    /// Paths of files in it that are to be renewed before any version names them.
+    pub to_renew: Vec<String>,
 }
 
 /// Brings the state of a bucket into line with the files that are there, as a new version where that differs, and tells what
 /// is damaged. An error of the store does not stop it: what could not be looked at counts as lost until the next opening.
 pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, partition_ns: i64, writer: u64, now: i64) -> Repaired {
-    let mut not_stored = None;
+    let (mut not_stored, mut to_renew) = (None, vec![]);
     let mut kept: Vec<&String> = vec![];
     for (path, _) in &loaded.damaged {
         match keep_aside(store, path).await {
@@ -63,7 +65,9 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
             false => tracing::warn!(%bucket, added, lost, "manifest repaired from what the files say"),
         }
         let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
-        let committed = match settle(store, &found.edit).await {
+        // What they replace is deleted one day.
+        to_renew = found.edit.add.iter().map(|file| file.path.clone()).collect();
+        let committed = match renew(store, &mut to_renew).await {
             Ok(()) => manifest.commit(&loaded.version, &found.edit, stamp).await,
             Err(error) => Err(error.into()),
         };
@@ -79,7 +83,9 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
             }
             Err(failure) => {
                 tracing::error!(%bucket, %failure, "the repaired manifest could not be stored; the next commit will have it");
-                match found.edit.apply(&loaded.version, Stamp { number: loaded.version.number, ..stamp }) {
+                // It is still another's: nothing may be deleted on its word.
+                let Version { number, writer, .. } = loaded.version;
+                match found.edit.apply(&loaded.version, Stamp { number, writer, ..stamp }) {
                     Ok(version) => loaded.version = version,
                     Err(failure) => tracing::error!(%bucket, %failure, "the manifest could not be repaired"),
                 }
@@ -87,14 +93,19 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
             }
         }
     }
-    Repaired { damaged: found.damaged, failure: not_stored }
+    Repaired { damaged: found.damaged, failure: not_stored, to_renew }
 }
 
-/// Files that were found may have names that a killed process did not get to syncing; what they replace is deleted one day.
-async fn settle(store: &Store, edit: &Edit) -> Result<(), StoreError> {
-    let folders: BTreeSet<&str> = edit.add.iter().filter_map(|file| Some(file.path.rsplit_once('/')?.0)).collect();
-    for folder in folders {
-        store.settle(folder).await?;
+/// Makes sure that files that were found last: whoever wrote them may have been killed before he knew, or have been told that they may not.
+/// Those that it got to are taken out of the list.
+pub async fn renew(store: &Store, paths: &mut Vec<String>) -> Result<(), StoreError> {
+    while let Some(path) = paths.last() {
+        match store.renew(path).await {
+            // Whoever wants it is told that it is gone.
+            Err(StoreError::NotFound { .. }) => {}
+            renewed => renewed?,
+        }
+        paths.pop();
     }
     Ok(())
 }

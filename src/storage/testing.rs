@@ -58,6 +58,24 @@ async fn try_open(
     Storage::open(store.clone(), Arc::new(disk.clone()), options, clock, Randomness::from_os()).await
 }
 
+/// An environment.
+#[cfg(feature = "s3")]
+pub fn variables(pairs: &[(&str, &str)]) -> std::vec::IntoIter<(String, String)> {
+    pairs.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect::<Vec<_>>().into_iter()
+}
+
+/// A store at a server in this process.
+#[cfg(feature = "s3")]
+pub fn s3_store(url: &str, retry: Retry) -> Store {
+    let keys = [("AWS_ACCESS_KEY_ID", "key"), ("AWS_SECRET_ACCESS_KEY", "secret"), ("AWS_REGION", "eu-west-1")];
+    Store::open_s3(url, variables(&keys), retry).expect("opens")
+}
+
+/// They take turns.
+pub fn duplicates_of(seed: u64) -> Duplicates {
+    Duplicates::ALL[seed as usize % Duplicates::ALL.len()]
+}
+
 /// A variable of the environment as a number: how much of a test there is to be.
 pub fn number(variable: &str, otherwise: u64) -> u64 {
     std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(otherwise)
@@ -88,9 +106,17 @@ pub async fn try_read(storage: &Storage, filter: RowFilter, batch_rows: usize) -
     let mut rows = Rows::new();
     let Some(snapshot) = storage.snapshot(bucket(), "m", None) else { return Ok(rows) };
     let sources = snapshot.files.len() + snapshot.chunks.len();
-    let mut merge = snapshot.read(None, filter, batch_rows)?;
+    let mut batches = vec![];
+    if filter.newest.is_some() {
+        batches = snapshot.read_newest(None, filter, batch_rows, |_| Ok(()), |merge| merge).await?;
+    } else {
+        let mut merge = snapshot.read(None, filter, batch_rows)?;
+        while let Some(batch) = merge.next().await? {
+            batches.push(batch);
+        }
+    }
     let mut before: Option<(String, i64)> = None;
-    while let Some(batch) = merge.next().await? {
+    for batch in batches {
         assert!(batch.num_rows() <= batch_rows.max(sources), "{} rows in a batch", batch.num_rows());
         let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
         let host = batch.column_by_name("h").map(|c| c.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().expect("text"));
@@ -316,6 +342,11 @@ impl World {
         World::at(None, disk, now, seed, duplicates, failpoints).await
     }
 
+    /// With the store anywhere.
+    pub async fn over(store: Store, now: i64, seed: u64, duplicates: Duplicates, failpoints: Failpoints) -> World {
+        World::at(Some(store), SimulatedDisk::default(), now, seed, duplicates, failpoints).await
+    }
+
     async fn at(store: Option<Store>, disk: SimulatedDisk, now: i64, seed: u64, duplicates: Duplicates, failpoints: Failpoints) -> World {
         let (clock, disk) = (ManualClock::at(now), FaultyDisk::on(disk).expect("a sound disk"));
         let storage = World::open(&store, &disk, &clock, duplicates, &failpoints).await.expect("the store opens");
@@ -354,17 +385,21 @@ impl World {
 
     /// Every row, also read in other ways.
     pub async fn found(&self) -> Rows {
+        self.try_found().await.expect("the rows can be read")
+    }
+
+    pub async fn try_found(&self) -> Result<Rows> {
         let filter = RowFilter { time_min: self.floor, ..RowFilter::all() };
-        let rows = try_read(&self.storage, filter.clone(), 50).await.expect("the rows can be read");
+        let rows = try_read(&self.storage, filter.clone(), 50).await?;
         for count in [1, 3] {
             let newest = RowFilter { newest: Some(count), ..filter.clone() };
-            let newest = try_read(&self.storage, newest, 5).await.expect("the rows can be read");
+            let newest = try_read(&self.storage, newest, 5).await?;
             let later = |host: &str, time: i64| rows.keys().filter(|(h, t)| h == host && *t > time).count();
             let mut expected = rows.clone();
             expected.retain(|(host, time), _| later(host, *time) < count);
             assert_eq!(newest, expected, "the newest {count} of each series");
         }
-        rows
+        Ok(rows)
     }
 
     /// Those that must be there.
@@ -434,5 +469,29 @@ impl World {
 
     pub fn now(&self) -> i64 {
         self.clock.now()
+    }
+}
+
+/// What was refused may have happened, or not: every combination of these. Only what was written counts, since `floor` says what may
+/// be gone.
+pub struct Possible(pub Vec<Rows>);
+
+impl Possible {
+    pub fn apply(&mut self, step: &Step, certain: bool) {
+        let mut after = self.0.clone();
+        after.iter_mut().for_each(|rows| step.apply(rows));
+        if certain {
+            self.0.clear();
+        }
+        for rows in after {
+            if !self.0.contains(&rows) {
+                self.0.push(rows);
+            }
+        }
+    }
+
+    pub fn check(&self, world: &World, found: &Rows, name: &str) {
+        let kept: Vec<Rows> = self.0.iter().map(|rows| world.kept(rows)).collect();
+        assert!(kept.contains(found), "{name}:\n{found:?}\nis none of {}, the last of which is\n{:?}", kept.len(), kept.last());
     }
 }

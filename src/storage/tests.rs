@@ -2,11 +2,16 @@ use super::*;
 use crate::{
     clock::{ManualClock, Randomness},
     model::{ErrorKind, Precision, TimeRange},
-    storage::{buffer::Rejected, fs::faulty::FaultyDisk, object::Store},
+    storage::{
+        buffer::Rejected,
+        fs::{FileSystem, LogFile, faulty::FaultyDisk},
+        object::Store,
+    },
 };
 use arrow::util::pretty::pretty_format_batches;
 use bytes::Bytes;
 use expect_test::{Expect, expect};
+use std::io;
 
 fn bucket() -> BucketId {
     BucketId::new(1).expect("not zero")
@@ -399,6 +404,61 @@ async fn rows_survive_a_damaged_manifest_after_their_log_was_trimmed() {
         write(&storage, "m f=2 2").await.expect("it goes on");
         storage.close().await.expect("closed");
     }
+}
+
+/// The log's folder, where one file cannot be removed.
+struct Stubborn(FaultyDisk, String);
+
+impl FileSystem for Stubborn {
+    fn create(&self, name: &str) -> io::Result<Box<dyn LogFile>> {
+        self.0.create(name)
+    }
+
+    fn read(&self, name: &str) -> io::Result<Vec<u8>> {
+        self.0.read(name)
+    }
+
+    fn renew(&self, name: &str) -> io::Result<()> {
+        self.0.renew(name)
+    }
+
+    fn list(&self) -> io::Result<Vec<String>> {
+        self.0.list()
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        if name == self.1 { Err(io::ErrorKind::PermissionDenied.into()) } else { self.0.remove(name) }
+    }
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_removed_keeps_no_other_and_is_no_damage() {
+    let (store, disk) = (Store::memory(), FaultyDisk::default());
+    let mut options = StorageOptions::default();
+    options.log.segment_bytes = 1;
+    let stubborn = format!("{:016x}.wal", 2);
+    let log = Arc::new(Stubborn(disk.clone(), stubborn.clone()));
+    let storage = Storage::open(store.clone(), log, options, ManualClock::at(0), Randomness::from_os()).await.expect("the store opens");
+    for i in 0..6 {
+        write(&storage, &format!("m f={i} {i}")).await.expect("stored");
+    }
+    storage.flush().await.expect("flushed");
+    assert_eq!(disk.list().expect("a list"), [stubborn]);
+    for i in 6..9 {
+        write(&storage, &format!("m f={i} {i}")).await.expect("stored");
+    }
+    drop(storage);
+    let names = disk.list().expect("a list");
+    assert_eq!(names.len(), 4);
+    let storage = open(&store, &disk).await;
+    assert_eq!((all_values(&storage).await.len(), storage.damage()), (9, &[][..]));
+    drop(storage);
+    // What is in no file is missed.
+    disk.remove(&names[2]).expect("removed");
+    let storage = open(&store, &disk).await;
+    assert_eq!(storage.damage().iter().map(|d| &d.file).collect::<Vec<_>>(), [&names[1]]);
+    storage.flush().await.expect("flushed");
+    assert_eq!(disk.list().expect("a list"), [format!("{}.damaged", names[1])], "nothing else keeps it");
 }
 
 fn walk(folder: &std::path::Path) -> Vec<std::path::PathBuf> {

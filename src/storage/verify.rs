@@ -10,7 +10,7 @@ use super::{
     fs::FileSystem,
     manifest::{FileMeta, ManifestStore, Version, version::VersionError},
     object::{Listed, STAGED_FOLDER, Store, StoreError},
-    open::{DAMAGED_SUFFIX, in_files},
+    open::{DAMAGED_SUFFIX, in_files, missed},
     parquet::file::FileReader,
     recover, wal,
 };
@@ -120,8 +120,15 @@ pub async fn verify(place: &Place<'_>, stop: &CancellationToken) -> Result<Repor
     for (bucket, objects) in &buckets {
         versions.push(verify_bucket(place, *bucket, objects, &writing, &mut report, stop).await?);
     }
-    if let Some(first) = log.as_ref().and_then(|log| log.lacks_before(in_files(versions.iter()))) {
-        report.add(Kind::Log, Verdict::Damaged, first, "the segment before it is gone", LOG_DAMAGE);
+    if let Some(log) = log {
+        if let Some(first) = log.lacks_before(in_files(versions.iter())) {
+            report.add(Kind::Log, Verdict::Damaged, first, "the segment before it is gone", LOG_DAMAGE);
+        }
+        for missing in missed(log.missing, versions.iter()) {
+            let (first, last) = (missing.sequences.start(), missing.sequences.end());
+            let what = format!("its end or the segment after it is gone, with records of {first} to {last}");
+            report.add(Kind::Log, Verdict::Damaged, &missing.segment, what, LOG_DAMAGE);
+        }
     }
     Ok(report)
 }
@@ -173,11 +180,6 @@ fn verify_log(log: &dyn FileSystem, report: &mut Report) -> Option<wal::Replayed
     for damage in &found.damage {
         let what = format!("bytes {}..{} hold no readable record", damage.bytes.start, damage.bytes.end);
         report.add(Kind::Log, Verdict::Damaged, &damage.segment, what, LOG_DAMAGE);
-    }
-    for missing in &found.missing {
-        let (first, last) = (missing.sequences.start(), missing.sequences.end());
-        let what = format!("its end or the segment after it is gone, with records of {first} to {last}");
-        report.add(Kind::Log, Verdict::Damaged, &missing.segment, what, LOG_DAMAGE);
     }
     for (sequence, unit_ns) in strange {
         report.add(Kind::Log, Verdict::Damaged, "wal", format!("record {sequence} has the unknown time unit {unit_ns} ns"), LOG_DAMAGE);

@@ -182,9 +182,20 @@ impl Storage {
             }
         }
         if outcome.is_ok() {
+            self.confirm_found().await?;
             self.trim_log(through).await;
         }
         outcome
+    }
+
+    /// What the log may lose is in files for sure.
+    async fn confirm_found(&self) -> Result<()> {
+        let found = || self.inner.unconfirmed.lock().first().copied();
+        while let Some(bucket) = found() {
+            self.inner.files.confirm(bucket).await?;
+            self.inner.unconfirmed.lock().remove(&bucket);
+        }
+        Ok(())
     }
 
     /// It waits for the disk, and what it cannot do it does the next time.
@@ -194,8 +205,9 @@ impl Storage {
     }
 
     async fn flush_bucket(&self, id: BucketId, bucket: &Bucket, through: u64) -> Result<()> {
-        let thawed = bucket.thaw_through(self.inner.files.flushed_through(id));
-        self.inner.buffered.fetch_sub(thawed, std::sync::atomic::Ordering::Relaxed);
+        // The commit of an earlier flush may have arrived unheard. Its rows are in files then, and need no second one.
+        self.inner.files.settle_doubt(id).await?;
+        self.let_go(bucket, self.inner.files.flushed_through(id));
         let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
         if tables.is_empty() {
             return Ok(());
@@ -215,8 +227,13 @@ impl Storage {
             Err(failure) if failure.kind != ErrorKind::NotFound => return Err(failure),
             _ => {}
         }
-        self.inner.buffered.fetch_sub(bucket.thaw(), std::sync::atomic::Ordering::Relaxed);
+        self.let_go(bucket, through);
         Ok(())
+    }
+
+    /// Frozen rows up to `sequence` are in files.
+    fn let_go(&self, bucket: &Bucket, sequence: u64) {
+        self.inner.buffered.fetch_sub(bucket.thaw(sequence), std::sync::atomic::Ordering::Relaxed);
     }
 }
 

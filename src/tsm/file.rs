@@ -33,7 +33,7 @@ const ENTRY_BYTES: usize = 28;
 pub struct Entry {
     pub first: i64,
     pub last: i64,
-    offset: u64,
+    pub offset: u64,
     pub bytes: u32,
 }
 

@@ -15,7 +15,7 @@ def test_duckdb_sees_the_same_rows(tmp_path):
     server = Server(tmp_path)
     server.set_up("open")
     with InfluxDBClient(url=server.url, token=TOKEN, org=ORG) as client:
-        lines = "\n".join(f"m,host=h{i % 4},rack=r{i % 2} v={v!r},n={i}i {1_700_000_000_000_000_000 + i}" for i, v in enumerate(VALUES.tolist()))
+        lines = "\n".join(f"m,host=h{i % 4},rack=r{i % 2} v={v!r},d={round(v, 2) + 0.0!r},n={i}i {1_700_000_000_000_000_000 + i}" for i, v in enumerate(VALUES.tolist()))
         client.write_api(write_options=SYNCHRONOUS).write("open", record=lines)
         # Written once more in part: the file shows each row once, with its newest value.
         client.write_api(write_options=SYNCHRONOUS).write("open", record="m,host=h0,rack=r0 n=-1i 1700000000000000000")
@@ -23,9 +23,11 @@ def test_duckdb_sees_the_same_rows(tmp_path):
 
     files = glob.glob(f"{tmp_path}/**/*.parquet", recursive=True)
     assert files
-    rows = duckdb.sql(f"SELECT host, rack, epoch_ns(time), v, n FROM read_parquet({files!r}, union_by_name=true) ORDER BY time").fetchall()
-    expected = [(f"h{i % 4}", f"r{i % 2}", 1_700_000_000_000_000_000 + i, v, i if i else -1) for i, v in enumerate(VALUES.tolist())]
-    assert rows == expected
+    # Floats of few digits are decimals in the file, and the same doubles again when cast.
+    columns = "host, rack, epoch_ns(time), v, d::DOUBLE, n, typeof(d)"
+    rows = duckdb.sql(f"SELECT {columns} FROM read_parquet({files!r}, union_by_name=true) ORDER BY time").fetchall()
+    row = lambda i, v: (f"h{i % 4}", f"r{i % 2}", 1_700_000_000_000_000_000 + i, v, round(v, 2) + 0.0, i if i else -1, "DECIMAL(18,2)")
+    assert rows == [row(i, v) for i, v in enumerate(VALUES.tolist())]
 
     server.start()
     with InfluxDBClient(url=server.url, token=TOKEN, org=ORG) as client:

@@ -232,10 +232,14 @@ pub fn members(package: &Package) -> Vec<String> {
     built_in.chain((package.values)().into_iter().map(|(name, _)| name.to_string())).chain(defined).collect()
 }
 
-/// Names of buckets; none when they cannot be had: completion is a help, no condition.
+/// As many buckets as the server lists at once.
+pub const BUCKETS_MAX: usize = 100;
+
+/// Names of buckets, at most [`BUCKETS_MAX`]; none when they cannot be had: completion is a help, no condition.
 pub(super) fn buckets(console: &Console) -> Vec<String> {
     let mut params = Connection::params(&console.org);
-    params.push(("limit", "100"));
+    let limit = BUCKETS_MAX.to_string();
+    params.push(("limit", &limit));
     let found = console.connection.server.get("/api/v2/buckets", &params).unwrap_or_default();
     found["buckets"].as_array().into_iter().flatten().filter_map(|b| b["name"].as_str().map(str::to_string)).collect()
 }

@@ -4,6 +4,7 @@ use super::super::{first_start, output::say, settings::Settings, stop};
 use crate::{
     engine::{Engine, EngineSettings},
     http,
+    memory::{Budget, allocator::settle_thread, machine::LimitSource, shown},
     model::{ErrorKind, Failure, Result},
     query::session::STACK_BYTES,
 };
@@ -16,7 +17,8 @@ const CLOSING: Duration = Duration::from_secs(1);
 
 /// Runs `work` on the threads of a server. What is left on them then does not keep the process.
 pub fn on_runtime<T>(work: impl Future<Output = Result<T>>) -> Result<T> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).enable_all().build()?;
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().thread_stack_size(STACK_BYTES).on_thread_stop(settle_thread).enable_all().build()?;
     let done = runtime.block_on(work);
     runtime.shutdown_timeout(CLOSING);
     done
@@ -36,12 +38,14 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let listener = listen(&settings.bind_address).await?;
     let address = listener.local_addr()?;
     let (data_dir, store) = (settings.engine.data_dir.clone(), settings.engine.store.clone());
+    settings.engine.memory.enforce();
     let engine = tokio::select! {
         opened = open(settings.engine) => opened?,
         () = stopping.clone() => return Ok(()),
     };
     let by_environment = first_start::set_up(&engine)?;
-    say(&banner(&engine, &data_dir, store.as_deref(), address, by_environment))?;
+    tracing::info!("memory {}", memory(engine.memory(), &settings.memory_source));
+    say(&banner(&engine, &data_dir, store.as_deref(), address, by_environment, &settings.memory_source))?;
     let served = http::serve(engine.clone(), listener, settings.http, stopping).await;
     tracing::info!("stopping: writing what is buffered to files");
     let closed = engine.close().await;
@@ -75,7 +79,20 @@ pub fn url(address: SocketAddr) -> String {
     format!("http://{host}:{}", address.port())
 }
 
-fn banner(engine: &Engine, data_dir: &Path, store: Option<&str>, address: SocketAddr, by_environment: bool) -> String {
+/// `512.0 MiB of the machine: buffer 102.4 MiB, files 76.8 MiB, ...`: who may have what.
+fn memory(memory: &Budget, source: &LimitSource) -> String {
+    let shares: Vec<String> = memory.shares().iter().map(|share| format!("{} {}", share.name(), shown(share.limit()))).collect();
+    format!("{} {source}: {}", shown(memory.total), shares.join(", "))
+}
+
+fn banner(
+    engine: &Engine,
+    data_dir: &Path,
+    store: Option<&str>,
+    address: SocketAddr,
+    by_environment: bool,
+    memory_source: &LimitSource,
+) -> String {
     let url = url(address);
     let shown = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.into());
     let mut lines = vec![
@@ -84,6 +101,7 @@ fn banner(engine: &Engine, data_dir: &Path, store: Option<&str>, address: Socket
         format!("  url   {url}  (listening on {address})"),
     ];
     lines.extend(store.map(|store| format!("  rows  {store}")));
+    lines.push(format!("  mem   {}", memory(engine.memory(), memory_source)));
     if by_environment {
         lines.push("Set up from DOCKER_INFLUXDB_INIT_*.".into());
     }

@@ -17,6 +17,7 @@ use crate::{
         program::Program,
         stdlib::{self, Call, Function},
     },
+    memory,
     plan::{Context, TableStream},
 };
 use parking_lot::{Mutex, RwLock};
@@ -366,6 +367,7 @@ impl<'a> Interpreter<'a> {
                 },
             }
         }
+        memory::allow(text.len(), "a string")?;
         Ok(Value::string(text))
     }
 

@@ -2,9 +2,12 @@
 //! types compare, null in gives null out.
 
 use super::{text::type_of, value::Value};
-use crate::flux::{
-    ast::{BinaryOp, UnaryOp},
-    diagnostic::{FluxError, FluxResult},
+use crate::{
+    flux::{
+        ast::{BinaryOp, UnaryOp},
+        diagnostic::{FluxError, FluxResult},
+    },
+    memory,
 };
 use std::cmp::Ordering;
 
@@ -30,7 +33,10 @@ pub fn binary(op: BinaryOp, left: &Value, right: &Value) -> FluxResult<Value> {
         }
         (Match, String(text), Regex(pattern)) => Bool(pattern.is_match(text)),
         (NotMatch, String(text), Regex(pattern)) => Bool(!pattern.is_match(text)),
-        (Add, String(a), String(b)) => Value::string(format!("{a}{b}")),
+        (Add, String(a), String(b)) => {
+            memory::allow(a.len() + b.len(), "+")?;
+            Value::string(format!("{a}{b}"))
+        }
         // Integers wrap around, as in Go.
         (Add, Int(a), Int(b)) => Int(a.wrapping_add(*b)),
         (Sub, Int(a), Int(b)) => Int(a.wrapping_sub(*b)),

@@ -2,9 +2,14 @@
 
 use super::value::{FunctionValue, Value};
 use crate::{
-    flux::ast::{Expr, ExprKind, FunctionBody, StatementKind},
+    flux::{
+        ast::{Expr, ExprKind, FunctionBody, StatementKind},
+        diagnostic::FluxResult,
+    },
+    memory,
     model::time::rfc3339_full,
 };
+use itertools::Itertools;
 
 /// The text of a value that has one: `string(v:)` and `"${v}"`. Floats never use exponents (Flux v0.200).
 pub fn text_of(value: &Value) -> Option<String> {
@@ -33,6 +38,39 @@ fn float(v: f64) -> String {
 /// lines of their own, properties in order of name, times with nine decimals, floats as Go's `%v`.
 pub fn display(value: &Value) -> String {
     shown(value, 0)
+}
+
+/// Fails when `function` would make a text of a value that is too large. Parts of a value may be shared, so that a short script
+/// has one that is huge when it is written out.
+pub fn check_room(value: &Value, function: &str) -> FluxResult<()> {
+    let mut left = VALUES_MAX;
+    Ok(memory::allow(text_bytes(value, &mut left), function)?)
+}
+
+/// So many values are not written out.
+const VALUES_MAX: usize = 4 << 20;
+/// A value as text, in the text around it, and its place while they are put together.
+const VALUE_BYTES: usize = 64;
+
+/// About the bytes that it takes to write a value; the largest number where there are more than `left` values.
+fn text_bytes(value: &Value, left: &mut usize) -> usize {
+    let Some(rest) = left.checked_sub(1) else { return usize::MAX };
+    *left = rest;
+    let sum = |sum: usize, bytes: usize| sum.saturating_add(bytes);
+    let inside = match value {
+        Value::String(text) => 3 * text.len(),
+        Value::Bytes(bytes) => 4 * bytes.len(),
+        Value::Array(items) => {
+            let counted = items.iter().map(|item| text_bytes(item, left));
+            // There is no need to look at the others.
+            counted.take_while_inclusive(|bytes| *bytes < usize::MAX).fold(0, sum)
+        }
+        Value::Record(record) => record.values().map(|item| text_bytes(item, left)).fold(0, sum),
+        Value::Dict(dict) => dict.entries.iter().map(|(k, v)| sum(text_bytes(k, left), text_bytes(v, left))).fold(0, sum),
+        Value::Dynamic(inner) => text_bytes(inner, left),
+        _ => 0,
+    };
+    inside.saturating_add(VALUE_BYTES)
 }
 
 fn shown(value: &Value, depth: usize) -> String {

@@ -3,6 +3,7 @@
 use super::cells::{column_of, value_at};
 use crate::{
     flux::{diagnostic::FluxResult, eval::Value},
+    memory,
     model::Failure,
 };
 use arrow::datatypes::DataType;
@@ -74,6 +75,8 @@ impl ScalarUDFImpl for ValueFunction {
         for row in 0..arguments.number_rows {
             values.push((self.code)(columns.iter().map(|c| value_at(c.as_ref(), row)).collect()).map_err(failed)?);
         }
+        let bytes = values.iter().map(|value| if let Value::String(text) = value { text.len() } else { 0 }).sum();
+        memory::allow(bytes, &self.name)?;
         Ok(ColumnarValue::Array(column_of(&values, &self.returns).map_err(failed)?))
     }
 }

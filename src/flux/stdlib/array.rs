@@ -10,6 +10,7 @@ use crate::{
             operators::common_type,
         },
     },
+    memory,
     plan::{Frame, TableStream},
 };
 use arrow::{
@@ -37,6 +38,7 @@ static CONCAT: Function = Function {
     examples: &[],
     call: |call| {
         let (first, second) = (call.required::<Arc<Vec<Value>>>("arr")?, call.required::<Arc<Vec<Value>>>("v")?);
+        memory::allow((first.len() + second.len()) * size_of::<Value>(), "array.concat")?;
         Ok(Value::array([first.as_slice(), second.as_slice()].concat()))
     },
 };

@@ -46,6 +46,8 @@ fn from(call: &mut Call<'_>) -> FluxResult<Value> {
     }
     let step = (stop - start) / count;
     let (mut times, mut values) = (vec![], vec![]);
+    // Four columns, of which two are built up.
+    call.context().charge(count as usize * 6 * size_of::<i64>())?;
     for n in 0..count {
         match call.interpreter.call(&function, vec![("n".into(), Value::Int(n))], None, call.span)? {
             Value::Int(v) => values.push(v),

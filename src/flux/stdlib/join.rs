@@ -3,7 +3,7 @@
 
 use super::{
     Call, Function,
-    run::{Table, batch_of, check_key, frames, null_of, run, value_text},
+    run::{Made, Table, batch_of, check_key, frames, null_of, run, value_text},
 };
 use crate::{
     flux::{
@@ -11,7 +11,7 @@ use crate::{
         diagnostic::{FluxError, FluxResult},
         eval::{FunctionValue, Record, Value, operator::compare},
     },
-    plan::TableStream,
+    plan::{Context, TableStream},
 };
 use indexmap::IndexMap;
 use std::{cmp::Ordering, sync::Arc};
@@ -86,8 +86,8 @@ fn tables(call: &mut Call<'_>) -> FluxResult<Value> {
             row
         };
         let (no_left, no_right) = (absent(&pair.left, &left_columns), absent(&pair.right, &right_columns));
-        let mut rows = vec![];
-        for found in matchings(&pair, &on)? {
+        let mut made = Made::default();
+        for found in matchings(&pair, &on, call.context())? {
             let lefts = if found.left.is_empty() && keep_right { vec![no_left.clone()] } else { found.left };
             let rights = if found.right.is_empty() && keep_left { vec![no_right.clone()] } else { found.right };
             for l in &lefts {
@@ -101,11 +101,11 @@ fn tables(call: &mut Call<'_>) -> FluxResult<Value> {
                             "join: join cannot modify group key: output record has a missing or invalid value for column '{name}:{kind}'"
                         )
                     })?;
-                    rows.push(row.as_ref().clone());
+                    made.push(row.as_ref().clone(), call.context())?;
                 }
             }
         }
-        out.push((table.key.clone(), batch_of(&rows, "join")?));
+        out.push((table.key.clone(), batch_of(&made.rows, "join")?));
     }
     Ok(Value::Stream(Arc::new(TableStream::new(frames(out, call.context())?, left.bounds.or(right.bounds)))))
 }
@@ -124,7 +124,7 @@ fn columns(tables: &[Table]) -> Record {
 }
 
 /// The rows of both tables by the values they are joined on, in the order of those; nulls come last and match nothing.
-fn matchings(pair: &Pair, on: &[(Arc<str>, Arc<str>)]) -> FluxResult<Vec<Matching>> {
+fn matchings(pair: &Pair, on: &[(Arc<str>, Arc<str>)], context: &dyn Context) -> FluxResult<Vec<Matching>> {
     let mut found: IndexMap<String, Matching> = IndexMap::new();
     let mut lonely = vec![];
     for (table, is_left) in [(&pair.left, true), (&pair.right, false)] {
@@ -136,7 +136,7 @@ fn matchings(pair: &Pair, on: &[(Arc<str>, Arc<str>)]) -> FluxResult<Vec<Matchin
                 "join: cannot set join columns in {side} table stream: table is missing column '{missing}'"
             )));
         }
-        for row in table.records() {
+        for row in table.records(context)? {
             let values: Vec<Value> = names.iter().map(|n| row.get(n.as_ref()).cloned().unwrap_or(Value::Null)).collect();
             let alone = values.iter().any(Value::is_null);
             let place = match alone {

@@ -7,7 +7,10 @@ use super::function::functions;
 use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
-        eval::{Value, text::text_of},
+        eval::{
+            Value,
+            text::{check_room, text_of},
+        },
     },
     model::time::rfc3339,
 };
@@ -18,6 +21,7 @@ use std::sync::Arc;
 functions! {
     "encode" "(v: A) => bytes" "A value as JSON." |c| {
         let value = c.get("v").unwrap_or(Value::Null);
+        check_room(&value, "json.encode")?;
         let text = text(&value).map_err(|e| e.at(c.span))?;
         Ok(Value::Bytes(text.as_bytes().into()))
     };

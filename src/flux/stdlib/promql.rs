@@ -237,7 +237,7 @@ fn label_replace(call: &mut Call<'_>) -> FluxResult<Value> {
             }
         }
         let rows: Vec<_> = table
-            .records()
+            .records(call.context())?
             .into_iter()
             .map(|row| {
                 let mut out = key.clone();

@@ -1,7 +1,10 @@
 //! Package `regexp`. Patterns are RE2's syntax, which Go and Rust share.
 
 use super::function::functions;
-use crate::flux::{diagnostic::FluxError, eval::Value, pattern};
+use crate::{
+    flux::{diagnostic::FluxError, eval::Value, pattern},
+    memory,
+};
 use std::sync::Arc;
 
 type Regex = Arc<regex::Regex>;
@@ -25,6 +28,9 @@ functions! {
     "replaceAllString" "(r: regexp, v: string, t: string) => string" "Every match becomes `t`, where `$1` stands for a group."
         |c| {
             let (r, v, t) = (c.required::<Regex>("r")?, c.required::<Text>("v")?, c.required::<Text>("t")?);
+            // Each match becomes the text, in which a group, written with two bytes, is at most the match.
+            let found = r.find_iter(&v).fold(0, |sum: usize, m| sum.saturating_add(t.len().saturating_add(t.len() / 2 * m.len())));
+            memory::allow(v.len().saturating_add(found), "regexp.replaceAllString")?;
             Ok(Value::string(r.replace_all(&v, t.as_ref()).into_owned()))
         };
     "splitRegexp" "(r: regexp, v: string, i: int) => [string]" "The parts between matches, at most `i` of them; all for a negative `i`."

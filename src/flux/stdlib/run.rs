@@ -74,8 +74,10 @@ fn table(frame: &Frame, rows: RecordBatch) -> FluxResult<Table> {
 }
 
 impl Table {
-    pub fn records(&self) -> Vec<Record> {
-        (0..self.rows.num_rows()).map(|row| record_at(&self.rows, row)).collect()
+    /// Charged until the query ends, as [`charge`] does.
+    pub fn records(&self, context: &dyn Context) -> FluxResult<Vec<Record>> {
+        charge(self.rows.num_rows(), self.rows.num_columns(), context)?;
+        Ok((0..self.rows.num_rows()).map(|row| record_at(&self.rows, row)).collect())
     }
 
     /// Values of the group key.
@@ -95,6 +97,31 @@ impl Table {
             DataType::Dictionary(..) => DataType::Utf8,
             other => other.clone(),
         })
+    }
+}
+
+/// A property of a record: its name, its value, its place.
+const PROPERTY_BYTES: usize = 128;
+
+/// Charges records that are made, or about to be.
+pub fn charge(record_count: usize, property_count: usize, context: &dyn Context) -> FluxResult<()> {
+    Ok(context.charge(record_count.saturating_mul(property_count * PROPERTY_BYTES))?)
+}
+
+/// Records that a function has made, charged some at a time.
+#[derive(Default)]
+pub struct Made {
+    pub rows: Vec<Record>,
+}
+
+impl Made {
+    pub fn push(&mut self, row: Record, context: &dyn Context) -> FluxResult<()> {
+        const STEP: usize = 1024;
+        if self.rows.len() % STEP == STEP - 1 {
+            charge(STEP, row.len(), context)?;
+        }
+        self.rows.push(row);
+        Ok(())
     }
 }
 

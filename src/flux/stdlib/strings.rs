@@ -1,9 +1,12 @@
 //! Package `strings`. Positions and lengths count characters where Flux v0.200 does.
 
 use super::{Call, function::functions};
-use crate::flux::{
-    diagnostic::{FluxError, FluxResult},
-    eval::Value,
+use crate::{
+    flux::{
+        diagnostic::{FluxError, FluxResult},
+        eval::Value,
+    },
+    memory,
 };
 use std::sync::Arc;
 
@@ -62,11 +65,14 @@ functions! {
     "strlen" "(v: string) => int" "The number of characters." |c| Ok(Value::Int(v(c)?.chars().count() as i64));
     "repeat" "(v: string, i: int) => string" "`v` repeated `i` times." repeat;
     "replaceAll" "(v: string, t: string, u: string) => string" "Every `t` becomes `u`."
-        |c| Ok(Value::string(v(c)?.replace(c.required::<Text>("t")?.as_ref(), &c.required::<Text>("u")?)));
+        |c| {
+            let (text, from, to) = (v(c)?, c.required::<Text>("t")?, c.required::<Text>("u")?);
+            replaced(&text, &from, &to, usize::MAX)
+        };
     "replace" "(v: string, t: string, u: string, i: int) => string" "The first `i` of `t` become `u`; all for a negative `i`."
         |c| {
             let (text, from, to, count) = (v(c)?, c.required::<Text>("t")?, c.required::<Text>("u")?, c.required::<i64>("i")?);
-            Ok(Value::string(text.replacen(from.as_ref(), &to, usize::try_from(count).unwrap_or(usize::MAX))))
+            replaced(&text, &from, &to, usize::try_from(count).unwrap_or(usize::MAX))
         };
     "split" "(v: string, t: string) => [string]" "The parts between `t`; the characters when `t` is empty." |c| split(c, false, false);
     "splitAfter" "(v: string, t: string) => [string]" "The parts between `t`, each with the `t` after it." |c| split(c, true, false);
@@ -75,7 +81,12 @@ functions! {
     "splitAfterN" "(v: string, t: string, i: int) => [string]" "At most `i` parts, each with the `t` after it; all for a negative `i`."
         |c| split(c, true, true);
     "joinStr" "(arr: [string], v: string) => string" "The strings with `v` between them."
-        |c| Ok(Value::string(c.required::<Vec<String>>("arr")?.join(&v(c)?)));
+        |c| {
+            let (parts, between) = (c.required::<Vec<String>>("arr")?, v(c)?);
+            let bytes = parts.iter().fold(0, |sum, part| part.len() + between.len() + sum);
+            memory::allow(bytes, "strings.joinStr")?;
+            Ok(Value::string(parts.join(&between)))
+        };
     "substring" "(v: string, start: int, end: int) => string" "The characters from `start` up to `end`, clipped." |c| {
         let (text, start, end) = (v(c)?, c.required::<i64>("start")?.max(0) as usize, c.required::<i64>("end")?.max(0) as usize);
         Ok(Value::string(text.chars().skip(start).take(end.saturating_sub(start)).collect::<String>()))
@@ -84,6 +95,15 @@ functions! {
     "isLetter" "(v: string) => bool" "Whether `v` is one letter." |c| is(c, char::is_alphabetic);
     "isLower" "(v: string) => bool" "Whether `v` is one lower-case letter." |c| is(c, char::is_lowercase);
     "isUpper" "(v: string) => bool" "Whether `v` is one upper-case letter." |c| is(c, char::is_uppercase);
+}
+
+/// `text` with the first `count` of `from` become `to`.
+fn replaced(text: &str, from: &str, to: &str, count: usize) -> FluxResult<Value> {
+    if to.len() > from.len() {
+        let found = text.matches(from).take(count).count();
+        memory::allow(text.len().saturating_add(found.saturating_mul(to.len() - from.len())), "strings.replace")?;
+    }
+    Ok(Value::string(text.replacen(from, to, count)))
 }
 
 /// A test of the one character that `v` must be.
@@ -141,6 +161,7 @@ fn repeat(call: &mut Call<'_>) -> FluxResult<Value> {
     if text.len().saturating_mul(count) > 64 << 20 {
         return Err(FluxError::invalid("repeat: the result would be larger than 64 MiB").at(call.span));
     }
+    memory::allow(text.len() * count, "strings.repeat")?;
     Ok(Value::string(text.repeat(count)))
 }
 

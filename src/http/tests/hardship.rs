@@ -3,6 +3,7 @@
 use super::*;
 use crate::{
     engine::admission::QueryLimits,
+    memory::{Budget, BudgetLimits, Share},
     model::Result,
     query::{
         run,
@@ -151,16 +152,16 @@ async fn a_connection_that_closes_ends_its_query() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() {
-    let session = SessionSettings { memory_bytes_max: 300_000, partitions: 1, spill_directory: None };
+    let session = SessionSettings { memory: Share::new("queries", 5_000_000), partitions: 1, ..SessionSettings::default() };
     let server = server_with_rows(|settings| settings.session = session).await;
     let said = "memory allocation limit reached: ";
     let all = "from(bucket: \"gpu\") |> range(start: 0) |> group()";
     let sort = format!("{all} |> sort(columns: [\"_value\"])");
     let pairs = format!("a = {all} |> limit(n: 300)\njoin(tables: {{x: a, y: a}}, on: [\"_measurement\"])");
     for (script, consumer) in [
-        (pairs.as_str(), "for rows that a script works on with top memory consumers"),
-        (sort.as_str(), "for sort with top memory consumers"),
-        (&format!("{all} |> findRecord(fn: (key) => true, idx: 0)"), "for rows that a script works on with top memory consumers"),
+        (pairs.as_str(), "rows that a script works on needs "),
+        (sort.as_str(), "sort needs "),
+        (&format!("{all} |> findRecord(fn: (key) => true, idx: 0)"), "rows that a script works on needs "),
     ] {
         let refused = server.flux(script).await;
         refused.says(503, consumer);
@@ -169,10 +170,10 @@ async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() 
     }
     let text = |got: &Got, at: &str| got.json().pointer(at).and_then(Value::as_str).unwrap_or_default().to_string();
     for (path, status, at, consumer) in [
-        ("/api/v3/query_sql?db=gpu&q=SELECT+*+FROM+m+ORDER+BY+v+DESC", 503, "/error", "ExternalSorter"),
+        ("/api/v3/query_sql?db=gpu&q=SELECT+*+FROM+m+ORDER+BY+v+DESC", 503, "/error", "Sorting"),
         // 1.x says what befell a statement beside the answers of the others.
-        ("/query?db=gpu&q=SELECT+v+FROM+m", 200, "/results/0/error", "TimeOrder"),
-        ("/api/v3/query_influxql?db=gpu&q=SELECT+v+FROM+m", 503, "/error", "TimeOrder"),
+        ("/query?db=gpu&q=SELECT+v,host+FROM+m", 200, "/results/0/error", "TimeOrder"),
+        ("/api/v3/query_influxql?db=gpu&q=SELECT+v,host+FROM+m", 503, "/error", "TimeOrder"),
     ] {
         let refused = server.get(path).await;
         refused.says(status, consumer);
@@ -184,6 +185,41 @@ async fn a_query_that_wants_too_much_memory_fails_alone_and_says_what_took_it() 
     server.get("/query?db=gpu&q=SELECT+count(v)+FROM+m").await.says(200, "[[\"1970-01-01T00:00:00Z\",60000]]");
     server.write("m,host=h0 v=1 1").await.says(204, "");
     assert_eq!(server.app.engine.admission().running(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bodies_share_the_memory_of_requests() {
+    // A tenth of it is for requests, and a third of that for a body itself.
+    let within = |engine: &mut EngineSettings| *engine = engine.clone().within(Budget::new(10 << 20, &BudgetLimits::default()));
+    let server = Server::bare(HttpSettings::default(), within).await.set_up().await;
+    let lines = |bytes: usize| format!("m text=\"{}\" 1", "x".repeat(bytes));
+    server.write(&lines(300 << 10)).await.says(204, "");
+    server.write(&lines(350 << 10)).await.says(413, "points batch is too large: the limit is 349523 bytes");
+    let packed = |bytes: usize| {
+        let mut packed = flate2::write::GzEncoder::new(vec![], flate2::Compression::fast());
+        packed.write_all(lines(bytes).as_bytes()).expect("packed");
+        packed.finish().expect("packed")
+    };
+    let path = "POST /api/v2/write?org=lab&bucket=gpu";
+    let gzip = [("content-encoding", "gzip")];
+    server.send(path, &gzip, packed(300 << 10)).await.says(204, "");
+    server.send(path, &gzip, packed(50 << 20)).await.says(413, "points batch is too large");
+    let requests = &server.app.engine.memory().requests;
+    let mut others = requests.lease();
+    assert!(others.try_grow(900 << 10));
+    for body in [packed(100 << 10), lines(100 << 10).into_bytes()] {
+        let headers = if body.starts_with(&[0x1f, 0x8b]) { &gzip[..] } else { &[] };
+        let busy = server.send(path, headers, body).await;
+        busy.says(503, "other requests hold the memory that there is for requests; nothing was done");
+        assert_eq!(busy.header("retry-after"), "1");
+    }
+    drop(others);
+    server.write(&lines(100 << 10)).await.says(204, "");
+    assert_eq!(requests.used(), 0, "everything was given back");
+    let figures = server.get("/metrics").await;
+    figures.says(200, "tidegauge_memory_limit_bytes{part=\"requests\"} 1048570");
+    figures.says(200, "tidegauge_memory_used_bytes{part=\"requests\"} 0");
+    assert!(requests.peak() > 900 << 10 && figures.text.contains("tidegauge_memory_peak_bytes{part=\"process\"} "), "{}", figures.text);
 }
 
 async fn panics() -> StatusCode {

@@ -5,13 +5,17 @@
 //! share a window are kept. A series that does not occur gets no rows; an empty table gets all windows of the bounds.
 //! Rows stream, except that a line between two known values needs the second one first.
 
-use super::per_table::{TableState, TableTransform, per_table};
+use super::{
+    per_table::{TableState, TableTransform, per_table},
+    size::held_bytes,
+};
 use crate::{
     kernel::{
         Number,
         fill::fill_linear,
         time_window::{InfluxqlWindow, TimeWindow},
     },
+    memory,
     model::Timestamp,
 };
 use arrow::{
@@ -262,6 +266,9 @@ impl Series {
             });
         }
         let batch = RecordBatch::try_new(self.shape.schema.clone(), columns)?;
+        // A gap may be as long as time itself, and all of it is given at once.
+        let held = self.held.as_ref().map_or(0, held_bytes);
+        memory::allow(held_bytes(&batch).saturating_mul(out.len()).saturating_add(held.saturating_mul(2)), "filling gaps")?;
         if !self.linear {
             out.push(batch);
             return Ok(());

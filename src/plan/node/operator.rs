@@ -34,7 +34,7 @@ use std::{
     collections::{BTreeSet, HashSet},
     fmt,
     hash::Hash,
-    sync::Arc,
+    sync::{Arc, OnceLock},
 };
 
 /// Batches in order.
@@ -264,6 +264,8 @@ struct OperatorExec {
     operator: Arc<dyn Operator>,
     inputs: Vec<Arc<dyn ExecutionPlan>>,
     properties: Arc<PlanProperties>,
+    /// What is required of each input; asked for many times while a query is planned.
+    orderings: OnceLock<Vec<Option<OrderingRequirements>>>,
 }
 
 impl OperatorExec {
@@ -274,7 +276,12 @@ impl OperatorExec {
             EmissionType::Incremental,
             Boundedness::Bounded,
         );
-        OperatorExec { operator, inputs, properties: Arc::new(properties) }
+        OperatorExec { operator, inputs, properties: Arc::new(properties), orderings: OnceLock::new() }
+    }
+
+    fn over(&self, inputs: Vec<Arc<dyn ExecutionPlan>>) -> Arc<dyn ExecutionPlan> {
+        let (operator, properties) = (self.operator.clone(), self.properties.clone());
+        Arc::new(OperatorExec { operator, inputs, properties, orderings: OnceLock::new() })
     }
 
     fn ordering(&self, index: usize) -> Option<OrderingRequirements> {
@@ -309,7 +316,7 @@ impl ExecutionPlan for OperatorExec {
     }
 
     fn required_input_ordering(&self) -> Vec<Option<OrderingRequirements>> {
-        (0..self.inputs.len()).map(|i| self.ordering(i)).collect()
+        self.orderings.get_or_init(|| (0..self.inputs.len()).map(|i| self.ordering(i)).collect()).clone()
     }
 
     // The rows of a table come in an order that columns cannot say; claiming that it is kept makes DataFusion
@@ -335,11 +342,11 @@ impl ExecutionPlan for OperatorExec {
         children: Vec<Arc<dyn ExecutionPlan>>,
         _options: ReplaceChildrenOptions,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(OperatorExec { operator: self.operator.clone(), inputs: children, properties: self.properties.clone() }))
+        Ok(self.over(children))
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        Ok(Arc::new(OperatorExec { operator: self.operator.clone(), inputs: children, properties: self.properties.clone() }))
+        Ok(self.over(children))
     }
 
     fn execute(&self, _partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {

@@ -211,7 +211,7 @@ impl Work {
             if !empty && let Some(mut current) = self.current.take() {
                 let mut out = vec![];
                 current.state.push(&rows, &mut out)?;
-                self.memory.try_resize(current.state.size())?;
+                self.memory.try_resize(current.state.size() + out.iter().map(held_bytes).sum::<usize>())?;
                 self.give(&mut current, out)?;
                 self.current = Some(current);
             }
@@ -228,6 +228,7 @@ impl Work {
         let Some(mut current) = self.current.take() else { return Ok(()) };
         let mut out = vec![];
         current.state.finish(&mut out)?;
+        self.memory.try_resize(current.state.size() + out.iter().map(held_bytes).sum::<usize>())?;
         self.give(&mut current, out)?;
         self.memory.try_resize(0)?;
         if current.row_count == 0 && self.output_marker.is_some() {
@@ -384,7 +385,8 @@ impl<F: WholeTableFn> TableState for Held<F> {
         Ok(())
     }
 
+    /// The rows, and those that are made of them.
     fn size(&self) -> usize {
-        self.bytes
+        self.bytes * 2
     }
 }

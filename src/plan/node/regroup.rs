@@ -4,10 +4,10 @@
 
 use super::operator::{Batches, Operator, OperatorNode};
 use super::per_table::EMPTY;
-use super::size::held_bytes;
+use super::size::{held_bytes, joined};
 use arrow::{
     array::{Array, AsArray, UInt64Array},
-    compute::{concat_batches, take_record_batch},
+    compute::take_record_batch,
     datatypes::{Schema, SchemaRef},
     record_batch::RecordBatch,
     row::{RowConverter, SortField},
@@ -24,6 +24,8 @@ use std::{
 };
 
 const BATCH_ROWS: usize = 8192;
+/// A key column of a row as it is compared.
+const KEY_BYTES: usize = 24;
 
 #[derive(Debug)]
 pub struct Regroup(Vec<String>);
@@ -63,8 +65,9 @@ impl Operator for Regroup {
                 memory.try_grow(held_bytes(&batch))?;
                 held.push(batch);
             }
-            let all = concat_batches(&schema, &held)?;
-            drop(held);
+            let all = joined(&schema, held, &memory)?;
+            // Keys as they are compared, and the order.
+            memory.try_grow(all.num_rows() * (KEY_BYTES * key.len() + size_of::<u64>()))?;
             let order = order(&all, &key)?;
             let starts: Vec<usize> = (0..order.len()).step_by(BATCH_ROWS).collect();
             Result::<_>::Ok(futures::stream::iter(starts).map(move |start| -> Result<RecordBatch> {

@@ -6,7 +6,7 @@
 use super::{
     groups::Groups,
     operator::{Batches, Newest, Operator, OperatorNode},
-    size::held_bytes,
+    size::{held_bytes, joined},
 };
 use arrow::{
     array::{ArrayRef, AsArray, UInt32Array, types::TimestampNanosecondType},
@@ -81,8 +81,7 @@ impl Operator for TimeOrder {
                     held = vec![kept];
                 }
             }
-            let all = concat_batches(&schema, &held)?;
-            drop(held);
+            let all = joined(&schema, held, &memory)?;
             let order = UInt32Array::from(spec.order(&all, limit)?);
             let starts: Vec<usize> = (0..order.len()).step_by(BATCH_ROWS).collect();
             Result::<_>::Ok(futures::stream::iter(starts).map(move |start| -> Result<RecordBatch> {

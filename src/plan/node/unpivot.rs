@@ -9,7 +9,7 @@ use super::{
 };
 use crate::model::{runs::runs, schema::tag_type};
 use arrow::{
-    array::{Array, ArrayRef, StringBuilder, UInt64Array},
+    array::{Array, ArrayRef, AsArray, StringBuilder, UInt64Array},
     compute::{cast, concat_batches, interleave, take},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
@@ -91,11 +91,16 @@ impl Operator for Unpivot {
             spec: self.clone(),
             open: None,
             held: vec![],
+            held_bytes: 0,
+            given_bytes: 0,
             memory,
         };
         Ok(worked(input, work))
     }
 }
+
+/// A field's name, and where it ends.
+const FIELD_NAME_BYTES: usize = 16;
 
 /// What an output column is made of.
 enum Source {
@@ -113,12 +118,16 @@ struct Work {
     /// Key of the wide table that may go on, and its rows.
     open: Option<Vec<ArrayRef>>,
     held: Vec<RecordBatch>,
+    held_bytes: usize,
+    /// Bytes of the long rows made last, which somebody works on.
+    given_bytes: usize,
     memory: MemoryReservation,
 }
 
 impl BatchWork for Work {
     fn take(&mut self, batch: &RecordBatch) -> Result<Option<RecordBatch>> {
         let count = batch.num_rows();
+        self.given_bytes = 0;
         if let ([_], false) = (self.fields.as_slice(), self.spec.null_rows) {
             // The rows of the one field are those of its table, wherever that begins and ends.
             return self.long(batch, std::slice::from_ref(&(0..count)));
@@ -146,21 +155,36 @@ impl BatchWork for Work {
         let held = std::mem::take(&mut self.held);
         let Some(first) = held.first() else { return Ok(None) };
         let table = if held.len() == 1 { first.clone() } else { concat_batches(first.schema_ref(), &held)? };
-        self.memory.free();
         let whole = 0..table.num_rows();
-        self.long(&table, std::slice::from_ref(&whole))
+        let long = self.long(&table, std::slice::from_ref(&whole))?;
+        self.held_bytes = 0;
+        self.memory.try_resize(self.given_bytes)?;
+        Ok(long)
     }
 }
 
 impl Work {
     fn hold(&mut self, rows: RecordBatch) -> Result<()> {
-        self.memory.try_grow(held_bytes(&rows))?;
+        self.held_bytes += held_bytes(&rows);
+        self.memory.try_resize(self.held_bytes + self.given_bytes)?;
         self.held.push(rows);
         Ok(())
     }
 
+    /// About the bytes of a long row, where each column has its texts itself.
+    fn long_row_bytes(&self, batch: &RecordBatch) -> usize {
+        let per_row = |column: &ArrayRef| column.to_data().get_slice_memory_size().unwrap_or(0) / column.len().max(1);
+        let width = |column: &ArrayRef| column.as_any_dictionary_opt().map_or_else(|| per_row(column), |d| per_row(d.values()));
+        let columns = self.sources.iter().map(|source| match source {
+            Source::FieldName => FIELD_NAME_BYTES,
+            Source::Value => self.fields.iter().map(|f| width(batch.column(*f))).max().unwrap_or(0),
+            Source::Column(at) => width(batch.column(*at)),
+        });
+        columns.sum()
+    }
+
     /// Long rows of whole tables.
-    fn long(&self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Option<RecordBatch>> {
+    fn long(&mut self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Option<RecordBatch>> {
         let values: Vec<&ArrayRef> = self.fields.iter().map(|f| batch.column(*f)).collect();
         // Field and number of the rows that come next, and where the rows are.
         let mut stretches: Vec<(usize, usize)> = vec![];
@@ -181,6 +205,9 @@ impl Work {
         if places.is_empty() {
             return Ok(None);
         }
+        let place_bytes = size_of::<(usize, usize)>() + size_of::<u64>();
+        self.given_bytes += places.len() * (self.long_row_bytes(batch) + place_bytes);
+        self.memory.try_resize(self.held_bytes + self.given_bytes)?;
         let is_all = values.len() == 1 && places.len() == batch.num_rows();
         let rows = UInt64Array::from_iter_values(places.iter().map(|(_, row)| *row as u64));
         let columns = self.sources.iter().zip(self.schema.fields()).map(|(source, field)| -> Result<ArrayRef> {

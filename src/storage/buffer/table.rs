@@ -158,12 +158,13 @@ impl View {
     pub fn first_sequences(&self, partition_of: impl Fn(Timestamp) -> i64) -> BTreeMap<i64, u64> {
         let mut first = BTreeMap::new();
         for part in &self.parts {
-            let mut noted = None;
-            for partition in part.times.iter().map(|&time| partition_of(time)) {
-                // Most rows are of the partition of the row before.
-                if noted.replace(partition) != Some(partition) {
-                    first.entry(partition).or_insert(part.sequence);
-                }
+            let mut note = |partition| {
+                first.entry(partition).or_insert(part.sequence);
+            };
+            match (part.times.iter().min(), part.times.iter().max()) {
+                // Most writes are of one day.
+                (Some(&min), Some(&max)) if partition_of(min) == partition_of(max) => note(partition_of(min)),
+                _ => part.times.iter().for_each(|&time| note(partition_of(time))),
             }
         }
         first

@@ -5,7 +5,7 @@
 //! fits; a delete that came meanwhile hides rows of the output as it did of the inputs.
 
 use super::CompactionSpec;
-use crate::model::{BucketId, ErrorKind, Failure, Result};
+use crate::model::{BucketId, Duplicates, ErrorKind, Failure, Result};
 use crate::storage::{
     block::RowFilter,
     cut::{self, Cut},
@@ -13,7 +13,7 @@ use crate::storage::{
     files::{BULK_BATCH_ROWS, Draft, FileStore, computing},
     manifest::{Edit, FileMeta, Version},
     object::Space,
-    parquet::writer::FileWriter,
+    parquet::{decimal::Decimals, writer::FileWriter},
 };
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -31,6 +31,13 @@ pub struct Compacted {
     /// 0: no row was left, and no file was made.
     pub bytes_out: u64,
     pub rows_out: u64,
+}
+
+/// Rows that a merge does not write again.
+pub(in crate::storage) struct LeftOut<'a> {
+    /// Rows before it have expired.
+    pub time_floor: i64,
+    pub cuts: &'a [Cut],
 }
 
 impl FileStore {
@@ -102,8 +109,8 @@ impl FileStore {
         })
     }
 
-    /// Writes the rows of the inputs, as `base` has them, into one file. The draft then says what that holds; without any row there is
-    /// none.
+    /// Writes the rows of the inputs, as `base` has them, into one file, without what is `left_out`. The draft then says what the file
+    /// holds; without any row there is none.
     pub(in crate::storage) async fn merge_into(
         &self,
         mut draft: Draft,
@@ -117,7 +124,12 @@ impl FileStore {
         let schema = base.schemas.get(measurement).ok_or_else(|| Failure::internal(format!("`{measurement}` has files and no schema")))?;
         let snapshot = self.bulk_snapshot(base, schema, spec.inputs.clone());
         let mut rows = snapshot.read(None, RowFilter { time_min: left_out.time_floor, ..RowFilter::all() }, BULK_BATCH_ROWS)?;
-        let mut writer = FileWriter::new(spec.bucket, schema, draft.meta.clone())?;
+        let decimals = match snapshot.duplicates {
+            // Of two sums of decimals one may be none.
+            Duplicates::Sum => Decimals::default(),
+            _ => Decimals::of_files(&snapshot.reader, schema, &spec.inputs).await?,
+        };
+        let mut writer = FileWriter::new(spec.bucket, schema, decimals, draft.meta.clone())?;
         let mut upload = self.inner.store.upload(&draft.meta.path);
         let written = async {
             while let Some(batch) = rows.next().await? {
@@ -209,14 +221,6 @@ impl FileStore {
         *reserved += bytes;
         Ok(Room { files: self.clone(), bytes })
     }
-}
-
-/// What of the inputs a merge leaves out.
-#[derive(Debug, Clone, Copy)]
-pub(in crate::storage) struct LeftOut<'a> {
-    /// Rows before it have expired.
-    pub time_floor: i64,
-    pub cuts: &'a [Cut],
 }
 
 /// What to do when only some of the merged files can replace their inputs.

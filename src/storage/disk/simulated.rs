@@ -49,6 +49,13 @@ struct State {
     planted: Vec<Lie>,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Reads,
+    Changes,
+    TakesRoom,
+}
+
 /// What goes wrong with a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Trouble {
@@ -56,6 +63,8 @@ pub enum Trouble {
     Eio,
     /// What takes room fails, and of bytes half are written.
     Full,
+    /// What would change anything fails as with `Eio`; reading goes well.
+    NoChanges,
     /// The process that would have made it is dead: nothing happens.
     Dead,
 }
@@ -271,15 +280,16 @@ impl State {
         self.next_node - 1
     }
 
-    /// Counts a call. `takes_room`: a full disk refuses it.
-    fn call(&mut self, takes_room: bool) -> Result<(), (Trouble, io::Error)> {
+    /// Counts a call.
+    fn call(&mut self, kind: Kind) -> Result<(), (Trouble, io::Error)> {
         let number = self.calls;
         self.calls += 1;
         match self.troubles.iter().find(|(calls, _)| calls.contains(&number)).map(|t| t.1) {
             Some(Trouble::Eio) => Err((Trouble::Eio, eio())),
-            Some(Trouble::Full) if takes_room => Err((Trouble::Full, full())),
+            Some(Trouble::Full) if kind == Kind::TakesRoom => Err((Trouble::Full, full())),
+            Some(Trouble::NoChanges) if kind != Kind::Reads => Err((Trouble::NoChanges, eio())),
             Some(Trouble::Dead) => Err((Trouble::Dead, eio())),
-            Some(Trouble::Full) | None => Ok(()),
+            Some(Trouble::Full | Trouble::NoChanges) | None => Ok(()),
         }
     }
 
@@ -298,7 +308,7 @@ impl State {
 
     fn sync_file(&mut self, path: &Path, node: Node) -> io::Result<()> {
         let lie = if path.extension().is_some_and(|e| e == "wal") { Lie::LogNotSynced } else { Lie::ObjectNotSynced };
-        let outcome = self.call(false);
+        let outcome = self.call(Kind::Changes);
         let done = match outcome {
             Err((Trouble::Dead, e)) => return Err(e),
             Err(_) => false,
@@ -372,31 +382,25 @@ const REAL: LocalDisk = LocalDisk;
 impl Disk for SimulatedDisk {
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut state = self.0.state.lock();
-        state.call(true).map_err(|(_, e)| e)?;
+        state.call(Kind::TakesRoom).map_err(|(_, e)| e)?;
         let (file, node) = (REAL.create(path)?, state.node());
         state.change(Entry::File(self.relative(path), node));
         Ok(Box::new(SimulatedFile { disk: self.clone(), path: path.to_path_buf(), file, node }))
     }
 
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        self.0.state.lock().call(false).map_err(|(_, e)| e)?;
+        self.0.state.lock().call(Kind::Reads).map_err(|(_, e)| e)?;
         REAL.read(path)
     }
 
     fn list(&self, folder: &Path) -> io::Result<Vec<String>> {
-        self.0.state.lock().call(false).map_err(|(_, e)| e)?;
+        self.0.state.lock().call(Kind::Reads).map_err(|(_, e)| e)?;
         REAL.list(folder)
-    }
-
-    fn sync(&self, path: &Path) -> io::Result<()> {
-        let mut state = self.0.state.lock();
-        let node = *state.names.get(&self.relative(path)).ok_or(io::ErrorKind::NotFound)?;
-        state.sync_file(path, node)
     }
 
     fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        state.call(true).map_err(|(_, e)| e)?;
+        state.call(Kind::TakesRoom).map_err(|(_, e)| e)?;
         REAL.link(from, to)?;
         let node = state.names[&self.relative(from)];
         state.change(Entry::File(self.relative(to), node));
@@ -405,7 +409,7 @@ impl Disk for SimulatedDisk {
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        state.call(true).map_err(|(_, e)| e)?;
+        state.call(Kind::TakesRoom).map_err(|(_, e)| e)?;
         REAL.rename(from, to)?;
         let node = state.names[&self.relative(from)];
         state.change(Entry::Moved(self.relative(from), self.relative(to), node));
@@ -414,7 +418,7 @@ impl Disk for SimulatedDisk {
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        state.call(false).map_err(|(_, e)| e)?;
+        state.call(Kind::Changes).map_err(|(_, e)| e)?;
         REAL.remove(path)?;
         state.change(Entry::Gone(self.relative(path)));
         Ok(())
@@ -422,7 +426,7 @@ impl Disk for SimulatedDisk {
 
     fn make_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        state.call(true).map_err(|(_, e)| e)?;
+        state.call(Kind::TakesRoom).map_err(|(_, e)| e)?;
         REAL.make_folder(path)?;
         state.change(Entry::Folder(self.relative(path)));
         Ok(())
@@ -430,7 +434,7 @@ impl Disk for SimulatedDisk {
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        state.call(false).map_err(|(_, e)| e)?;
+        state.call(Kind::Changes).map_err(|(_, e)| e)?;
         REAL.remove_folder(path)?;
         state.change(Entry::Gone(self.relative(path)));
         Ok(())
@@ -438,7 +442,7 @@ impl Disk for SimulatedDisk {
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         let mut state = self.0.state.lock();
-        let outcome = state.call(false);
+        let outcome = state.call(Kind::Changes);
         let done = match outcome {
             Err((Trouble::Dead, e)) => return Err(e),
             Err(_) => false,
@@ -461,7 +465,7 @@ struct SimulatedFile {
 impl DiskFile for SimulatedFile {
     fn write_at(&self, at: u64, bytes: &[u8]) -> io::Result<()> {
         let mut state = self.disk.0.state.lock();
-        let (written, outcome) = match state.call(true) {
+        let (written, outcome) = match state.call(Kind::TakesRoom) {
             Err((Trouble::Dead, e)) => return Err(e),
             Err((_, e)) => (bytes.len() / 2, Err(e)),
             Ok(()) => match &mut state.room {

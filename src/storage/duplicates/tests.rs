@@ -292,7 +292,7 @@ async fn a_damaged_manifest_makes_no_write_count_twice() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flush_whose_commit_arrived_although_it_was_said_to_fail_counts_once() {
     let objects = FaultyStore::default();
-    let retry = Retry { attempts: 2, first_pause: Duration::from_millis(1) };
+    let retry = Retry { attempts: 2, first_pause: Duration::from_millis(1), ..Retry::default() };
     let store = Store::over(Arc::new(objects.clone()), Default::default(), "faulty:").with_retry(retry);
     let disk = FaultyDisk::default();
     let storage = sums(&store, &disk).await;

@@ -49,11 +49,6 @@ impl ManifestStore {
         format!("buckets/{}/manifest", self.bucket)
     }
 
-    /// When it returns, versions that can be found survive a power loss, also one that a killed process has just committed.
-    pub async fn settle(&self) -> Result<(), StoreError> {
-        self.store.settle(&self.folder()).await
-    }
-
     fn path(&self, number: u64) -> String {
         ManifestStore::path_of(self.bucket, number)
     }

@@ -40,8 +40,7 @@ const DELETES_IN_FLIGHT: usize = 10;
 impl DurableFolder {
     /// Opens the folder, making it (durably) when absent.
     pub fn open(disk: Arc<dyn Disk>, root: &FilePath) -> io::Result<DurableFolder> {
-        let folders = Folders::new(disk.clone());
-        folders.make_root(root)?;
+        let folders = Folders::at(disk.clone(), root)?;
         let reads = LocalFileSystem::new_with_prefix(root).map_err(io::Error::other)?;
         Ok(DurableFolder { reads: Arc::new(reads), disk, folders: Arc::new(folders), root: root.into() })
     }
@@ -50,11 +49,27 @@ impl DurableFolder {
         &self.root
     }
 
-    /// When it returns, the names of objects that can be found in a folder survive a power loss, also of those that an earlier
-    /// process put there and was killed before it had the name synced.
-    pub async fn settle(&self, folder: &Path) -> Result<()> {
-        let (disk, place) = (self.disk.clone(), self.reads.path_to_filesystem(folder)?);
-        self.blocking(move || if place.is_dir() { disk.sync_folder(&place) } else { Ok(()) }).await
+    /// When it returns, an object that another process put there survives a power loss, whatever became of that one's syncs: it is
+    /// written anew in its place. After an error the old one or the new one is there.
+    pub async fn renew(&self, location: &Path) -> Result<()> {
+        let (folder, target) = (self.clone(), self.reads.path_to_filesystem(location)?);
+        let location = location.to_string();
+        let renewed = tokio::task::spawn_blocking(move || folder.renew_file(&target)).await?;
+        renewed.map_err(|e| match e.kind() {
+            io::ErrorKind::NotFound => Error::NotFound { path: location, source: Box::new(e) },
+            _ => local_failure(e),
+        })
+    }
+
+    fn renew_file(&self, target: &FilePath) -> io::Result<()> {
+        let (bytes, folder) = (self.disk.read(target)?, folder_of(target)?);
+        self.folders.make(folder)?;
+        let staged = self.staged();
+        let placed = self.write_synced(&staged, &PutPayload::from(bytes)).and_then(|()| self.disk.rename(&staged, target));
+        if placed.is_err() {
+            let _ = self.disk.remove(&staged);
+        }
+        placed.and_then(|()| self.disk.sync_folder(folder))
     }
 
     /// Runs file work where waiting is allowed.
@@ -100,7 +115,7 @@ impl DurableFolder {
 
     /// Gives a synced file its name.
     fn place(&self, staged: &FilePath, target: &FilePath, create: bool) -> io::Result<()> {
-        let folder = target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))?;
+        let folder = folder_of(target)?;
         self.folders.make(folder)?;
         self.folders.forget(target, |target| self.disk.remove(target))?;
         match create {
@@ -194,6 +209,10 @@ impl ObjectStore for DurableFolder {
 /// What storage never does is refused, rather than done without the promise of durability.
 fn not_offered(operation: &str) -> Error {
     Error::NotImplemented { operation: operation.to_string(), implementer: "DurableFolder".to_string() }
+}
+
+fn folder_of(target: &FilePath) -> io::Result<&FilePath> {
+    target.parent().ok_or_else(|| io::Error::other("an object needs a folder"))
 }
 
 fn local_failure(e: io::Error) -> Error {

@@ -45,7 +45,7 @@ impl Upload {
         let mut parts = match self.parts.take() {
             Some(parts) => parts,
             None => {
-                let begun = self.store.patiently(&self.path, || self.store.objects.put_multipart(&self.location)).await?;
+                let begun = self.store.uploads.put_multipart(&self.location).await.map_err(|e| self.failure(e))?;
                 let mut parts = WriteMultipart::new_with_chunk_size(begun, PART_BYTES);
                 parts.put(std::mem::take(&mut self.first).freeze());
                 parts
@@ -56,7 +56,12 @@ impl Upload {
             parts.put(piece);
         }
         self.parts = Some(parts);
-        room.map_err(|e| self.store.name_error(&self.path, e))
+        room.map_err(|e| self.failure(e))
+    }
+
+    /// The client has repeated what it could.
+    fn failure(&self, e: object_store::Error) -> StoreError {
+        self.store.name_error(&self.path, &self.store.attempts(), e)
     }
 
     pub async fn finish(mut self) -> Result<(), StoreError> {
@@ -65,10 +70,11 @@ impl Upload {
             Some(parts) => match parts.finish().await {
                 Ok(_) => Ok(()),
                 // When only the reply was lost, the object is there: nobody else uses its name.
-                Err(e) => match self.store.objects.head(&self.location).await {
-                    // On this machine no reply is lost, and what failed may not last.
-                    Ok(found) if found.size == self.length && self.store.local.is_none() => Ok(()),
-                    _ => Err(self.store.name_error(&self.path, e)),
+                // On this machine no reply is lost, and what failed may not last.
+                Err(e) if self.store.local.is_some() => Err(self.failure(e)),
+                Err(e) => match self.store.patiently(&self.path, || self.store.objects.head(&self.location)).await {
+                    Ok(found) if found.size == self.length => Ok(()),
+                    _ => Err(self.failure(e)),
                 },
             },
         }

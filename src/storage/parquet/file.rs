@@ -4,6 +4,7 @@
 
 use super::{
     cache::{Cache, Decoded, Part},
+    decimal,
     writer::{FOOTER_KEY, Footer, footer_start, seal},
 };
 use crate::model::{Failure, MeasurementSchema, Result, schema::tag_type, schema::time_type};
@@ -126,7 +127,10 @@ impl FileReader {
         // has not.
         let columns = metadata.file_metadata().schema_descr().columns().iter().map(|c| match c.name() {
             "time" => Field::new("time", time_type(), false),
-            name => Field::new(name, own.fields.get(name).map_or(tag_type(), |t| t.arrow()), true),
+            name => {
+                let stored = || decimal::scale(c).map(decimal::stored_type);
+                Field::new(name, own.fields.get(name).map_or(tag_type(), |of| stored().unwrap_or(of.arrow())), true)
+            }
         });
         let hint = Arc::new(Schema::new(columns.collect::<Vec<_>>()));
         let options = ArrowReaderOptions::new().with_schema(hint);
@@ -198,7 +202,7 @@ impl FileReader {
         if batch.num_rows() as i64 != metadata.num_rows() {
             return Err(damaged(&"a row group has fewer rows than it says"));
         }
-        Ok(leaves.into_iter().zip(batch.columns().iter().cloned()).collect())
+        Ok(leaves.into_iter().zip(batch.columns().iter().cloned().map(decimal::decode)).collect())
     }
 
     pub(super) async fn runs(&self, file: &FileMeta, footer: &OpenFooter, group: usize, tags: &[Arc<str>]) -> Result<Arc<SeriesRuns>> {
@@ -266,6 +270,8 @@ pub struct FileSource {
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Row groups that may have wanted rows and were not read yet; `None` before the first.
     pub wanted_groups: Option<VecDeque<usize>>,
+    /// Of the block given last.
+    pub held_bytes: usize,
 }
 
 #[async_trait]
@@ -279,20 +285,31 @@ impl Source for FileSource {
         };
         while let Some(group) = groups.pop_front() {
             let runs = self.reader.runs(&self.file, &footer, group, &self.schema.tags).await?;
+            let wanted = self.filter.wanted(&runs)?;
+            if !wanted.contains(&true) {
+                continue;
+            }
             let time = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?.pop().flatten();
             let time = time.ok_or_else(|| self.reader.damage(&self.file.path, "it has no time column"))?;
             let time = time.as_primitive().clone();
-            let spans = select(&runs, time.values(), &self.filter, &self.tombstones)?;
+            let spans = select(&runs, &wanted, time.values(), &self.filter, &self.tombstones);
             if spans.is_empty() {
                 continue;
             }
             debug_assert_eq!(runs.starts.last().copied(), Some(time.len() as u32), "runs cover the row group");
             let fields = self.reader.columns(&self.file, &footer, group, &self.fields).await?;
             self.wanted_groups = Some(groups);
-            return Ok(Some((Arc::new(Block { runs, time, fields }), spans)));
+            let block = Block { runs, time, fields };
+            self.held_bytes = block.bytes();
+            return Ok(Some((Arc::new(block), spans)));
         }
         self.wanted_groups = Some(groups);
+        self.held_bytes = 0;
         Ok(None)
+    }
+
+    fn held_bytes(&self) -> usize {
+        self.held_bytes
     }
 }
 

@@ -23,6 +23,8 @@ use crate::model::BucketId;
 
 pub const MAGIC: &[u8; 4] = b"TGR1";
 pub const HEADER_BYTES: usize = 52;
+/// No LZ4 block becomes longer than this many times its length; what claims to asks for memory that it cannot fill.
+const LZ4_FACTOR_MAX: usize = 256;
 const VERSION: u8 = 1;
 const KIND_LINES: u8 = 1;
 const KIND_BEGINNING: u8 = 2;
@@ -99,7 +101,11 @@ pub fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
     let sequence = word(8)?;
     let frame = match bytes[5] {
         KIND_LINES => {
-            let text = lz4_flex::block::decompress(&frame[HEADER_BYTES..], half(40)? as usize).ok()?;
+            let (payload, text_bytes) = (&frame[HEADER_BYTES..], half(40)? as usize);
+            if text_bytes > payload.len().saturating_mul(LZ4_FACTOR_MAX) {
+                return None;
+            }
+            let text = lz4_flex::block::decompress(payload, text_bytes).ok()?;
             Frame::Lines(Record { sequence, bucket: BucketId::new(word(16)?)?, unit_ns: word(24)? as i64, now: word(32)? as i64, text })
         }
         KIND_BEGINNING => Frame::Beginning { durable: sequence },

@@ -10,6 +10,7 @@ use crate::{
 };
 use parking_lot::Mutex;
 use std::{
+    collections::HashSet,
     io,
     sync::{Arc, mpsc},
     thread,
@@ -48,14 +49,17 @@ struct Segments {
     files: Arc<dyn FileSystem>,
     /// Finished segments and the highest sequence in each, oldest first.
     finished: Mutex<Vec<(String, u64)>>,
+    /// Found, and not sure to last; nothing is appended before it is.
+    not_renewed: Mutex<Option<String>>,
     failpoints: Failpoints,
 }
 
 impl Log {
-    /// Goes on behind what was replayed.
-    pub fn open(files: Arc<dyn FileSystem>, replayed: &Replayed, options: LogOptions) -> io::Result<Log> {
+    /// Goes on behind what was replayed. `not_renewed`: a segment that has to be renewed before that, which failed.
+    pub fn open(files: Arc<dyn FileSystem>, replayed: &Replayed, not_renewed: Option<String>, options: LogOptions) -> io::Result<Log> {
         let failpoints = options.failpoints.clone();
-        let segments = Arc::new(Segments { files, finished: Mutex::new(replayed.segments.clone()), failpoints });
+        let (finished, not_renewed) = (Mutex::new(replayed.segments.clone()), Mutex::new(not_renewed));
+        let segments = Arc::new(Segments { files, finished, not_renewed, failpoints });
         let (queue, appends) = mpsc::channel();
         let durable = replayed.last_record.unwrap_or(0);
         let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence, durable };
@@ -84,19 +88,22 @@ impl Log {
         answer.await.map_err(|_| closed())?
     }
 
-    /// Forgets segments whose records are all of `sequence` or below, the oldest first and each durably: if one came back without those
-    /// behind it, these would be missed. One that cannot be removed is tried again next time. Blocks; one call at a time.
+    /// Forgets segments whose records are all of `sequence` or below, in any order: that one of them is there and others are not is no
+    /// damage, when all they had is in files. One that cannot be removed is tried again next time. Blocks; one call at a time.
     pub fn trim(&self, sequence: u64) {
-        let Segments { files, finished, failpoints } = &*self.segments;
+        let Segments { files, finished, failpoints, .. } = &*self.segments;
         let old: Vec<String> = finished.lock().iter().filter(|(_, last)| *last <= sequence).map(|(name, _)| name.clone()).collect();
         let removes = |name: &String| {
             let removed = failpoints.pass(Failpoint::WalTrim).and_then(|()| Ok(files.remove(name)?));
-            removed
-                .inspect_err(|e| tracing::warn!(segment = %name, "an old log segment cannot be removed, nor those after it: {e}"))
-                .is_ok()
+            removed.inspect_err(|e| tracing::warn!(segment = %name, "an old log segment cannot be removed: {e}")).is_ok()
         };
-        let gone = old.iter().take_while(|name| removes(name)).count();
-        finished.lock().retain(|(name, _)| !old[..gone].contains(name));
+        let gone: HashSet<String> = old.into_iter().filter(removes).collect();
+        finished.lock().retain(|(name, _)| !gone.contains(name));
+    }
+
+    /// The segment that keeps writes from being accepted, as the disk does not keep it.
+    pub fn not_renewed(&self) -> Option<String> {
+        self.segments.not_renewed.lock().clone()
     }
 
     /// Segments that a restart would replay, the one being written not counted.
@@ -116,6 +123,20 @@ impl Log {
 impl Drop for Log {
     fn drop(&mut self) {
         self.close();
+    }
+}
+
+impl Segments {
+    /// One that was trimmed since needs nothing more.
+    fn renew(&self) -> io::Result<()> {
+        let mut not_renewed = self.not_renewed.lock();
+        if let Some(name) = &*not_renewed
+            && self.finished.lock().iter().any(|(finished, _)| finished == name)
+        {
+            self.files.renew(name)?;
+        }
+        *not_renewed = None;
+        Ok(())
     }
 }
 
@@ -183,6 +204,7 @@ impl Writer {
     fn try_write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
         let pass = |point| self.options.failpoints.pass(point).map_err(io::Error::other);
         pass(Failpoint::WalWrite)?;
+        self.segments.renew()?;
         let open = match &mut self.open {
             Some(open) => open,
             none => {
@@ -210,7 +232,7 @@ impl Writer {
     /// The segment in hand takes no more records.
     fn finish(&mut self) {
         let Some(open) = self.open.take() else { return };
-        let Segments { files, finished, failpoints } = &*self.segments;
+        let Segments { files, finished, failpoints, .. } = &*self.segments;
         // Of what was refused nothing need be found again, and a full disk must not fill with empty segments.
         if open.has_records || failpoints.pass(Failpoint::WalTrim).is_err() || files.remove(&open.name).is_err() {
             finished.lock().push((open.name, self.sequence));
@@ -243,7 +265,7 @@ mod tests {
         let mut records = vec![];
         let replayed = replay(disk, |r| records.push(r)).expect("the disk can be read");
         (
-            Log::open(Arc::new(disk.clone()), &replayed, LogOptions { segment_bytes, ..LogOptions::default() }).expect("a thread"),
+            Log::open(Arc::new(disk.clone()), &replayed, None, LogOptions { segment_bytes, ..LogOptions::default() }).expect("a thread"),
             records,
             replayed,
         )

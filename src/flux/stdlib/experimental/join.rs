@@ -6,7 +6,7 @@ use crate::{
         eval::{Record, Value},
         stdlib::{
             Call, Function,
-            run::{Table, batch_of, check_key, frames, run},
+            run::{Made, Table, batch_of, check_key, frames, run},
         },
     },
     plan::TableStream,
@@ -34,31 +34,30 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
     for table in &lefts {
         let Some(other) = by_key.get(&table.key_text()) else { continue };
         let key = table.key_record();
-        let mut rows = vec![];
-        for (l, r) in pairs(table.records(), other.records()) {
-            let arguments = vec![("left".into(), Value::Record(Arc::new(l))), ("right".into(), Value::Record(Arc::new(r)))];
-            let Value::Record(row) = call.interpreter.call(&make, arguments, None, call.span)? else {
+        let mut made = Made::default();
+        let (left, right) = (table.records(call.context())?, other.records(call.context())?);
+        for (l, r) in pairs(&left, &right) {
+            let arguments = [("left", l), ("right", r)].map(|(name, row)| (name.into(), Value::Record(Arc::new(row.clone()))));
+            let Value::Record(row) = call.interpreter.call(&make, arguments.into(), None, call.span)? else {
                 return Err(FluxError::run("join: `fn` must return a record").at(call.span));
             };
             check_key(&row, &key, table, |_, _| "join: argument 'fn' may not modify group key".to_string())?;
-            rows.push(row.as_ref().clone());
+            made.push(row.as_ref().clone(), call.context())?;
         }
-        out.push((table.key.clone(), batch_of(&rows, "join")?));
+        out.push((table.key.clone(), batch_of(&made.rows, "join")?));
     }
     Ok(Value::Stream(Arc::new(TableStream::new(frames(out, call.context())?, left.bounds.or(right.bounds)))))
 }
 
 /// Every two rows of equal time; both sides are in order of time.
-fn pairs(left: Vec<Record>, right: Vec<Record>) -> Vec<(Record, Record)> {
+fn pairs<'a>(left: &'a [Record], right: &'a [Record]) -> impl Iterator<Item = (&'a Record, &'a Record)> {
     let time = |row: &Record| if let Some(Value::Time(t)) = row.get("_time") { Some(*t) } else { None };
-    let (mut out, mut j) = (vec![], 0);
-    for l in left {
-        let at = time(&l);
+    let mut j = 0;
+    left.iter().flat_map(move |l| {
+        let at = time(l);
         while j < right.len() && time(&right[j]) < at {
             j += 1;
         }
-        let equal = right[j..].iter().take_while(|r| at.is_some() && time(r) == at);
-        out.extend(equal.map(|r| (l.clone(), r.clone())));
-    }
-    out
+        right[j..].iter().take_while(move |r| at.is_some() && time(r) == at).map(move |r| (l, r))
+    })
 }

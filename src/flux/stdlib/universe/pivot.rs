@@ -8,7 +8,7 @@ use crate::{
         stdlib::{Call, Function, tables::stream},
     },
     model::{Result as Outcome, schema::tag_type},
-    plan::{Frame, stream::col},
+    plan::{Context, Frame, stream::col},
 };
 use arrow::{
     array::Array,
@@ -26,6 +26,9 @@ pub static FUNCTION: Function = Function {
     examples: &[],
     call: pivot,
 };
+
+/// A cell while rows are put together: its column's name, its value, its row's name.
+const CELL_BYTES: usize = 256;
 
 /// Column names and types, in order.
 type Columns = IndexMap<String, DataType>;
@@ -56,10 +59,11 @@ fn pivot(call: &mut Call<'_>) -> FluxResult<Value> {
             continue;
         }
         for batch in call.context().collect(frame.plan.clone())? {
+            call.context().charge(batch.num_rows() * CELL_BYTES)?;
             shape.take(&frame, &batch, &mut pivoted)?;
         }
     }
-    Ok(stream(shape.frames(pivoted)?, &tables))
+    Ok(stream(shape.frames(pivoted, call.context())?, &tables))
 }
 
 /// A wide frame is pivoted already: its field columns become plain columns.
@@ -154,7 +158,7 @@ impl Shape {
     }
 
     /// Each table as a frame; tables whose columns agree share one.
-    fn frames(&self, tables: IndexMap<Key, Table>) -> FluxResult<Vec<Frame>> {
+    fn frames(&self, tables: IndexMap<Key, Table>, context: &dyn Context) -> FluxResult<Vec<Frame>> {
         let mut frames: Vec<(Vec<String>, Columns, Vec<Table>)> = vec![];
         for table in tables.into_values() {
             let key: Vec<String> = table.key.iter().map(|(k, _, _)| k.clone()).collect();
@@ -169,6 +173,11 @@ impl Shape {
                 }
                 None => frames.push((key, columns, vec![table])),
             }
+        }
+        // Every row has every column, if only as a null.
+        for (_, columns, tables) in &frames {
+            let rows: usize = tables.iter().map(|table| table.rows.len()).sum();
+            context.charge(rows.saturating_mul(columns.len()).saturating_mul(size_of::<u64>()))?;
         }
         frames.into_iter().map(|(key, columns, tables)| self.frame(key, columns, &tables)).collect()
     }

@@ -6,7 +6,7 @@ use crate::{
         eval::{
             Value,
             operator::equal,
-            text::{display, text_of, type_text},
+            text::{check_room, display, text_of, type_text},
         },
         stdlib::{Call, Function},
     },
@@ -241,8 +241,9 @@ pub static DISPLAY: Function = Function {
     summary: "Any value as readable text.",
     examples: &[],
     call: |call| {
-        let value = call.arguments.iter().find(|(n, _)| n.as_ref() == "v").map(|(_, v)| display(v));
-        Ok(Value::string(value.unwrap_or_else(|| display(&Value::Null))))
+        let value = call.arguments.iter().find(|(n, _)| n.as_ref() == "v").map_or(&Value::Null, |(_, v)| v);
+        check_room(value, "display")?;
+        Ok(Value::string(display(value)))
     },
 };
 

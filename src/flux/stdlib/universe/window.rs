@@ -18,6 +18,7 @@ use crate::{
         },
     },
     kernel::time_window::{Bounds, Location, TimeWindow},
+    memory,
     model::{Duration, Result as Outcome, TimeRange, schema::time_type},
     plan::{
         Frame, TableStream,
@@ -25,6 +26,7 @@ use crate::{
         node::{
             OperatorNode, TableState, TableTransform,
             per_table::{EMPTY, as_transform},
+            size::held_bytes,
             unpivot::plain,
         },
         stream::{col, null, regroup_frames},
@@ -66,35 +68,52 @@ struct Shape {
     stop: String,
 }
 
+/// A window in an ordered map, and beside it.
+const WINDOW_BYTES: usize = 64;
+/// A value of a window, while it is found and as it is given.
+const CELL_BYTES: usize = 32;
+/// So many windows are made between two looks at whether there is room.
+const LOOK_WINDOWS: usize = 1 << 14;
+
 impl Shape {
     /// Every window that holds `time`, clipped to the bounds, in order.
-    fn holding(&self, time: i64, out: &mut Vec<(i64, i64)>) {
+    fn holding(&self, time: i64, out: &mut Vec<(i64, i64)>) -> Result<()> {
         out.clear();
         // The one window of `every: inf` takes every row: `_stop` may have become the time before.
-        let Some(window) = &self.window else { return out.push((self.bounds.start, self.bounds.stop)) };
+        let Some(window) = &self.window else {
+            out.push((self.bounds.start, self.bounds.stop));
+            return Ok(());
+        };
         if !self.bounds.contains(time) {
-            return;
+            return Ok(());
         }
         let mut at = window.latest(time);
         // Windows are numbered by their beginning, so earlier ones hold the time until one ends before it.
         while at.stop > time {
             if at.contains(time) {
+                if out.len() % LOOK_WINDOWS == LOOK_WINDOWS - 1 {
+                    memory::allow(out.len() * WINDOW_BYTES, "window")?;
+                }
                 out.push(self.clip(at));
             }
             at = window.previous(at);
         }
         out.reverse();
+        Ok(())
     }
 
     fn clip(&self, window: Bounds) -> (i64, i64) {
         (window.start.max(self.bounds.start), window.stop.min(self.bounds.stop))
     }
 
-    fn all(&self) -> Vec<(i64, i64)> {
-        match &self.window {
-            None => vec![(self.bounds.start, self.bounds.stop)],
-            Some(window) => window.overlapping(self.bounds.start, self.bounds.stop).map(|w| self.clip(w)).collect(),
+    /// Every window of the bounds. Whoever asks makes a row of each, of `columns` columns.
+    fn all(&self, columns: usize) -> Result<Vec<(i64, i64)>> {
+        let Some(window) = &self.window else { return Ok(vec![(self.bounds.start, self.bounds.stop)]) };
+        if let Some((first, last)) = window.overlapping_indices(self.bounds.start, self.bounds.stop) {
+            let count = usize::try_from(last.saturating_sub(first)).unwrap_or(0);
+            memory::allow(count.saturating_mul(WINDOW_BYTES + columns * CELL_BYTES), "window")?;
         }
+        Ok(window.overlapping(self.bounds.start, self.bounds.stop).map(|w| self.clip(w)).collect())
     }
 }
 
@@ -175,12 +194,19 @@ fn windowed(first: &RecordBatch, rows: &RecordBatch, shape: &Shape, key: &[Strin
     let times = rows.column_by_name(&shape.time).and_then(times).ok_or_else(|| run_error("window: time column is not of type time"))?;
     let mut by_window: BTreeMap<(i64, i64), Vec<u64>> = BTreeMap::new();
     if shape.create_empty {
-        by_window.extend(shape.all().into_iter().map(|w| (w, vec![])));
+        by_window.extend(shape.all(rows.num_columns())?.into_iter().map(|w| (w, vec![])));
     }
-    let mut holding = vec![];
+    let (mut holding, mut made, mut looked) = (vec![], 0, 0);
+    // A row is repeated in each of its windows.
+    let row_bytes = held_bytes(rows) / rows.num_rows().max(1) + CELL_BYTES;
     for (row, time) in times.iter().enumerate() {
         let Some(time) = time else { return Err(run_error("window: null time in time column")) };
-        shape.holding(*time, &mut holding);
+        shape.holding(*time, &mut holding)?;
+        made += holding.len();
+        if made - looked >= LOOK_WINDOWS {
+            looked = made;
+            memory::allow(made.saturating_mul(row_bytes), "window")?;
+        }
         for window in &holding {
             by_window.entry(*window).or_default().push(row as u64);
         }
@@ -405,7 +431,7 @@ impl TableState for PickingWindows {
         let plan = &self.plan;
         let mut windows = std::mem::take(&mut self.windows);
         if plan.shape.create_empty {
-            plan.shape.all().into_iter().for_each(|window| _ = windows.entry(window).or_default());
+            plan.shape.all(plan.made.fields().len())?.into_iter().for_each(|window| _ = windows.entry(window).or_default());
         } else {
             windows.retain(|_, row| row.is_some());
         }
@@ -455,7 +481,7 @@ fn each_window(
     let mut row = 0;
     while row < times.len() {
         if !is_inside(times[row], *current) {
-            shape.holding(times[row], &mut holding);
+            shape.holding(times[row], &mut holding)?;
             let Some(window) = holding.first() else {
                 row += 1;
                 continue;
@@ -625,7 +651,7 @@ impl TableState for ReducingWindows {
         // A field without a value in any window has no table in a wide frame, so it gets no empty windows either.
         let present: Vec<bool> = (0..plan.columns.len()).map(|at| !plan.wide || windows.values().any(|t| t[at].has_values())).collect();
         if plan.shape.create_empty {
-            for window in plan.shape.all() {
+            for window in plan.shape.all(plan.columns.len())? {
                 windows.entry(window).or_insert_with(|| vec![Tally::default(); plan.columns.len()]);
             }
         }
