@@ -142,6 +142,48 @@ async fn a_disk_that_takes_no_change_is_read_and_goes_on_when_it_is_well() {
     assert_eq!((world.found().await.len(), world.storage.damage()), (3, &[][..]));
 }
 
+/// A process dies during a flush, and the next one finds the file and cannot have a manifest name it. Until one does, the rows stay in the
+/// log: the file's name may not last. How often there was such a file.
+pub async fn found_files(failpoints: Failpoints) -> u64 {
+    let mut found = 0;
+    for (duplicates, earlier) in [(Duplicates::Last, false), (Duplicates::Sum, false), (Duplicates::Sum, true)] {
+        for call in 0.. {
+            let name = format!("{duplicates}, with rows from earlier: {earlier}, call {call} of a flush");
+            let mut world = World::on(SimulatedDisk::default(), 0, 1, duplicates, failpoints.clone()).await;
+            if earlier {
+                write(&world.storage, "m,h=a f=1 1").await;
+                world.storage.flush().await.expect("a sound disk");
+            }
+            write(&world.storage, "m,h=a f=2 1").await;
+            let (expected, disk) = (world.found().await, world.disk.disk.clone());
+            disk.trouble(disk.calls() + call..u64::MAX, Trouble::Dead);
+            if world.storage.flush().await.is_ok() {
+                break;
+            }
+            disk.heal();
+            disk.trouble(disk.calls()..u64::MAX, Trouble::NoChanges);
+            world.reopen().await.expect("it starts all the same");
+            let version = world.storage.files().version(bucket());
+            found += u64::from(version.is_some_and(|version| version.sequence_max() > version.flushed_through));
+            disk.heal();
+            world.storage.flush().await.expect("the disk is well");
+            assert_eq!(world.found().await, expected, "{name}");
+            // Some of these lose the file's name and not that the log was trimmed.
+            for loss in (0..12).map(Loss::Random) {
+                let world = World::on(disk.crash(usize::MAX, loss), 0, 1, duplicates, failpoints.clone()).await;
+                assert_eq!((world.found().await, world.storage.damage()), (expected.clone(), &[][..]), "{name}, {loss:?}");
+            }
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_log_keeps_the_rows_of_a_file_that_was_found_until_a_manifest_names_it() {
+    let found = found_files(Failpoints::default()).await;
+    assert!(found >= 3, "some files are found: {found}");
+}
+
 /// Every call of one workload fails once with EIO, with those after it, also in processes that die of it, and for want of room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_fails_at_any_call_loses_nothing() {

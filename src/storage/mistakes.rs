@@ -23,6 +23,7 @@ enum Plant {
 enum Test {
     PowerLoss,
     FailingDisk,
+    FoundFiles,
     FailingStore,
     Model,
 }
@@ -31,7 +32,7 @@ use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 17] = [
+const MISTAKES: [(Plant, Test, &str); 18] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -42,6 +43,11 @@ const MISTAKES: [(Plant, Test, &str); 17] = [
     (InCode(Mistake::SyncTriedAgain), FailingDisk, "rows that the failed sync dropped count as durable"),
     (InCode(Mistake::TornSegmentGoesOn), FailingDisk, "good records stand behind a torn one"),
     (InCode(Mistake::FoundRecordsBelieved), FailingDisk, "rows that were seen are gone, and damage is told where there is none"),
+    (
+        InCode(Mistake::FoundVersionBelieved),
+        FoundFiles,
+        "the manifest names files that are gone, or rows are neither in the log nor in files",
+    ),
     (InCode(Mistake::PutRetriedAsNew), FailingStore, "an object is replaced, perhaps another's"),
     (InCode(Mistake::LostReplyTakenForConflict), FailingStore, "the only writer is refused as a second one"),
     (InCode(Mistake::LostReplyTakenForSuccess), FailingStore, "what another commit brought counts as brought by this one"),
@@ -61,6 +67,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let seeds = match test {
         PowerLoss => 0..100,
         FailingDisk => 0..2_000,
+        FoundFiles => 0..1,
         FailingStore => 0..200,
         Model => 1..9,
     };
@@ -70,6 +77,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
             match test {
                 PowerLoss => drop(power_loss::lives(seed, &Planted { duplicates: duplicates_of(seed), ..planted }).await),
                 FailingDisk => failing_disk::any(seed, &planted).await,
+                FoundFiles => drop(failing_disk::found_files(failpoints).await),
                 FailingStore => drop(failing_store::in_any_weather(seed, failpoints).await),
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
@@ -92,6 +100,7 @@ async fn every_planted_mistake_is_noticed() {
         let by = match test {
             PowerLoss => "storage::power_loss::no_power_loss_takes_what_was_acknowledged",
             FailingDisk => "storage::failing_disk::a_disk_that_fails_at_any_call_loses_nothing",
+            FoundFiles => "storage::failing_disk::the_log_keeps_the_rows_of_a_file_that_was_found_until_a_manifest_names_it",
             FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
         };

@@ -5,6 +5,7 @@ use crate::{
     model::TimeRange,
     storage::{
         Storage, StorageOptions,
+        block::RowFilter,
         cut::{Cut, CutPart},
         disk::simulated::Loss,
         failpoint::{Failpoint, Failpoints},
@@ -42,10 +43,18 @@ async fn compact_all(storage: &Storage) {
 /// The only row of `m`, as text by field.
 async fn row(storage: &Storage, newest: Option<usize>) -> BTreeMap<String, String> {
     let snapshot = storage.snapshot(bucket(), "m", None).expect("it has rows");
-    let filter = crate::storage::block::RowFilter { newest, ..crate::storage::block::RowFilter::all() };
-    let mut merge = snapshot.read(None, filter, 100).expect("readable");
-    let batch = merge.next().await.expect("readable").expect("a row");
-    assert_eq!((batch.num_rows(), merge.next().await.expect("readable")), (1, None));
+    let filter = RowFilter { newest, ..RowFilter::all() };
+    let batches = match newest {
+        Some(_) => snapshot.read_newest(None, filter, 100, |_| Ok(()), |merge| merge).await.expect("readable"),
+        None => {
+            let mut merge = snapshot.read(None, filter, 100).expect("readable");
+            let batch = merge.next().await.expect("readable").expect("a row");
+            assert_eq!(merge.next().await.expect("readable"), None);
+            vec![batch]
+        }
+    };
+    let [batch] = batches.as_slice() else { panic!("{batches:?}") };
+    assert_eq!(batch.num_rows(), 1);
     let columns = batch.schema().fields().iter().map(|f| f.name().clone()).zip(batch.columns()).skip(1).collect::<Vec<_>>();
     let present = columns.into_iter().filter(|(_, column)| column.is_valid(0));
     present.map(|(name, column)| (name, array_value_to_string(column, 0).expect("it prints"))).collect()
@@ -128,6 +137,30 @@ async fn a_changed_policy_holds_from_then_on_and_what_was_merged_stays_merged() 
     *policy.lock() = Duplicates::First;
     write(&storage, "m f=1 1").await;
     assert_eq!(f().await, "75.0", "a compaction has merged them");
+}
+
+/// Files keep `0.1` and `0.2` as decimals; their sum is none, as the sum of two doubles is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn decimals_add_up_as_the_doubles_that_they_are() {
+    let sums = [(Duplicates::Sum, 0.1 + 0.2), (Duplicates::Max, 0.2), (Duplicates::First, 0.1)];
+    for (policy, expected) in sums {
+        for merges in 0..4u32 {
+            let (store, disk) = (Store::memory(), FaultyDisk::default());
+            let storage = open_by(&store, &disk, DuplicatesOf::new(move |_| policy), Failpoints::default()).await;
+            for (at, value) in ["0.1", "0.2", "0"].iter().enumerate() {
+                let value = if *value == "0" && policy == Duplicates::Max { "-0.5" } else { value };
+                write(&storage, format!("m f={value} 1\nm f=2.5 2")).await;
+                storage.flush().await.expect("flushed");
+                if merges & 1 << at != 0 {
+                    compact_all(&storage).await;
+                }
+            }
+            compact_all(&storage).await;
+            assert_eq!(storage.files().version(bucket()).expect("flushed").files.len(), 1);
+            let found = read(&storage, 10).await[&(String::new(), 1)]["f"];
+            assert_eq!(found.to_bits(), f64::to_bits(expected), "{policy}, merges {merges:b}: {found}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
