@@ -52,7 +52,8 @@ impl Serving {
         }
         // The pipe stays open, so that the server can go on writing.
         std::thread::spawn(move || lines.for_each(drop));
-        Serving { child, url: url.unwrap_or_else(|| panic!("the banner has no URL: {banner}")), banner }
+        let Some(url) = url else { panic!("the banner has no URL, the server ended with {:?}: {banner}", child.wait()) };
+        Serving { child, url, banner }
     }
 
     pub fn process_id(&self) -> u32 {
