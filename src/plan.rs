@@ -7,9 +7,11 @@ pub mod float;
 pub mod memory;
 pub mod merge;
 pub mod node;
+pub mod selection;
 pub mod stream;
 pub mod time_bounds;
 pub mod values;
 
 pub use context::{BucketInfo, BucketRef, Context, DatabaseInfo, DeletePart, DeleteRows, MeasurementTable, PolicyChange, WriteRows};
+pub use selection::Selection;
 pub use stream::{Frame, TableStream};

@@ -7,6 +7,7 @@ mod columns;
 mod computed;
 pub mod delete;
 pub mod explain;
+mod few_rules;
 mod held;
 pub mod memory;
 mod newest;

@@ -5,6 +5,7 @@
 //! caller runs the function row by row, which means the same and is slower.
 
 pub mod cells;
+pub mod known;
 pub mod operators;
 pub mod row_function;
 pub mod value_function;

@@ -1,6 +1,6 @@
 //! What a query will do, for people and for tests: the physical plans of a text, in any of the three languages.
 
-use super::{run, tables::QueryContext};
+use super::{run, session, tables::QueryContext};
 use crate::{
     influxql::{self, Defaults, Output},
     model::Result,
@@ -30,7 +30,7 @@ pub async fn explain(context: QueryContext, question: Question) -> Result<String
             out += &format!("{title}:\n");
         }
         let session = if is_sql { context.session_for(&plan) } else { Cow::Borrowed(context.session()) };
-        let physical = session.create_physical_plan(&plan).await?;
+        let (physical, _) = session::physical(&session, &plan).await?;
         out += &displayable(physical.as_ref()).indent(false).to_string();
     }
     Ok(out)

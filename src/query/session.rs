@@ -2,17 +2,14 @@
 //!
 //! [`Sessions`] is built once; a query gets its [`Session`]. It knows no tables: those come from `plan::Context`.
 //!
-//! Planning is most of a small query's time, so a plan is optimised by no more rules than it needs. Flux and InfluxQL
-//! build plans without joins and sub-queries, and so does most SQL: [`few_rules`] have work there, once. What is left of
-//! SQL gets all rules of DataFusion.
+//! A plan is optimised by no more rules than it needs: [`few_rules`], or for what is left of SQL all rules of DataFusion.
 
 use super::{
     apart::Apart,
     columns::ChooseColumns,
-    computed::{Coercion, Computed},
+    few_rules,
     memory::{MeteredTasks, QueryPool},
     newest::NewestRows,
-    requirements::Requirements,
     split::SplitScans,
     text_keys::TextKeys,
     twice::NotTwice,
@@ -35,16 +32,8 @@ use datafusion::{
         runtime_env::{RuntimeEnv, RuntimeEnvBuilder},
     },
     logical_expr::{Expr, LogicalPlan},
-    optimizer::{
-        Optimizer, OptimizerRule, common_subexpr_eliminate::CommonSubexprEliminate, eliminate_filter::EliminateFilter,
-        optimize_projections::OptimizeProjections, push_down_filter::PushDownFilter, push_down_limit::PushDownLimit,
-        simplify_expressions::SimplifyExpressions,
-    },
-    physical_optimizer::{
-        PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, ensure_coop::EnsureCooperative,
-        limit_pushdown::LimitPushdown, optimizer::PhysicalOptimizer, output_requirements::OutputRequirements,
-        projection_pushdown::ProjectionPushdown,
-    },
+    optimizer::{Optimizer, OptimizerRule, optimize_projections::OptimizeProjections},
+    physical_optimizer::{PhysicalOptimizerRule, optimizer::PhysicalOptimizer},
     physical_plan::ExecutionPlan,
     physical_planner::{DefaultPhysicalPlanner, ExtensionPlanner, PhysicalPlanner},
     prelude::SessionConfig,
@@ -115,7 +104,7 @@ impl Session {
 
     /// The state whose rules are enough for a plan of SQL.
     pub fn for_plan(&self, plan: &LogicalPlan) -> Cow<'_, SessionState> {
-        if few_rules_do(plan) {
+        if few_rules::are_enough(plan) {
             return Cow::Borrowed(&self.state);
         }
         let mut state = SessionState::clone(&self.all_rules);
@@ -169,9 +158,9 @@ impl Sessions {
         let few_rules = SessionStateBuilder::new()
             .with_config(config)
             .with_runtime_env(runtime)
-            .with_analyzer_rules(vec![Arc::new(Coercion)])
-            .with_optimizer_rules(self::few_rules())
-            .with_physical_optimizer_rules(ours.into_iter().chain(few_physical_rules()).collect())
+            .with_analyzer_rules(few_rules::analyzer_rules())
+            .with_optimizer_rules(few_rules::rules())
+            .with_physical_optimizer_rules(ours.into_iter().chain(few_rules::physical_rules()).collect())
             .with_query_planner(planner)
             .build();
         let (memory, query_bytes_max, apart) =
@@ -207,9 +196,16 @@ pub fn task(state: &SessionState, runtime: &Arc<RuntimeEnv>, batch_rows: usize) 
     Arc::new(TaskContext::new(None, state.session_id().to_string(), config, none.0, none.1, none.2, none.3, runtime))
 }
 
+/// The plan after the state's rules.
+fn optimised(state: &SessionState, plan: &LogicalPlan) -> PlanResult<LogicalPlan> {
+    // What is explained is shown as every rule leaves it.
+    let by_turns = state.config_options().optimizer.max_passes > 1 || matches!(plan, LogicalPlan::Explain(_));
+    if by_turns { state.optimize(plan) } else { few_rules::optimised(state, plan) }
+}
+
 /// The execution plan, and the rows of its batches: fewer where the plan itself puts long texts into each of them.
 pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(Arc<dyn ExecutionPlan>, usize)> {
-    let plan = state.optimize(plan)?;
+    let plan = optimised(state, plan)?;
     let mut bytes = 0;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
@@ -226,41 +222,6 @@ pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(A
     Ok((physical, (LITERALS_BYTES / bytes.max(1)).clamp(1, BATCH_ROWS)))
 }
 
-/// Whether [`few_rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, windows, DISTINCT or
-/// grouping sets.
-fn few_rules_do(plan: &LogicalPlan) -> bool {
-    let needs_more = plan.exists(|node| {
-        let mut needs_more = match node {
-            LogicalPlan::Aggregate(a) => a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
-            LogicalPlan::Projection(_)
-            | LogicalPlan::Filter(_)
-            | LogicalPlan::Sort(_)
-            | LogicalPlan::Limit(_)
-            | LogicalPlan::SubqueryAlias(_)
-            | LogicalPlan::TableScan(_)
-            | LogicalPlan::Extension(_)
-            | LogicalPlan::EmptyRelation(_)
-            | LogicalPlan::Values(_)
-            | LogicalPlan::Explain(_)
-            | LogicalPlan::Analyze(_) => false,
-            _ => true,
-        };
-        node.apply_expressions(|expr| {
-            needs_more |= expr.exists(|e| {
-                Ok(match e {
-                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
-                    // `grouping()` is resolved by a rule, and DISTINCT is cheaper as an aggregate of its own.
-                    Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
-                    _ => false,
-                })
-            })?;
-            Ok(if needs_more { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-        })?;
-        Ok(needs_more)
-    });
-    needs_more.is_ok_and(|needs_more| !needs_more)
-}
-
 /// DataFusion's.
 fn all_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     let mut rules = Optimizer::new().rules;
@@ -270,31 +231,6 @@ fn all_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
         }
     }
     rules
-}
-
-fn few_rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![
-        Arc::new(Computed(SimplifyExpressions::new())),
-        Arc::new(EliminateFilter::new()),
-        Arc::new(PushDownLimit::new()),
-        Arc::new(PushDownFilter::new()),
-        Arc::new(Computed(CommonSubexprEliminate::new())),
-        Arc::new(NotTwice::default()),
-    ]
-}
-
-fn few_physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
-    vec![
-        // Between the two, the order that ORDER BY asks for is a requirement of the whole plan.
-        Arc::new(OutputRequirements::new_add_mode()),
-        Arc::new(Requirements::default()),
-        Arc::new(CombinePartialFinalAggregate::new()),
-        Arc::new(ProjectionPushdown::new()),
-        Arc::new(OutputRequirements::new_remove_mode()),
-        Arc::new(LimitPushdown::new()),
-        Arc::new(EnsureCooperative::new()),
-        Arc::new(ChooseColumns),
-    ]
 }
 
 /// Plans DataFusion's nodes and ours.
@@ -382,7 +318,7 @@ mod tests {
         ];
         for (text, few) in texts {
             let plan = session.names().create_logical_plan(&text.replace("{}", values)).await.expect("a plan");
-            assert_eq!(few_rules_do(&plan), few, "{text}");
+            assert_eq!(few_rules::are_enough(&plan), few, "{text}");
         }
     }
 }

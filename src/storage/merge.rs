@@ -229,7 +229,13 @@ impl Merge {
         }
     }
 
-    /// Whether the next rows are certainly of another series than those before: the only source left begins a run, or none of
+    fn key(&self, block: &Block, run: usize) -> Vec<u8> {
+        let mut key = vec![];
+        block.runs.key(run, &self.layout.tags, &mut key);
+        key
+    }
+
+    /// Whether the next rows are certainly of another series than those before: the only source left begins one, or none of
     /// several goes on with the series.
     fn begins_series(&self) -> bool {
         let Some((block, span)) = self.pending.last() else { return false };
@@ -252,8 +258,7 @@ impl Merge {
             self.pending.push((block, span));
             return Ok(());
         };
-        let mut key = vec![];
-        block.runs.key(span.run, &self.layout.tags, &mut key);
+        let key = self.key(&block, span.run);
         if key != self.last.key {
             self.end_series()?;
             self.last.key = key;

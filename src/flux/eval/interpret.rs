@@ -205,7 +205,7 @@ impl<'a> Interpreter<'a> {
     fn statement(&self, statement: &Statement, scope: &Scope) -> FluxResult<()> {
         match &statement.kind {
             StatementKind::Expression(e) => {
-                if let Value::Stream(tables) = self.expression(e, scope)? {
+                if let Some(tables) = self.expression(e, scope)?.tables()? {
                     let named = self.session.yielded.lock().iter().any(|y| Arc::ptr_eq(y, &tables));
                     if !named {
                         self.yields("_result", &tables).map_err(|e| e.at(statement.span))?;

@@ -6,8 +6,8 @@ use super::{
 };
 use crate::{
     flux::{ast::FunctionLiteral, stdlib::function::Function},
-    model::Duration,
-    plan::TableStream,
+    model::{Duration, Result},
+    plan::{Selection, TableStream},
 };
 use arrow::datatypes::DataType;
 use indexmap::IndexMap;
@@ -39,6 +39,8 @@ pub enum Value {
     Function(Arc<FunctionValue>),
     /// A stream of tables, not run yet.
     Stream(Arc<TableStream>),
+    /// A stream of tables, not planned yet.
+    Selection(Arc<Selection>),
     /// One table taken out of a stream by `tableFind`: its rows, all of one key.
     Table(Arc<FoundTable>),
     /// An imported package.
@@ -106,7 +108,7 @@ impl Value {
             Value::Dict(_) => "dictionary",
             Value::Dynamic(_) => "dynamic",
             Value::Function(_) => "function",
-            Value::Stream(_) => "stream",
+            Value::Stream(_) | Value::Selection(_) => "stream",
             Value::Table(_) => "table",
             Value::Package(_) => "package",
         }
@@ -117,6 +119,15 @@ impl Value {
             Value::Null | Value::NullOf(_) => true,
             Value::Dynamic(inner) => inner.is_null(),
             _ => false,
+        }
+    }
+
+    /// The tables, where it is a stream.
+    pub fn tables(&self) -> Result<Option<Arc<TableStream>>> {
+        match self {
+            Value::Stream(tables) => Ok(Some(tables.clone())),
+            Value::Selection(rows) => Ok(Some(Arc::new(rows.tables()?))),
+            _ => Ok(None),
         }
     }
 

@@ -85,9 +85,7 @@ pub fn literal(value: &Value) -> Option<Expr> {
     })
 }
 
-pub fn time_literal(time: i64) -> Expr {
-    Expr::Literal(ScalarValue::TimestampNanosecond(Some(time), None), None)
-}
+pub use crate::plan::selection::instant as time_literal;
 
 /// Values of one type as a column; nulls fit every type.
 pub fn column_of(values: &[Value], data_type: &DataType) -> FluxResult<ArrayRef> {

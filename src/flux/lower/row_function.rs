@@ -2,7 +2,7 @@
 
 use super::{
     cells::{column_type, literal},
-    operators,
+    known, operators,
     value_function::value_function,
 };
 use crate::{
@@ -16,11 +16,7 @@ use crate::{
     plan::stream::{null, type_name},
 };
 use arrow::datatypes::DataType;
-use datafusion::{
-    common::ScalarValue,
-    logical_expr::{BinaryExpr, Case, Expr, Operator, cast, in_list, lit, not, simplify::SimplifyContext},
-    optimizer::simplify_expressions::ExprSimplifier,
-};
+use datafusion::logical_expr::{BinaryExpr, Case, Expr, Operator, cast, in_list, lit, not};
 use std::{cell::RefCell, collections::HashSet, sync::Arc};
 
 /// A column expression and its Flux type (`Null`: a null of unknown type).
@@ -120,7 +116,7 @@ pub fn lower_filter(
 ) -> FluxResult<Lowered<(Expr, HashSet<String>)>> {
     let used = RefCell::default();
     let lowering = Lowering { interpreter, columns, column_names: None, used: &used, depth: 0 };
-    let done = lowering.call_with_row(function, span).and_then(|term| Ok(operators::truth(lowering.cell(term)?)?));
+    let done = lowering.call_with_row(function, span).and_then(|term| Ok(known::settled(operators::truth(lowering.cell(term)?)?)));
     match done {
         Ok(expr) => Ok(Lowered::Columns((expr, used.into_inner()))),
         Err(Stop::Interpret) => Ok(Lowered::Interpret),
@@ -232,17 +228,16 @@ impl Lowering<'_> {
             ExprKind::Logical { op, left, right } => {
                 // `r._field == "note" and r._value == "hot"`: where the first half settles the matter, the second need
                 // not make sense for the type that `_value` has there.
-                let settling = *op == LogicalOp::Or;
-                let left = operators::truth(self.cell(self.expression(left, names)?)?)?;
-                if constant_truth(&left) == Some(settling) {
+                let (op, settling) = if *op == LogicalOp::And { (Operator::And, false) } else { (Operator::Or, true) };
+                let half = |e| Ok::<_, Stop>(known::settled(operators::truth(self.cell(self.expression(e, names)?)?)?));
+                let left = half(left)?;
+                if known::truth(&left) == Some(settling) {
                     return Ok(Term::Cell(Typed::new(lit(settling), DataType::Boolean)));
                 }
-                let right = operators::truth(self.cell(self.expression(right, names)?)?)?;
-                if constant_truth(&right) == Some(settling) {
-                    return Ok(Term::Cell(Typed::new(lit(settling), DataType::Boolean)));
-                }
-                let op = if *op == LogicalOp::And { Operator::And } else { Operator::Or };
-                Ok(Term::Cell(Typed::new(Expr::BinaryExpr(BinaryExpr::new(Box::new(left), op, Box::new(right))), DataType::Boolean)))
+                let right = half(right)?;
+                let right = if known::truth(&right) == Some(settling) { lit(settling) } else { right };
+                let both = BinaryExpr::new(Box::new(left), op, Box::new(right));
+                Ok(Term::Cell(Typed::new(known::settled(Expr::BinaryExpr(both)), DataType::Boolean)))
             }
             ExprKind::If { test, then, otherwise } => {
                 let test = self.expression(test, names)?;
@@ -279,16 +274,13 @@ impl Lowering<'_> {
 
     /// Evaluates what does not depend on the row, once.
     fn constant(&self, syntax: &Syntax, names: &Names) -> Step<Term> {
-        let body = FunctionBody::Expr(syntax.clone());
-        let literal = FunctionLiteral { parameters: vec![], body, span: syntax.span };
         let scope = names.scope.child();
         for (name, term) in &names.locals {
             if let Term::Constant(value) = term {
                 scope.set(name.clone(), value.clone());
             }
         }
-        let function = Value::Function(Arc::new(FunctionValue::Closure { literal: Arc::new(literal), scope }));
-        Ok(Term::Constant(self.interpreter.call(&function, vec![], None, syntax.span)?))
+        Ok(Term::Constant(self.interpreter.expression(syntax, &scope)?))
     }
 
     fn member(&self, object: Term, name: &str) -> Step<Term> {
@@ -499,16 +491,5 @@ fn mentions(syntax: &Syntax, names: &Names) -> bool {
         ExprKind::Member { object, .. } => is(object),
         ExprKind::Index { array, index } => is(array) || is(index),
         _ => false,
-    }
-}
-
-/// The value of a condition that no column has a part in.
-fn constant_truth(condition: &Expr) -> Option<bool> {
-    if condition.any_column_refs() {
-        return None;
-    }
-    match ExprSimplifier::new(SimplifyContext::default()).simplify(condition.clone()) {
-        Ok(Expr::Literal(ScalarValue::Boolean(known), _)) => known,
-        _ => None,
     }
 }

@@ -7,7 +7,6 @@ use crate::{
         eval::{Interpreter, Record, Value},
     },
     model::Duration,
-    plan::TableStream,
 };
 use std::{fmt, sync::Arc};
 
@@ -143,7 +142,6 @@ from_value!(Arc<regex::Regex>, "regexp", Value::Regex(v) => v);
 from_value!(Arc<Record>, "object", Value::Record(v) => v);
 from_value!(Arc<[u8]>, "bytes", Value::Bytes(v) => v);
 from_value!(Arc<Vec<Value>>, "array", Value::Array(v) => v);
-from_value!(Arc<TableStream>, "stream", Value::Stream(v) => v);
 
 impl FromValue for Value {
     const KIND: &'static str = "value";

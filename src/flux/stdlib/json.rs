@@ -67,7 +67,7 @@ pub fn text(value: &Value) -> FluxResult<String> {
         Value::Array(items) => format!("[{}]", items.iter().map(text).collect::<FluxResult<Vec<_>>>()?.join(",")),
         Value::Record(record) => object(record.iter().map(|(k, v)| (k.to_string(), v)))?,
         Value::Dict(dict) => object(dict.entries.iter().map(|(k, v)| (crate::flux::eval::text::display(k), v)))?,
-        Value::Stream(_) => {
+        Value::Stream(_) | Value::Selection(_) => {
             let message = "got table stream instead of array. Try using tableFind() or findRecord() to extract data from stream";
             return Err(FluxError::invalid(message));
         }

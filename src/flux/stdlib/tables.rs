@@ -8,7 +8,7 @@ use crate::{
         lower::cells::record_at,
     },
     model::{Failure, Result},
-    plan::{Context, Frame, TableStream, stream::regroup_frames},
+    plan::{Context, Frame, Selection, TableStream, stream::regroup_frames},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray},
@@ -21,9 +21,23 @@ use std::sync::Arc;
 impl Call<'_> {
     /// A stream. What reads all of a bucket is refused: it is to be bounded first.
     pub fn stream(&mut self, name: &str) -> FluxResult<Arc<TableStream>> {
-        let stream = self.required::<Arc<TableStream>>(name)?;
+        let stream = self.any_stream(name)?;
         stream.check_bounded()?;
         Ok(stream)
+    }
+
+    fn any_stream(&mut self, name: &str) -> FluxResult<Arc<TableStream>> {
+        let value = self.required::<Value>(name)?;
+        let wrong = || FluxError::invalid(format!("keyword argument \"{name}\" should be of kind stream, but got {}", value.type_name()));
+        value.tables()?.ok_or_else(|| wrong().at(self.span))
+    }
+
+    /// The piped rows, where they are not planned yet.
+    pub fn selection(&self) -> Option<Arc<Selection>> {
+        self.arguments.iter().find_map(|(name, value)| match value {
+            Value::Selection(rows) if name.as_ref() == "tables" => Some(rows.clone()),
+            _ => None,
+        })
     }
 
     /// The piped stream as it is.
@@ -33,7 +47,7 @@ impl Call<'_> {
 
     /// The piped stream, bounded or not.
     pub fn unbounded_tables(&mut self) -> FluxResult<TableStream> {
-        Ok(self.required::<Arc<TableStream>>("tables")?.as_ref().clone())
+        Ok(self.any_stream("tables")?.as_ref().clone())
     }
 
     /// The piped stream in long frames.

@@ -5,27 +5,22 @@ use crate::{
         ast::Span,
         diagnostic::{FluxError, FluxResult},
         eval::{Interpreter, Value},
-        lower::{
-            Lowered, Typed,
-            cells::{literal, record_at},
-            lower_filter,
-        },
+        lower::{Lowered, Typed, cells::record_at, known, lower_filter},
         stdlib::{Call, Function, tables::stream},
     },
     plan::{
-        Frame,
+        Frame, Selection,
         node::per_table::EMPTY,
         node::values::values,
         stream::{col, null},
     },
 };
-use arrow::{array::BooleanArray, compute::filter_record_batch};
+use arrow::{array::BooleanArray, compute::filter_record_batch, datatypes::DataType};
 use datafusion::{
-    common::{DFSchemaRef, ScalarValue},
-    logical_expr::{BinaryExpr, Expr, Operator, lit, simplify::SimplifyContext, when},
-    optimizer::simplify_expressions::ExprSimplifier,
+    common::{DFSchemaRef, Result as PlanResult},
+    logical_expr::{Expr, lit, when},
 };
-use std::{collections::HashSet, sync::Arc};
+use std::{cell::Cell, sync::Arc};
 
 pub static FUNCTION: Function = Function {
     name: "filter",
@@ -36,13 +31,18 @@ pub static FUNCTION: Function = Function {
 };
 
 fn filter(call: &mut Call<'_>) -> FluxResult<Value> {
-    let tables = call.unbounded_tables()?;
     let function = call.required::<Value>("fn")?;
     let keep_empty = match call.or::<Arc<str>>("onEmpty", "drop".into())?.as_ref() {
         "keep" => true,
         "drop" => false,
         _ => return Err(FluxError::invalid("onEmpty must be keep or drop").at(call.span)),
     };
+    if let Some(rows) = call.selection().filter(|_| !keep_empty)
+        && let Some(rows) = filter_selection(call.interpreter, &rows, &function, call.span)?
+    {
+        return Ok(Value::Selection(Arc::new(rows)));
+    }
+    let tables = call.unbounded_tables()?;
     let mut frames = vec![];
     for frame in &tables.frames {
         if frame.is_wide() && !keep_empty {
@@ -67,7 +67,7 @@ fn filter(call: &mut Call<'_>) -> FluxResult<Value> {
 fn filter_long(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, keep_empty: bool, span: Span) -> FluxResult<Option<Frame>> {
     let columns = |name: &str| frame.data_type(name).filter(|_| name != EMPTY).map(|t| Typed::column(col(name), t));
     match lower_filter(interpreter, function, &columns, span)? {
-        Lowered::Columns((predicate, _)) if !keep_empty && is_false(&predicate) => Ok(None),
+        Lowered::Columns((predicate, _)) if !keep_empty && known::is_false(&predicate) => Ok(None),
         Lowered::Columns((predicate, _)) if !keep_empty => Ok(Some(frame.filter(predicate)?)),
         Lowered::Columns((predicate, _)) => Ok(Some(keep(frame, predicate)?)),
         Lowered::Interpret => {
@@ -105,41 +105,44 @@ fn keep(frame: &Frame, predicate: Expr) -> FluxResult<Frame> {
     })?)
 }
 
+/// The predicate on rows that are not planned yet. `None`: it has no expression, or is not the same for all fields.
+fn filter_selection(interpreter: &Interpreter<'_>, rows: &Selection, function: &Value, span: Span) -> FluxResult<Option<Selection>> {
+    let mut measurements = vec![];
+    for of_one in rows.measurements() {
+        let column = |field: &str, name: &str| match name {
+            "_value" => of_one.field_type(field).map(|t| (col(field), t)),
+            name if of_one.fields.iter().any(|f| f == name) => None,
+            name => rows.column(of_one, name),
+        };
+        let Some(conditions) = ByField::new(interpreter, function, span, &of_one.fields, &column, &|| of_one.schema())? else {
+            return Ok(None);
+        };
+        if !conditions.all_the_same() {
+            return Ok(None);
+        }
+        if let Some(predicate) = conditions.predicates.first() {
+            measurements.push(of_one.narrowed(conditions.fields, predicate.clone()));
+        }
+    }
+    Ok(Some(rows.with(measurements)))
+}
+
 /// The predicate on each field of a wide frame: fields it excludes are not read, a condition that is the same for all
 /// fields filters rows, another one hides values field by field. `None`: it has no expression.
 fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, span: Span) -> FluxResult<Option<Option<Frame>>> {
-    let schema: DFSchemaRef = frame.plan.schema().clone();
-    let simplifier = ExprSimplifier::new(SimplifyContext::builder().with_schema(schema).build());
-    let mut conditions: Vec<(String, Expr, HashSet<String>)> = vec![];
-    for field in &frame.fields {
-        let columns = |name: &str| match name {
-            "_field" => Some(Typed::column(literal(&Value::string(field.as_str()))?, arrow::datatypes::DataType::Utf8)),
-            "_value" => frame.data_type(field).map(|t| Typed::column(col(field), t)),
-            name if frame.fields.iter().any(|f| f == name) || name == EMPTY => None,
-            // A measurement's frame holds one measurement: its name is a constant column of the plan.
-            name => frame.data_type(name).map(|t| Typed::column(frame.constant(name).unwrap_or_else(|| col(name)), t)),
-        };
-        let Lowered::Columns((predicate, used)) = lower_filter(interpreter, function, &columns, span)? else { return Ok(None) };
-        let predicate = match settled(&predicate) {
-            Some(answer) => lit(answer),
-            None => simplifier.simplify(simplifier.coerce(predicate, frame.plan.schema())?)?,
-        };
-        let of_all = !used.contains("_field") && !used.contains("_value");
-        if !is_false(&predicate) {
-            conditions.push((field.clone(), predicate, used));
-        }
-        if of_all {
-            // What does not look at the field is the same for all of them.
-            if let Some((_, predicate, used)) = conditions.last().cloned() {
-                conditions.extend(frame.fields.iter().skip(1).map(|f| (f.clone(), predicate.clone(), used.clone())));
-            }
-            break;
-        }
-    }
-    if conditions.is_empty() {
+    let column = |field: &str, name: &str| match name {
+        "_value" => frame.data_type(field).map(|t| (col(field), t)),
+        name if frame.fields.iter().any(|f| f == name) || name == EMPTY => None,
+        // A measurement's frame holds one measurement: its name is a constant column of the plan.
+        name => frame.data_type(name).map(|t| (frame.constant(name).unwrap_or_else(|| col(name)), t)),
+    };
+    let schema = || Ok(frame.plan.schema().clone());
+    let Some(conditions) = ByField::new(interpreter, function, span, &frame.fields, &column, &schema)? else { return Ok(None) };
+    if conditions.fields.is_empty() {
         return Ok(Some(None));
     }
-    let fields: Vec<String> = conditions.iter().map(|(f, _, _)| f.clone()).collect();
+    let same = conditions.all_the_same();
+    let ByField { fields, mut predicates, .. } = conditions;
     let mut columns: Vec<(String, Expr)> = frame
         .columns()
         .into_iter()
@@ -149,19 +152,17 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
             (c, e)
         })
         .collect();
-    let uniform =
-        conditions.windows(2).all(|w| w[0].1 == w[1].1) && (fields.len() == 1 || conditions.iter().all(|(_, _, u)| !u.contains("_value")));
     let key = frame.key.clone();
-    if uniform {
+    if same {
         let narrowed = Frame { fields, ..frame.project(columns, key)? };
-        let predicate = conditions.swap_remove(0).1;
+        let predicate = predicates.swap_remove(0);
         let all = predicate == lit(true);
         return Ok(Some(Some(if all { narrowed } else { narrowed.filter(predicate)? })));
     }
-    for (field, predicate, _) in conditions {
-        let data_type = frame.data_type(&field).unwrap_or(arrow::datatypes::DataType::Null);
-        let shown = when(predicate, col(&field)).otherwise(null(&data_type))?;
-        if let Some(slot) = columns.iter_mut().find(|(c, _)| *c == field) {
+    for (field, predicate) in fields.iter().zip(predicates) {
+        let data_type = frame.data_type(field).unwrap_or(DataType::Null);
+        let shown = when(predicate, col(field)).otherwise(null(&data_type))?;
+        if let Some(slot) = columns.iter_mut().find(|(c, _)| c == field) {
             slot.1 = shown;
         }
     }
@@ -170,32 +171,74 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
     Ok(Some(Some(hidden.filter(any)?)))
 }
 
-/// What a predicate on texts comes to where they are all known: the common case of a condition on the field's name, for
-/// which the simplifier would be asked once per field.
-fn settled(e: &Expr) -> Option<bool> {
-    let text = |e: &Expr| match e {
-        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_string),
-        _ => None,
-    };
-    match e {
-        Expr::Literal(ScalarValue::Boolean(answer), _) => *answer,
-        Expr::BinaryExpr(BinaryExpr { left, op, right }) => match op {
-            Operator::Eq => Some(text(left)? == text(right)?),
-            Operator::NotEq => Some(text(left)? != text(right)?),
-            Operator::And => match (settled(left), settled(right)) {
-                (Some(false), _) | (_, Some(false)) => Some(false),
-                (a, b) => Some(a? && b?),
-            },
-            Operator::Or => match (settled(left), settled(right)) {
-                (Some(true), _) | (_, Some(true)) => Some(true),
-                (a, b) => Some(a? || b?),
-            },
-            _ => None,
-        },
-        _ => None,
-    }
+/// What a predicate comes to for each field; those for which it never holds are left out.
+struct ByField {
+    fields: Vec<String>,
+    /// One for each of the fields.
+    predicates: Vec<Expr>,
+    of_values: bool,
 }
 
-fn is_false(e: &Expr) -> bool {
-    matches!(e, Expr::Literal(ScalarValue::Boolean(Some(false) | None) | ScalarValue::Null, _))
+impl ByField {
+    /// `column`: a column of the tables of a field, other than its name. `None`: the predicate has no expression.
+    fn new(
+        interpreter: &Interpreter<'_>,
+        function: &Value,
+        span: Span,
+        fields: &[String],
+        column: &dyn Fn(&str, &str) -> Option<(Expr, DataType)>,
+        schema: &dyn Fn() -> PlanResult<DFSchemaRef>,
+    ) -> FluxResult<Option<ByField>> {
+        let for_field = |field: &String, name: Expr| {
+            let columns = |column_name: &str| match column_name {
+                "_field" => Some(Typed::column(name.clone(), DataType::Utf8)),
+                other => column(field, other).map(|(e, t)| Typed::column(e, t)),
+            };
+            lower_filter(interpreter, function, &columns, span)
+        };
+        // The name of the field is a column like any other first: what follows from it is told for each field then. Values
+        // differ in type.
+        let values = Cell::new(false);
+        let any = |name: &str| match name {
+            "_field" => Some(Typed::column(col("_field"), DataType::Utf8)),
+            "_value" => {
+                values.set(true);
+                None
+            }
+            name => fields.first().and_then(|field| column(field, name)).map(|(e, t)| Typed::column(e, t)),
+        };
+        let of_any = match lower_filter(interpreter, function, &any, span) {
+            Ok(Lowered::Columns((condition, used))) if !values.get() => Some((condition, used.contains("_field"))),
+            _ => None,
+        };
+        let mut found = ByField { fields: vec![], predicates: vec![], of_values: values.get() };
+        let mut last: Option<(Expr, Expr)> = None;
+        for field in fields {
+            let name = || lit(field.as_str());
+            let known = match &of_any {
+                Some((condition, true)) => known::with(condition.clone(), "_field", &name())?,
+                Some((condition, false)) => condition.clone(),
+                None => match for_field(field, name())? {
+                    Lowered::Columns((condition, _)) => condition,
+                    Lowered::Interpret => return Ok(None),
+                },
+            };
+            // Mostly the same is left for all fields.
+            let predicate = match last.take() {
+                Some((before, predicate)) if before == known => predicate,
+                _ => known::computed(known.clone(), schema)?,
+            };
+            if !known::is_false(&predicate) {
+                found.fields.push(field.clone());
+                found.predicates.push(predicate.clone());
+            }
+            last = Some((known, predicate));
+        }
+        Ok(Some(found))
+    }
+
+    /// Whether one condition on rows does for all fields. One on values hides some fields of a row and shows others.
+    fn all_the_same(&self) -> bool {
+        self.predicates.windows(2).all(|w| w[0] == w[1]) && (self.fields.len() <= 1 || !self.of_values)
+    }
 }

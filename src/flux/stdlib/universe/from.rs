@@ -6,18 +6,12 @@ use crate::{
         eval::Value,
         stdlib::{Call, Function},
     },
-    model::{BucketId, MeasurementSchema, TIME_COLUMN},
-    plan::{BucketRef, Frame, MeasurementTable, TableStream, node::ordered::ordered, stream::col},
+    model::BucketId,
+    plan::{BucketRef, Frame, Selection, TableStream},
 };
 use arrow::{
     array::{ArrayRef, Int64Array, StringArray},
-    datatypes::DataType,
     record_batch::RecordBatch,
-};
-use datafusion::{
-    common::ScalarValue,
-    datasource::provider_as_source,
-    logical_expr::{LogicalPlanBuilder, lit},
 };
 use std::sync::Arc;
 
@@ -29,10 +23,7 @@ pub static FROM: Function = Function {
     signature: "(?bucket: string, ?bucketID: string, ?host: string, ?org: string, ?orgID: string, ?token: string) => stream[A]",
     summary: "Reads the rows of a bucket; `range` bounds them in time.",
     examples: &[],
-    call: |call| {
-        let (tables, bucket) = read(call)?;
-        Ok(Value::Stream(Arc::new(TableStream { unbounded: Some(bucket), ..tables })))
-    },
+    call: |call| Ok(Value::Selection(Arc::new(read(call)?))),
 };
 
 static EVERYTHING: Function = Function {
@@ -40,11 +31,11 @@ static EVERYTHING: Function = Function {
     signature: "(?bucket: string, ?bucketID: string) => stream[A]",
     summary: "Reads all rows of a bucket, of whatever time, for tests of what was stored.",
     examples: &[],
-    call: |call| Ok(Value::Stream(Arc::new(read(call)?.0))),
+    call: |call| Ok(Value::Stream(Arc::new(TableStream { unbounded: None, ..read(call)?.tables()? }))),
 };
 
-/// All rows of a bucket, and what the script calls it.
-fn read(call: &mut Call<'_>) -> FluxResult<(TableStream, Arc<str>)> {
+/// All rows of a bucket.
+fn read(call: &mut Call<'_>) -> FluxResult<Selection> {
     let (name, id) = (call.optional::<Arc<str>>("bucket")?, call.optional::<Arc<str>>("bucketID")?);
     let bucket = match (&name, &id) {
         (Some(name), None) => call.context().bucket(BucketRef::NameOrId(name))?,
@@ -55,29 +46,11 @@ fn read(call: &mut Call<'_>) -> FluxResult<(TableStream, Arc<str>)> {
         _ => return Err(FluxError::invalid("from: must specify exactly one of bucket or bucketID").at(call.span)),
     };
     let context = call.context();
-    let mut frames = vec![];
+    let mut tables = vec![];
     for schema in context.measurements(bucket.id)? {
-        let Some(MeasurementTable { schema, rows }) = context.table(bucket.id, &schema.measurement)? else { continue };
-        let scan = LogicalPlanBuilder::scan("rows", provider_as_source(rows), None)?.build()?;
-        frames.push(wide_frame(scan, &schema)?);
+        tables.extend(context.table(bucket.id, &schema.measurement)?);
     }
-    Ok((TableStream::new(frames, None), name.or(id).unwrap_or_default()))
-}
-
-/// A scan's rows as a wide frame: `_time`, `_measurement`, tags and fields. The key is the series.
-fn wide_frame(scan: datafusion::logical_expr::LogicalPlan, schema: &MeasurementSchema) -> FluxResult<Frame> {
-    let tags: Vec<String> = schema.tags.iter().map(|t| t.to_string()).collect();
-    let fields: Vec<String> = schema.fields.keys().map(|f| f.to_string()).collect();
-    let order = tags.iter().cloned().chain([TIME_COLUMN.to_string()]).collect();
-    let plan = ordered(scan, order)?;
-    // A dictionary of one value, as tags are: comparing its rows costs nothing.
-    let name = ScalarValue::from(schema.measurement.as_ref());
-    let measurement = lit(ScalarValue::Dictionary(Box::new(DataType::Int32), Box::new(name)));
-    let mut columns = vec![("_time".to_string(), col(TIME_COLUMN)), ("_measurement".to_string(), measurement)];
-    columns.extend(tags.iter().chain(&fields).map(|c| (c.clone(), col(c))));
-    let key: Vec<String> = ["_measurement".to_string()].into_iter().chain(tags).collect();
-    let frame = Frame { fields: fields.clone(), absent_keys: true, ..Frame::long(plan, vec![]) };
-    Ok(frame.project(columns, key)?)
+    Ok(Selection::new(name.or(id).unwrap_or_default(), tables))
 }
 
 pub static BUCKETS: Function = Function {

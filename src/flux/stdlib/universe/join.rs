@@ -43,7 +43,7 @@ fn join(call: &mut Call<'_>) -> FluxResult<Value> {
     }
     let mut streams = vec![];
     for (name, value) in tables.iter() {
-        let Value::Stream(stream) = value else {
+        let Some(stream) = value.tables()? else {
             return Err(FluxError::invalid(format!("join: expected a stream but found {}", value.type_name())).at(call.span));
         };
         stream.check_bounded()?;

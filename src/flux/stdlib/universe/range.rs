@@ -15,6 +15,7 @@ use crate::{
 };
 use arrow::datatypes::DataType;
 use datafusion::functions::expr_fn::{greatest, least};
+use std::sync::Arc;
 
 pub static FUNCTION: Function = Function {
     name: "range",
@@ -35,7 +36,6 @@ fn instant(value: Value, name: &str, interpreter: &Interpreter<'_>) -> FluxResul
 }
 
 fn range(call: &mut Call<'_>) -> FluxResult<Value> {
-    let tables = call.unbounded_tables()?;
     let start = call.required::<Value>("start")?;
     let start = instant(start, "start", call.interpreter).map_err(|e| e.at(call.span))?;
     let stop = match call.get("stop") {
@@ -46,6 +46,10 @@ fn range(call: &mut Call<'_>) -> FluxResult<Value> {
     if bounds.is_empty() {
         return Err(FluxError::invalid("cannot query an empty range").at(call.span));
     }
+    if let Some(rows) = call.selection().and_then(|rows| rows.within(bounds)) {
+        return Ok(Value::Selection(Arc::new(rows)));
+    }
+    let tables = call.unbounded_tables()?;
     let mut rekeyed = false;
     let frames = tables.frames.iter().map(|frame| {
         rekeyed |= frame.is_key("_start") || frame.is_key("_stop");

@@ -6,14 +6,11 @@ use crate::{
         diagnostic::{FluxError, FluxResult},
         eval::Value,
         lower::value_function::value_function,
-        stdlib::{
-            Call, Function,
-            tables::{each, each_regrouped},
-        },
+        stdlib::{Call, Function, tables::stream},
     },
     kernel::time_window::TimeWindow,
-    model::{Duration, schema::time_type},
-    plan::stream::col,
+    model::{Duration, Result, schema::time_type},
+    plan::stream::{col, regroup_frames},
 };
 use arrow::datatypes::DataType;
 use std::sync::Arc;
@@ -31,7 +28,7 @@ fn truncate(call: &mut Call<'_>) -> FluxResult<Value> {
     let unit = call.required::<Duration>("unit")?;
     let location = location(call)?;
     let window = TimeWindow::new(unit, unit, Duration::ZERO, location).map_err(|e| FluxError::from(e).at(call.span))?;
-    let keyed = call.arguments.iter().any(|(_, v)| matches!(v, Value::Stream(s) if s.frames.iter().any(|f| f.is_key(&column))));
+    let tables = call.long_tables()?;
     let change = |frame: &crate::plan::Frame| {
         if !matches!(frame.data_type(&column), Some(DataType::Timestamp(..))) {
             return frame.fail("truncateTimeColumn", format!("truncateTimeColumn: no time column \"{column}\" exists"));
@@ -42,5 +39,9 @@ fn truncate(call: &mut Call<'_>) -> FluxResult<Value> {
         };
         frame.with_columns(vec![(column.clone(), value_function("truncateTimeColumn", vec![col(&column)], time_type(), Arc::new(code)))])
     };
-    if keyed { each_regrouped(call, change) } else { each(call, change) }
+    let mut frames = tables.frames.iter().map(change).collect::<Result<Vec<_>>>()?;
+    if tables.frames.iter().any(|f| f.is_key(&column)) {
+        frames = regroup_frames(frames, call.context())?;
+    }
+    Ok(stream(frames, &tables))
 }

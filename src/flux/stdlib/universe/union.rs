@@ -26,7 +26,7 @@ fn union(call: &mut Call<'_>) -> FluxResult<Value> {
     let mut frames = vec![];
     let mut bounds = None;
     for item in list.iter() {
-        let Value::Stream(stream) = item else {
+        let Some(stream) = item.tables()? else {
             return Err(FluxError::invalid(format!("union: expected a stream but found {}", item.type_name())).at(call.span));
         };
         stream.check_bounded()?;

@@ -285,7 +285,7 @@ fn aggregate_window(call: &mut Call<'_>) -> FluxResult<Value> {
     let frames = long.frames.iter().map(|f| into_windows(f, &shape)).collect::<Outcome<Vec<_>>>()?;
     let windows = stream(regroup_frames(frames, call.context())?, &tables);
     let reduced = call.interpreter.call(&function, vec![("column".into(), Value::string(column))], Some(windows), call.span)?;
-    let Value::Stream(reduced) = reduced else {
+    let Some(reduced) = reduced.tables()? else {
         return Err(FluxError::invalid(format!("aggregateWindow: `fn` must return a stream, found {}", reduced.type_name())).at(call.span));
     };
     let whole = Shape { window: None, create_empty: false, time: time_target.clone(), ..shape };
@@ -495,8 +495,9 @@ fn each_window(
     Ok(())
 }
 
+/// One comparison: what lies before the start wraps round to a distance beyond any window.
 fn is_inside(time: i64, (start, stop): (i64, i64)) -> bool {
-    start <= time && time < stop
+    stop > start && (time.wrapping_sub(start) as u64) < (stop.wrapping_sub(start) as u64)
 }
 
 /// How many of the first times lie in the window.
