@@ -7,7 +7,10 @@
 //! - A file has all rows of its measurement and partition from its smallest sequence to its greatest, and no two files of a version
 //!   share a sequence. So an opening that finds a file of a flush or compaction whose commit never arrived, or was lost, knows what
 //!   it holds: of the log it replays what no file has (`storage/open.rs`), and of files it takes in the larger one (`storage/recover.rs`).
+//!   The log keeps what it did not replay until a stored version names the file.
 //! - Rows that a failed flush has brought into files after all leave the buffer before the next one begins.
+//!
+//! Sums are of doubles, and stored as doubles: two decimals (`storage/parquet/decimal.rs`) may have a sum that is none.
 
 use crate::model::{BucketId, Duplicates, FieldType, Result};
 use arrow::{
