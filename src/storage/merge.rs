@@ -416,14 +416,19 @@ fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef
         None => {
             let mut values = StringBuilder::new();
             let mut codes: HashMap<&str, i32> = HashMap::new();
+            // Series are in the order of their tags: mostly the value is that of the one before.
+            let mut last = (None, -1);
             for (block, span) in spans {
-                let code = match block.runs.tag(name).and_then(|t| t.value(span.run)) {
+                let value = block.runs.tag(name).and_then(|t| t.value(span.run));
+                let code = match value {
                     None => -1,
+                    same if same == last.0 => last.1,
                     Some(value) => *codes.entry(value).or_insert_with_key(|v| {
                         values.append_value(v);
                         values.len_i32() - 1
                     }),
                 };
+                last = (value, code);
                 keys.resize(keys.len() + span.end - span.start, code);
             }
             Arc::new(values.finish())

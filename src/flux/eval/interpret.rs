@@ -109,7 +109,12 @@ pub struct Interpreter<'a> {
 impl<'a> Interpreter<'a> {
     /// An interpreter with package `universe` loaded.
     pub fn new(context: &'a dyn Context) -> FluxResult<Interpreter<'a>> {
-        static NAMES: LazyLock<HashMap<Arc<str>, Value>> = LazyLock::new(|| built_ins(stdlib::UNIVERSE).collect());
+        static NAMES: LazyLock<HashMap<Arc<str>, Value>> = LazyLock::new(|| {
+            let mut names: HashMap<_, _> = built_ins(stdlib::UNIVERSE).collect();
+            // Copies keep the room, which the prelude's names take up.
+            names.reserve(names.len());
+            names
+        });
         let universe = Scope(Arc::new(ScopeInner { names: RwLock::new(NAMES.clone()), ..ScopeInner::default() }));
         let interpreter = Interpreter::in_session(context, Arc::new(Session { universe, ..Session::default() }));
         interpreter.run_prelude(stdlib::UNIVERSE, &interpreter.session.universe)?;

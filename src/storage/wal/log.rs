@@ -33,9 +33,18 @@ impl Default for LogOptions {
 /// The open log. Dropping it ends its thread after what was queued has been written.
 pub struct Log {
     /// `None` once closed.
-    queue: Mutex<Option<mpsc::Sender<Append>>>,
+    queue: Mutex<Option<mpsc::Sender<Job>>>,
     segments: Arc<Segments>,
     thread: Mutex<Option<thread::JoinHandle<()>>>,
+}
+
+enum Job {
+    Append(Append),
+    /// Ends the segment being written, if it has no record beyond the sequence; answers by letting go of `done`.
+    Finish {
+        through: u64,
+        done: mpsc::Sender<()>,
+    },
 }
 
 struct Append {
@@ -83,14 +92,20 @@ impl Log {
         {
             let queue = self.queue.lock();
             let append = Append { frame, begun: Box::new(begun), done };
-            queue.as_ref().ok_or_else(closed)?.send(append).map_err(|_| closed())?;
+            queue.as_ref().ok_or_else(closed)?.send(Job::Append(append)).map_err(|_| closed())?;
         }
         answer.await.map_err(|_| closed())?
     }
 
-    /// Forgets segments whose records are all of `sequence` or below, in any order: that one of them is there and others are not is no
-    /// damage, when all they had is in files. One that cannot be removed is tried again next time. Blocks; one call at a time.
+    /// Forgets segments whose records are all of `sequence` or below, the one being written too, in any order: that one of them is there
+    /// and others are not is no damage, when all they had is in files. One that cannot be removed is tried again next time. Blocks; one
+    /// call at a time.
     pub fn trim(&self, sequence: u64) {
+        let (done, finished) = mpsc::channel();
+        let asked = self.queue.lock().as_ref().is_some_and(|queue| queue.send(Job::Finish { through: sequence, done }).is_ok());
+        if asked {
+            let _ = finished.recv();
+        }
         let Segments { files, finished, failpoints, .. } = &*self.segments;
         let old: Vec<String> = finished.lock().iter().filter(|(_, last)| *last <= sequence).map(|(name, _)| name.clone()).collect();
         let removes = |name: &String| {
@@ -159,32 +174,49 @@ struct Open {
 }
 
 impl Writer {
-    fn run(&mut self, appends: &mpsc::Receiver<Append>) {
-        while let Ok(first) = appends.recv() {
-            let mut group = vec![first];
-            group.extend(appends.try_iter());
-            let mut waiting = Vec::with_capacity(group.len());
-            let mut frames = Vec::with_capacity(group.len());
-            for append in group {
-                self.sequence += 1;
-                (append.begun)(self.sequence);
-                waiting.push((self.sequence, append.done));
-                frames.push(append.frame);
+    fn run(&mut self, jobs: &mpsc::Receiver<Job>) {
+        while let Ok(first) = jobs.recv() {
+            let (mut group, mut finish) = (vec![], None);
+            for job in std::iter::once(first).chain(jobs.try_iter()) {
+                match job {
+                    Job::Append(append) => group.push(append),
+                    Job::Finish { through, done } => finish = Some((through, done)),
+                }
             }
-            let first_sequence = waiting[0].0;
-            if self.options.failpoints.has(Mistake::AcknowledgedTooEarly) {
-                waiting.drain(..).for_each(|(sequence, done)| drop(done.send(Ok(sequence))));
+            if !group.is_empty() {
+                self.append(group);
             }
-            let outcome = self.write(&mut frames, first_sequence);
-            for (sequence, done) in waiting {
-                // A writer that has gone away no longer wants to know.
-                let _ = done.send(match &outcome {
-                    Ok(()) => Ok(sequence),
-                    Err(e) => Err(refused(e)),
-                });
+            if let Some((through, done)) = finish {
+                if self.sequence <= through {
+                    self.finish();
+                }
+                drop(done);
             }
         }
         self.finish();
+    }
+
+    fn append(&mut self, group: Vec<Append>) {
+        let mut waiting = Vec::with_capacity(group.len());
+        let mut frames = Vec::with_capacity(group.len());
+        for append in group {
+            self.sequence += 1;
+            (append.begun)(self.sequence);
+            waiting.push((self.sequence, append.done));
+            frames.push(append.frame);
+        }
+        let first_sequence = waiting[0].0;
+        if self.options.failpoints.has(Mistake::AcknowledgedTooEarly) {
+            waiting.drain(..).for_each(|(sequence, done)| drop(done.send(Ok(sequence))));
+        }
+        let outcome = self.write(&mut frames, first_sequence);
+        for (sequence, done) in waiting {
+            // A writer that has gone away no longer wants to know.
+            let _ = done.send(match &outcome {
+                Ok(()) => Ok(sequence),
+                Err(e) => Err(refused(e)),
+            });
+        }
     }
 
     fn write(&mut self, frames: &mut [Vec<u8>], first_sequence: u64) -> io::Result<()> {
@@ -304,6 +336,23 @@ mod tests {
                 assert_eq!(replayed.damage, vec![], "call {calls}, seed {seed}: a torn end is no damage");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn of_a_log_whose_rows_are_all_in_files_nothing_is_left() {
+        let disk = FaultyDisk::default();
+        let (log, _, _) = open(&disk, 1 << 20);
+        for (text, sequence) in [("m f=1 1", 1), ("m f=2 2", 2)] {
+            assert_eq!(append(&log, text).await.expect("written"), sequence);
+        }
+        log.trim(1);
+        assert_eq!(disk.list().expect("a list").len(), 1, "the second record is still needed");
+        log.trim(2);
+        assert_eq!(disk.list().expect("a list"), Vec::<String>::new());
+        assert_eq!(append(&log, "m f=3 3").await.expect("written"), 3);
+        drop(log);
+        let (_, records, replayed) = open(&disk, 1 << 20);
+        assert_eq!((texts(&records), replayed.damage.len(), replayed.last_sequence), (vec!["m f=3 3"], 0, 3));
     }
 
     #[tokio::test]
