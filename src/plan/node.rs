@@ -3,6 +3,7 @@
 //! [`operator`] is the one pair of logical node and `ExecutionPlan` that everything order-preserving shares; the
 //! files beside it are [`Operator`]s: they say what comes out for what goes in, and know nothing of DataFusion's planning.
 
+pub mod columns;
 pub mod concat;
 pub mod first_enough;
 pub mod gap_fill;

@@ -3,10 +3,7 @@
 //! DataFusion's projection counts the bytes of every batch for its metrics, column by column; below a node that works on many
 //! columns that costs more than the choice itself.
 
-use arrow::{
-    datatypes::SchemaRef,
-    record_batch::{RecordBatch, RecordBatchOptions},
-};
+use crate::plan::node::columns::{Columns, Source};
 use datafusion::{
     common::{
         config::ConfigOptions,
@@ -14,7 +11,10 @@ use datafusion::{
     },
     error::Result,
     execution::{SendableRecordBatchStream, TaskContext},
-    physical_expr::{PhysicalExpr, expressions::Column},
+    physical_expr::{
+        PhysicalExpr,
+        expressions::{Column, Literal},
+    },
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, projection::ProjectionExec, stream::RecordBatchStreamAdapter,
@@ -48,32 +48,29 @@ impl PhysicalOptimizerRule for ChooseColumns {
 #[derive(Debug)]
 struct ColumnsExec {
     input: Arc<dyn ExecutionPlan>,
-    columns: Vec<usize>,
+    columns: Columns,
     properties: Arc<PlanProperties>,
 }
 
 impl ColumnsExec {
     fn instead_of(projection: &ProjectionExec) -> Option<ColumnsExec> {
-        let columns = projection.expr().iter().map(|e| e.expr.downcast_ref::<Column>().map(Column::index)).collect::<Option<_>>()?;
+        let columns = Columns(sources(projection).into_iter().collect::<Option<_>>()?);
         Some(ColumnsExec { input: projection.input().clone(), columns, properties: projection.properties().clone() })
     }
 }
 
-/// The columns of a batch under the names of `schema`.
-fn choose(batch: &RecordBatch, columns: &[usize], schema: &SchemaRef) -> Result<RecordBatch> {
-    let columns = columns.iter().map(|at| batch.column(*at).clone()).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(batch.num_rows()));
-    Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
+/// Where the columns of a projection come from; `None` for one that is computed.
+pub fn sources(projection: &ProjectionExec) -> Vec<Option<Source>> {
+    let source = |e: &Arc<dyn PhysicalExpr>| {
+        let column = e.downcast_ref::<Column>().map(|column| Source::Column(column.index()));
+        column.or_else(|| e.downcast_ref::<Literal>().map(|literal| Source::Constant(literal.value().clone())))
+    };
+    projection.expr().iter().map(|e| source(&e.expr)).collect()
 }
 
 impl DisplayAs for ColumnsExec {
     fn fmt_as(&self, _: DisplayFormatType, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (from, to) = (self.input.schema(), self.schema());
-        let columns = self.columns.iter().zip(to.fields()).map(|(at, field)| match from.field(*at).name() {
-            name if name == field.name() => name.clone(),
-            name => format!("{name} as {}", field.name()),
-        });
-        write!(f, "ColumnsExec: [{}]", columns.collect::<Vec<_>>().join(", "))
+        write!(f, "ColumnsExec: [{}]", self.columns.describe(&self.input.schema(), &self.schema()))
     }
 }
 
@@ -110,7 +107,7 @@ impl ExecutionPlan for ColumnsExec {
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let (columns, schema) = (self.columns.clone(), self.schema());
         let rows = self.input.execute(partition, context)?;
-        let rows = rows.map(move |batch| choose(&batch?, &columns, &schema));
+        let rows = rows.map(move |batch| columns.of(&batch?, &schema));
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }

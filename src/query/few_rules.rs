@@ -9,6 +9,7 @@ use super::{
     requirements::Requirements,
     twice::NotTwice,
 };
+use crate::plan::node::columns::Columns;
 use datafusion::{
     common::tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     error::Result,
@@ -112,5 +113,9 @@ pub fn optimised(state: &SessionState, plan: &LogicalPlan) -> Result<LogicalPlan
         }
         .data;
     }
-    Ok(plan)
+    let choose = |node| match &node {
+        LogicalPlan::Projection(projection) => Ok(Columns::instead_of(projection).map_or(Transformed::no(node), Transformed::yes)),
+        _ => Ok(Transformed::no(node)),
+    };
+    Ok(plan.transform_up(choose)?.data)
 }

@@ -4,10 +4,13 @@
 //! Groups by tags are made of whole series, so the newest rows of a group are among the newest of its series. Nothing may
 //! lie between that drops rows; conditions on time and tags are in the scan already.
 
-use super::scan::ScanExec;
+use super::{columns, scan::ScanExec};
 use crate::{
     model::TIME_COLUMN,
-    plan::node::operator::{Newest, operator_of},
+    plan::node::{
+        columns::{Chosen, Source},
+        operator::{Newest, operator_of},
+    },
 };
 use datafusion::{
     common::{
@@ -31,7 +34,7 @@ use datafusion::{
         windows::{BoundedWindowAggExec, WindowUDFExpr},
     },
 };
-use std::sync::Arc;
+use std::{any::Any, sync::Arc};
 
 /// More rows than this of each series are read in order like all others: the newest are held until their series ends.
 const COUNT_MAX: usize = 8_192;
@@ -122,6 +125,15 @@ fn row_limit(predicate: &Arc<dyn PhysicalExpr>) -> Option<(usize, usize)> {
     }
 }
 
+/// Where the columns of a node come from that only changes those.
+fn sources_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Option<Source>>> {
+    if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
+        return Some(columns::sources(projection));
+    }
+    let operator: &dyn Any = operator_of(plan)?;
+    Some(operator.downcast_ref::<Chosen>()?.columns.0.iter().cloned().map(Some).collect())
+}
+
 /// The plan with a scan of the newest rows only, where all rows come straight from a scan.
 fn narrow(plan: &Arc<dyn ExecutionPlan>, wanted: &Wanted) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = plan.downcast_ref::<ScanExec>() {
@@ -130,9 +142,9 @@ fn narrow(plan: &Arc<dyn ExecutionPlan>, wanted: &Wanted) -> Result<Option<Arc<d
         let fits = wanted.count <= COUNT_MAX && is_time && wanted.by.iter().all(|c| scan.is_tag(schema.field(*c).name()));
         return Ok(fits.then(|| Arc::new(scan.newest(wanted.count, wanted.complete.clone())) as Arc<dyn ExecutionPlan>));
     }
-    let below = if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
-        let from = |at: &usize| projection.expr()[*at].expr.downcast_ref::<Column>().map(Column::index);
-        let is_constant = |at: &usize| projection.expr()[*at].expr.is::<Literal>();
+    let below = if let Some(sources) = sources_of(plan) {
+        let from = |at: &usize| if let Some(Source::Column(from)) = &sources[*at] { Some(*from) } else { None };
+        let is_constant = |at: &usize| matches!(&sources[*at], Some(Source::Constant(_)));
         let complete = wanted.complete.iter().map(from).collect::<Option<Vec<_>>>();
         let by = wanted.by.iter().filter(|at| !is_constant(at)).map(from).collect::<Option<Vec<_>>>();
         let (Some(complete), Some(by)) = (complete, by) else { return Ok(None) };

@@ -138,8 +138,12 @@ pub struct OperatorNode {
 impl OperatorNode {
     /// The plan that runs `operator` on `inputs`; `schema` describes what comes out.
     pub fn plan(operator: Arc<dyn Operator>, inputs: Vec<LogicalPlan>, schema: SchemaRef) -> Result<LogicalPlan> {
-        let schema = Arc::new(DFSchema::try_from(schema)?);
-        Ok(LogicalPlan::Extension(Extension { node: Arc::new(OperatorNode { inputs, schema, operator }) }))
+        Ok(OperatorNode::shaped(operator, inputs, Arc::new(DFSchema::try_from(schema)?)))
+    }
+
+    /// The same, where the schema is there already.
+    pub fn shaped(operator: Arc<dyn Operator>, inputs: Vec<LogicalPlan>, schema: DFSchemaRef) -> LogicalPlan {
+        LogicalPlan::Extension(Extension { node: Arc::new(OperatorNode { inputs, schema, operator }) })
     }
 
     /// The operator at the top of a plan, when it is an `O`, and its first input.
