@@ -78,7 +78,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
                 PowerLoss => drop(power_loss::lives(seed, &Planted { duplicates: duplicates_of(seed), ..planted }).await),
                 FailingDisk => failing_disk::any(seed, &planted).await,
                 FoundFiles => drop(failing_disk::found_files(failpoints).await),
-                FailingStore => drop(failing_store::in_any_weather(seed, failpoints).await),
+                FailingStore => _ = failing_store::in_any_weather(seed, failpoints).await,
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
         };

@@ -171,6 +171,9 @@ fn filter_wide(interpreter: &Interpreter<'_>, frame: &Frame, function: &Value, s
     Ok(Some(Some(hidden.filter(any)?)))
 }
 
+/// What a column is, and its type.
+type Column = (Expr, DataType);
+
 /// What a predicate comes to for each field; those for which it never holds are left out.
 struct ByField {
     fields: Vec<String>,
@@ -186,7 +189,7 @@ impl ByField {
         function: &Value,
         span: Span,
         fields: &[String],
-        column: &dyn Fn(&str, &str) -> Option<(Expr, DataType)>,
+        column: &dyn Fn(&str, &str) -> Option<Column>,
         schema: &dyn Fn() -> PlanResult<DFSchemaRef>,
     ) -> FluxResult<Option<ByField>> {
         let for_field = |field: &String, name: Expr| {
