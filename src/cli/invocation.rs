@@ -40,7 +40,7 @@ pub fn arguments(mut words: Vec<OsString>) -> Result<Vec<OsString>> {
     }
     if called == "influxd" {
         match command.as_str() {
-            "version" | "help" | "--help" | "-h" | "--version" => {}
+            "serve" | "version" | "help" | "--help" | "-h" | "--version" => {}
             "run" => words[1] = "serve".into(),
             _ => words.insert(1.min(words.len()), "serve".into()),
         }
@@ -58,6 +58,7 @@ mod tests {
         assert_eq!(read("/usr/bin/influxd").expect("fine"), "/usr/bin/influxd serve");
         assert_eq!(read("influxd run --log-level debug").expect("fine"), "influxd serve --log-level debug");
         assert_eq!(read("influxd --data-dir x").expect("fine"), "influxd serve --data-dir x");
+        assert_eq!(read("influxd serve --data-dir x").expect("fine"), "influxd serve --data-dir x");
         assert_eq!(read("influxd version").expect("fine"), "influxd version");
         assert_eq!(read("tidegauge bucket list").expect("fine"), "tidegauge bucket list");
         let refused = read("influxd backup /path/to/backup").expect_err("not yet");

@@ -103,6 +103,7 @@ mod tests {
     use crate::plan::{
         Context,
         memory::MemoryContext,
+        merge,
         node::{ordered::ordered, values::values},
         stream::col,
     };
@@ -133,6 +134,7 @@ mod tests {
         let nothing = MemoryContext::new(0).collect(instead(input.clone(), vec![]).expect("nothing to compute")).expect("rows");
         assert_eq!(nothing.iter().map(RecordBatch::num_rows).sum::<usize>(), 2, "rows without columns are counted");
         assert!(instead(input, vec![(col("a") + col("b")).alias("sum")]).is_none(), "a sum is computed");
-        assert!(instead(rows(), vec![col("a")]).is_none(), "what is known of the order of other rows is kept");
+        let filtered = merge::filter(&rows(), col("a").gt(lit(1_i64))).expect("a plan");
+        assert!(instead(filtered, vec![col("a")]).is_none(), "what is known of the order of other nodes' rows is kept");
     }
 }
