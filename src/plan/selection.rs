@@ -3,7 +3,11 @@
 //! A script names its bucket first, and only then which of the bucket's measurements and fields it wants. Whatever is left out
 //! costs no planning, and the rest is planned in one go.
 
-use super::{Frame, MeasurementTable, TableStream, node::ordered::ordered, stream::col};
+use super::{
+    Frame, MeasurementTable, TableStream,
+    node::ordered::ordered,
+    stream::{col, time_literal},
+};
 use crate::model::{Result, TIME_COLUMN, TimeRange, schema::tag_type, schema::time_type};
 use arrow::datatypes::DataType;
 use datafusion::{
@@ -35,11 +39,6 @@ impl fmt::Debug for MeasurementRows {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {:?} {:?}", self.table.schema.measurement, self.fields, self.conditions)
     }
-}
-
-/// An instant, as the type that time columns have.
-pub fn instant(time: i64) -> Expr {
-    lit(ScalarValue::TimestampNanosecond(Some(time), None))
 }
 
 /// A measurement's name. A dictionary of one value, as tags are: comparing its rows costs nothing.
@@ -78,8 +77,8 @@ impl Selection {
         match (column, self.bounds) {
             ("_time", _) => Some((col(TIME_COLUMN), time_type())),
             ("_measurement", _) => Some((lit(name(&rows.table.schema.measurement)), tag_type())),
-            ("_start", Some(bounds)) => Some((instant(bounds.start), time_type())),
-            ("_stop", Some(bounds)) => Some((instant(bounds.stop), time_type())),
+            ("_start", Some(bounds)) => Some((time_literal(bounds.start), time_type())),
+            ("_stop", Some(bounds)) => Some((time_literal(bounds.stop), time_type())),
             _ => rows.table.schema.tags.iter().any(|tag| tag.as_ref() == column).then(|| (col(column), tag_type())),
         }
     }
@@ -94,7 +93,8 @@ impl Selection {
     fn frame(&self, rows: &MeasurementRows) -> Result<Frame> {
         let MeasurementTable { schema, rows: provider } = &rows.table;
         let mut plan = LogicalPlanBuilder::scan(TableReference::bare("rows"), provider_as_source(provider.clone()), None)?.build()?;
-        let within = |bounds: TimeRange| col(TIME_COLUMN).gt_eq(instant(bounds.start)).and(col(TIME_COLUMN).lt(instant(bounds.stop)));
+        let within =
+            |bounds: TimeRange| col(TIME_COLUMN).gt_eq(time_literal(bounds.start)).and(col(TIME_COLUMN).lt(time_literal(bounds.stop)));
         if let Some(all) = self.bounds.map(within).into_iter().chain(rows.conditions.iter().cloned()).reduce(Expr::and) {
             plan = LogicalPlan::Filter(Filter::try_new(all, Arc::new(plan))?);
         }
@@ -105,7 +105,7 @@ impl Selection {
         let mut key: Vec<String> = ["_measurement".to_string()].into_iter().chain(tags).collect();
         if let Some(bounds) = self.bounds {
             for (name, time) in [("_start", bounds.start), ("_stop", bounds.stop)] {
-                columns.push((name.to_string(), instant(time)));
+                columns.push((name.to_string(), time_literal(time)));
                 key.push(name.to_string());
             }
         }

@@ -56,6 +56,11 @@ pub fn col(name: &str) -> Expr {
     Expr::Column(Column::from_name(name))
 }
 
+/// An instant, as the type that time columns have.
+pub fn time_literal(time: i64) -> Expr {
+    lit(ScalarValue::TimestampNanosecond(Some(time), None))
+}
+
 /// A typed null.
 pub fn null(data_type: &DataType) -> Expr {
     Expr::Literal(ScalarValue::try_from(data_type).unwrap_or(ScalarValue::Null), None)

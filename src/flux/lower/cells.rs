@@ -6,6 +6,7 @@ use crate::{
         eval::{Record, Value},
     },
     model::schema::time_type,
+    plan::stream::{null, time_literal, type_name},
 };
 use arrow::{
     array::{
@@ -74,7 +75,7 @@ pub fn column_type(value: &Value) -> Option<DataType> {
 pub fn literal(value: &Value) -> Option<Expr> {
     Some(match value {
         Value::Null => lit(ScalarValue::Null),
-        Value::NullOf(data_type) => crate::plan::stream::null(data_type),
+        Value::NullOf(data_type) => null(data_type),
         Value::Bool(v) => lit(*v),
         Value::Int(v) => lit(*v),
         Value::UInt(v) => lit(*v),
@@ -84,8 +85,6 @@ pub fn literal(value: &Value) -> Option<Expr> {
         _ => return None,
     })
 }
-
-pub use crate::plan::selection::instant as time_literal;
 
 /// Values of one type as a column; nulls fit every type.
 pub fn column_of(values: &[Value], data_type: &DataType) -> FluxResult<ArrayRef> {
@@ -122,5 +121,5 @@ pub fn column_of(values: &[Value], data_type: &DataType) -> FluxResult<ArrayRef>
 }
 
 fn clash(value: &Value, data_type: &DataType) -> FluxError {
-    FluxError::run(format!("expected {} but found {}", crate::plan::stream::type_name(data_type), value.type_name()))
+    FluxError::run(format!("expected {} but found {}", type_name(data_type), value.type_name()))
 }

@@ -6,10 +6,10 @@ use super::{
 };
 use crate::influxql::ast::{BinaryOp, Expr};
 use crate::model::{Failure, Result, TIME_COLUMN, Timestamp, time::parse_rfc3339};
-use crate::plan::stream::col;
+use crate::plan::stream::{col, time_literal};
 use chrono::{NaiveDate, NaiveDateTime, TimeZone};
 use chrono_tz::Tz;
-use datafusion::{common::ScalarValue, logical_expr as df, prelude::lit};
+use datafusion::{logical_expr as df, prelude::lit};
 
 /// Bounds of time, both inclusive; `None`: not bounded.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -29,9 +29,8 @@ impl Bounds {
 
     /// The bounds as a predicate on the time column.
     pub fn predicate(self) -> Vec<df::Expr> {
-        let at = |t: i64| df::Expr::Literal(ScalarValue::TimestampNanosecond(Some(t), None), None);
-        let min = self.min.map(|t| col(TIME_COLUMN).gt_eq(at(t)));
-        let max = self.max.map(|t| col(TIME_COLUMN).lt_eq(at(t)));
+        let min = self.min.map(|t| col(TIME_COLUMN).gt_eq(time_literal(t)));
+        let max = self.max.map(|t| col(TIME_COLUMN).lt_eq(time_literal(t)));
         min.into_iter().chain(max).collect()
     }
 }

@@ -10,7 +10,7 @@ use arrow::{
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 use datafusion::{
-    common::{DFSchema, Result, ScalarValue},
+    common::{DFSchema, DFSchemaRef, Result, ScalarValue},
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::{Expr, LogicalPlan, Projection},
 };
@@ -69,8 +69,7 @@ impl Columns {
             return None;
         }
         let columns = Columns(projection.expr.iter().map(|e| Columns::source(e, below)).collect::<Option<_>>()?);
-        let described = columns.describe(below.as_arrow(), projection.schema.as_arrow());
-        let operator = Arc::new(Chosen { columns, described });
+        let operator = Arc::new(Chosen { columns, from: below.clone(), to: projection.schema.clone() });
         Some(OperatorNode::shaped(operator, vec![projection.input.as_ref().clone()], projection.schema.clone()))
     }
 }
@@ -79,7 +78,8 @@ impl Columns {
 #[derive(Debug)]
 pub struct Chosen {
     pub columns: Columns,
-    described: String,
+    from: DFSchemaRef,
+    to: DFSchemaRef,
 }
 
 impl Operator for Chosen {
@@ -88,7 +88,7 @@ impl Operator for Chosen {
     }
 
     fn describe(&self) -> String {
-        self.described.clone()
+        self.columns.describe(self.from.as_arrow(), self.to.as_arrow())
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {

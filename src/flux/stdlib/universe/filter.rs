@@ -192,13 +192,6 @@ impl ByField {
         column: &dyn Fn(&str, &str) -> Option<Column>,
         schema: &dyn Fn() -> PlanResult<DFSchemaRef>,
     ) -> FluxResult<Option<ByField>> {
-        let for_field = |field: &String, name: Expr| {
-            let columns = |column_name: &str| match column_name {
-                "_field" => Some(Typed::column(name.clone(), DataType::Utf8)),
-                other => column(field, other).map(|(e, t)| Typed::column(e, t)),
-            };
-            lower_filter(interpreter, function, &columns, span)
-        };
         // The name of the field is a column like any other first: what follows from it is told for each field then. Values
         // differ in type.
         let values = Cell::new(false);
@@ -217,14 +210,18 @@ impl ByField {
         let mut found = ByField { fields: vec![], predicates: vec![], of_values: values.get() };
         let mut last: Option<(Expr, Expr)> = None;
         for field in fields {
-            let name = || lit(field.as_str());
+            let name = lit(field.as_str());
             let known = match &of_any {
-                Some((condition, true)) => known::with(condition.clone(), "_field", &name())?,
+                Some((condition, true)) => known::with(condition.clone(), "_field", &name)?,
                 Some((condition, false)) => condition.clone(),
-                None => match for_field(field, name())? {
-                    Lowered::Columns((condition, _)) => condition,
-                    Lowered::Interpret => return Ok(None),
-                },
+                None => {
+                    let columns = |other: &str| match other {
+                        "_field" => Some(Typed::column(name.clone(), DataType::Utf8)),
+                        other => column(field, other).map(|(e, t)| Typed::column(e, t)),
+                    };
+                    let Lowered::Columns((condition, _)) = lower_filter(interpreter, function, &columns, span)? else { return Ok(None) };
+                    condition
+                }
             };
             // Mostly the same is left for all fields.
             let predicate = match last.take() {

@@ -4,13 +4,12 @@ use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
         eval::{Interpreter, Value},
-        lower::cells::time_literal,
         stdlib::{Call, Function},
     },
     model::{Result, TimeRange, duration::SECOND},
     plan::{
         Frame, TableStream,
-        stream::{col, regroup_frames},
+        stream::{col, regroup_frames, time_literal},
     },
 };
 use arrow::datatypes::DataType;

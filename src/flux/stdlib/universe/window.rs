@@ -11,7 +11,6 @@ use crate::{
     flux::{
         diagnostic::{FluxError, FluxResult},
         eval::{FunctionValue, Value},
-        lower::cells::time_literal,
         stdlib::{
             Call, Function,
             tables::{run_error, stream, times},
@@ -29,7 +28,7 @@ use crate::{
             size::held_bytes,
             unpivot::plain,
         },
-        stream::{col, null, regroup_frames},
+        stream::{col, null, regroup_frames, time_literal},
     },
 };
 use arrow::{
