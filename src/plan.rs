@@ -7,6 +7,7 @@ pub mod float;
 pub mod memory;
 pub mod merge;
 pub mod node;
+mod scan;
 pub mod selection;
 pub mod stream;
 pub mod time_bounds;

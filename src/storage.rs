@@ -37,7 +37,10 @@ pub use open::{BufferedDamage, StorageOptions};
 pub use write::{BadLines, WriteReport, WriteRequest};
 
 use crate::model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TimeRange, Timestamp};
-use buffer::{StagedTable, Table, table::View};
+use buffer::{
+    StagedTable, Table,
+    table::{View, Whole},
+};
 use chunk::Chunk;
 use files::FileStore;
 use parking_lot::{Mutex, RwLock};
@@ -186,21 +189,26 @@ impl Storage {
     /// of the buffer yet.
     pub fn chunks(&self, bucket: BucketId, measurement: &str, flushed_through: u64) -> Vec<Arc<Chunk>> {
         let Some(entry) = self.inner.buckets.read().get(&bucket).cloned() else { return vec![] };
-        let (frozen, active) = {
+        let duplicates = self.inner.files.duplicates(bucket);
+        let views: Vec<View> = {
             let tables = entry.tables.lock();
-            let wanted = |(m, table): &&(Arc<str>, Table)| m.as_ref() == measurement && table.last_sequence() > flushed_through;
-            let frozen: Vec<View> = tables.frozen.iter().filter(wanted).map(|(_, t)| t.view()).collect();
-            (frozen, tables.active.get(measurement).map(Table::view))
+            let frozen = tables.frozen.iter().filter(|(m, table)| m.as_ref() == measurement && table.last_sequence() > flushed_through);
+            let all = frozen.map(|(_, table)| table).chain(tables.active.get(measurement));
+            all.map(|table| table.view(duplicates)).collect()
         };
         // The schema after the rows: it has every tag and field of theirs.
         let Some(schema) = self.schema(bucket, measurement) else { return vec![] };
-        let duplicates = self.inner.files.duplicates(bucket);
-        let mut chunks: Vec<Arc<Chunk>> = frozen.into_iter().flat_map(|mut view| view.chunks(&schema, duplicates)).collect();
-        if let Some(mut view) = active {
-            chunks.extend(view.chunks(&schema, duplicates));
-            if let Some(table) = entry.tables.lock().active.get_mut(measurement) {
-                table.remember(&view);
+        let mut chunks = vec![];
+        for mut view in views {
+            let (sorted, is_new) = view.chunks(&schema);
+            if is_new {
+                let mut tables = entry.tables.lock();
+                let Tables { active, frozen } = &mut *tables;
+                // A flush may have set it apart meanwhile.
+                let frozen = frozen.iter_mut().filter(|(m, _)| m.as_ref() == measurement).map(|(_, table)| table);
+                frozen.chain(active.get_mut(measurement)).for_each(|table| table.remember(&view));
             }
+            chunks.extend(sorted);
         }
         chunks
     }
@@ -321,8 +329,8 @@ async fn to_the_end<T: Send + 'static>(what: &str, work: impl Future<Output = Re
 }
 
 impl Bucket {
-    /// Sets rows up to `sequence` apart for a flush and gives a view of all that is set apart.
-    fn freeze(&self, sequence: u64) -> Vec<(Arc<str>, View)> {
+    /// Sets rows up to `sequence` apart for a flush and gives all that is set apart.
+    fn freeze(&self, sequence: u64) -> Vec<(Arc<str>, Whole)> {
         let mut tables = self.tables.lock();
         let Tables { active, frozen } = &mut *tables;
         for (measurement, table) in active.iter_mut() {
@@ -332,7 +340,7 @@ impl Bucket {
             }
         }
         active.retain(|_, table| !table.is_empty());
-        frozen.iter().map(|(m, t)| (m.clone(), t.view())).collect()
+        frozen.iter().map(|(m, t)| (m.clone(), t.whole())).collect()
     }
 
     /// Frozen rows up to `sequence` are in files now. The bytes they took.

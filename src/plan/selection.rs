@@ -11,9 +11,8 @@ use super::{
 use crate::model::{Result, TIME_COLUMN, TimeRange, schema::tag_type, schema::time_type};
 use arrow::datatypes::DataType;
 use datafusion::{
-    common::{DFSchema, DFSchemaRef, ScalarValue, TableReference},
-    datasource::provider_as_source,
-    logical_expr::{Expr, Filter, LogicalPlan, LogicalPlanBuilder, lit},
+    common::{DFSchema, DFSchemaRef, ScalarValue},
+    logical_expr::{Expr, lit},
 };
 use std::{fmt, sync::Arc};
 
@@ -91,13 +90,12 @@ impl Selection {
     }
 
     fn frame(&self, rows: &MeasurementRows) -> Result<Frame> {
-        let MeasurementTable { schema, rows: provider } = &rows.table;
-        let mut plan = LogicalPlanBuilder::scan(TableReference::bare("rows"), provider_as_source(provider.clone()), None)?.build()?;
+        let schema = &rows.table.schema;
         let within =
             |bounds: TimeRange| col(TIME_COLUMN).gt_eq(time_literal(bounds.start)).and(col(TIME_COLUMN).lt(time_literal(bounds.stop)));
-        if let Some(all) = self.bounds.map(within).into_iter().chain(rows.conditions.iter().cloned()).reduce(Expr::and) {
-            plan = LogicalPlan::Filter(Filter::try_new(all, Arc::new(plan))?);
-        }
+        let condition = self.bounds.map(within).into_iter().chain(rows.conditions.iter().cloned()).reduce(Expr::and);
+        let wanted = schema.tags.iter().map(|tag| tag.as_ref()).chain(rows.fields.iter().map(String::as_str)).chain([TIME_COLUMN]);
+        let plan = rows.table.scan(wanted, condition)?;
         let tags: Vec<String> = schema.tags.iter().map(|t| t.to_string()).collect();
         let plan = ordered(plan, tags.iter().cloned().chain([TIME_COLUMN.to_string()]).collect())?;
         let mut columns = vec![("_time".to_string(), col(TIME_COLUMN)), ("_measurement".to_string(), lit(name(&schema.measurement)))];

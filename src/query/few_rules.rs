@@ -20,8 +20,8 @@ use datafusion::{
         push_down_filter::PushDownFilter, push_down_limit::PushDownLimit, simplify_expressions::SimplifyExpressions,
     },
     physical_optimizer::{
-        PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, ensure_coop::EnsureCooperative,
-        limit_pushdown::LimitPushdown, output_requirements::OutputRequirements, projection_pushdown::ProjectionPushdown,
+        PhysicalOptimizerRule, combine_partial_final_agg::CombinePartialFinalAggregate, limit_pushdown::LimitPushdown,
+        output_requirements::OutputRequirements, projection_pushdown::ProjectionPushdown,
     },
 };
 use std::sync::Arc;
@@ -42,6 +42,8 @@ pub fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
     ]
 }
 
+/// DataFusion's rule that makes leaves give way to other tasks is not among them: scans do by themselves, and other leaves are rows in
+/// memory.
 pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
     vec![
         // Between the two, the order that ORDER BY asks for is a requirement of the whole plan.
@@ -51,16 +53,28 @@ pub fn physical_rules() -> Vec<Arc<dyn PhysicalOptimizerRule + Send + Sync>> {
         Arc::new(ProjectionPushdown::new()),
         Arc::new(OutputRequirements::new_remove_mode()),
         Arc::new(LimitPushdown::new()),
-        Arc::new(EnsureCooperative::new()),
         Arc::new(ChooseColumns),
     ]
 }
 
-/// Whether [`rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, windows, DISTINCT or
-/// grouping sets.
+/// Window functions that hold a few rows, whatever their frame: others may hold and compute all of a partition at once, which is for
+/// [`super::apart`].
+const SMALL_WINDOWS: [&str; 5] = ["row_number", "rank", "dense_rank", "lag", "lead"];
+
+fn runs_as_rows_come(expr: &Expr) -> bool {
+    match expr {
+        Expr::Alias(alias) => runs_as_rows_come(&alias.expr),
+        Expr::WindowFunction(window) => SMALL_WINDOWS.contains(&window.fun.name()),
+        _ => false,
+    }
+}
+
+/// Whether [`rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, DISTINCT, grouping sets, or windows that
+/// hold many rows.
 pub fn are_enough(plan: &LogicalPlan) -> bool {
     let needs_more = plan.exists(|node| {
         let mut needs_more = match node {
+            LogicalPlan::Window(w) => !w.window_expr.iter().all(runs_as_rows_come),
             LogicalPlan::Aggregate(a) => a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
             LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)

@@ -11,7 +11,8 @@ use datafusion::{
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
     physical_plan::{
         DisplayAs, DisplayFormatType, ExecutionPlan, Partitioning, PlanProperties, SendableRecordBatchStream,
-        execution_plan::{Boundedness, EmissionType},
+        coop::make_cooperative,
+        execution_plan::{Boundedness, EmissionType, SchedulingType},
         stream::RecordBatchStreamAdapter,
     },
 };
@@ -56,7 +57,8 @@ impl ScanExec {
             .collect();
         let equivalence = EquivalenceProperties::new_with_orderings(schema, (!order.is_empty()).then_some(order));
         let partitioning = Partitioning::UnknownPartitioning(1);
-        let properties = PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded);
+        let properties = PlanProperties::new(equivalence, partitioning, EmissionType::Incremental, Boundedness::Bounded)
+            .with_scheduling_type(SchedulingType::Cooperative);
         let parts = vec![(filter.time_min, filter.time_max)];
         Ok(ScanExec { snapshot, projection, filter, limit, parts, complete: vec![], properties: Arc::new(properties) })
     }
@@ -106,7 +108,7 @@ impl ScanExec {
     fn expected(&self) -> (Option<(i64, i64)>, u64) {
         let files = self.snapshot.files.within(self.filter.time_min, self.filter.time_max);
         let files = files.iter().map(|f| (f.time_min, f.time_max, f.rows));
-        let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.batch.num_rows() as u64));
+        let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.row_count() as u64));
         let (mut span, mut count) = (None::<(i64, i64)>, 0);
         for (min, max, rows) in files.chain(chunks) {
             let (from, to) = (min.max(self.filter.time_min), max.min(self.filter.time_max));
@@ -185,7 +187,7 @@ impl ExecutionPlan for ScanExec {
         let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, batch_rows).map(&charged);
         let limit = self.limit.unwrap_or(usize::MAX);
         if filter.newest.is_none() {
-            return Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows(read(filter)?, limit))));
+            return Ok(make_cooperative(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows(read(filter)?, limit)))));
         }
         let all = read(RowFilter { newest: None, ..filter.clone() })?;
         let memory = MemoryConsumer::new("newest rows").register(context.memory_pool());
@@ -206,7 +208,8 @@ impl ExecutionPlan for ScanExec {
             };
             Ok::<_, DataFusionError>(futures::stream::iter(found).map(held).boxed())
         };
-        Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten())))
+        let chosen = RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten());
+        Ok(make_cooperative(Box::pin(chosen)))
     }
 }
 

@@ -313,7 +313,8 @@ mod tests {
             ("select s, (select 1) from {}", false),
             ("select s, grouping(s) from {} group by rollup(s)", false),
             ("select s from {} union all select 'z'", false),
-            ("select row_number() over (order by n) from {}", false),
+            ("select row_number() over (order by n) from {}", true),
+            ("select sum(n) over (order by n rows between unbounded preceding and unbounded following) from {}", false),
             ("explain select distinct s from {}", false),
         ];
         for (text, few) in texts {

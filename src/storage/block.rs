@@ -6,9 +6,8 @@
 use crate::model::{DeleteSpec, Result};
 use crate::storage::manifest::Tombstone;
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringArray, TimestampNanosecondArray},
+    array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, TimestampNanosecondArray},
     datatypes::{DataType, Int32Type},
-    record_batch::RecordBatch,
 };
 use std::{
     collections::{BTreeMap, HashSet},
@@ -77,6 +76,17 @@ impl SeriesRuns {
     pub fn bytes(&self) -> usize {
         let tags: usize = self.tags.iter().map(|t| t.codes.len() * 4 + t.dictionary.get_array_memory_size()).sum();
         self.starts.len() * 4 + tags
+    }
+
+    /// A tag as a column, a row for each of ours.
+    pub fn column(&self, tag: &TagRuns) -> ArrayRef {
+        let mut keys: Vec<i32> = Vec::with_capacity(self.starts.last().map_or(0, |rows| *rows as usize));
+        tag.codes.iter().zip(&self.starts[1..]).for_each(|(code, end)| keys.resize(*end as usize, *code));
+        let keys = match tag.codes.contains(&-1) {
+            true => keys.into_iter().map(|code| (code >= 0).then_some(code)).collect(),
+            false => Int32Array::from(keys),
+        };
+        Arc::new(DictionaryArray::<Int32Type>::new(keys, tag.dictionary.clone()))
     }
 
     /// Order of runs as bytes: tags in the order of `names`, an absent tag before every value.
@@ -258,12 +268,6 @@ pub fn select(runs: &SeriesRuns, wanted: &[bool], times: &[i64], filter: &RowFil
 
 fn hides(delete: &DeleteSpec, runs: &SeriesRuns, run: usize) -> bool {
     !delete.is_empty() && delete.tags.iter().all(|p| p.matches(runs.tag(&p.tag).and_then(|t| t.value(run))))
-}
-
-/// A batch in the layout of `arrow_schema()`, whose runs are known, as a block with the named fields.
-pub fn block_of(batch: &RecordBatch, runs: Arc<SeriesRuns>, fields: &[Arc<str>]) -> Block {
-    let time = batch.column(0).as_primitive().clone();
-    Block { runs, time, fields: fields.iter().map(|f| batch.column_by_name(f).cloned()).collect() }
 }
 
 /// A block of one run, for rows that were merged out of several blocks.

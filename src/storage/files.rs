@@ -16,12 +16,7 @@ use crate::storage::{
     recover,
     retention::SafeTime,
 };
-use arrow::{
-    array::{AsArray, UInt32Array},
-    compute::take_record_batch,
-    datatypes::TimestampNanosecondType,
-    record_batch::RecordBatch,
-};
+use arrow::{array::UInt32Array, compute::take_record_batch, record_batch::RecordBatch};
 use futures::{StreamExt, TryStreamExt};
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -574,14 +569,14 @@ impl FileStore {
         let length = self.inner.options.partition_ns;
         let start = |time: i64| partition_of(time, length);
         if start(chunk.time_min) == start(chunk.time_max) {
-            return Ok(vec![(start(chunk.time_min), chunk.batch.clone())]);
+            return Ok(vec![(start(chunk.time_min), chunk.batch()?)]);
         }
-        let times = chunk.batch.column(0).as_primitive::<TimestampNanosecondType>().values();
         // Late rows may be of thousands of partitions: each row is looked at once.
         let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        for (row, &time) in times.iter().enumerate() {
+        for (row, &time) in chunk.time.values().iter().enumerate() {
             rows_of.entry(start(time)).or_default().push(row as u32);
         }
-        rows_of.into_iter().map(|(partition, rows)| Ok((partition, take_record_batch(&chunk.batch, &UInt32Array::from(rows))?))).collect()
+        let batch = chunk.batch()?;
+        rows_of.into_iter().map(|(partition, rows)| Ok((partition, take_record_batch(&batch, &UInt32Array::from(rows))?))).collect()
     }
 }

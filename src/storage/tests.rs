@@ -36,7 +36,7 @@ async fn write(storage: &Storage, text: &str) -> Result<WriteReport> {
 
 /// Buffered rows of `m` as a table.
 fn buffered(storage: &Storage) -> String {
-    let chunks: Vec<_> = storage.chunks(bucket(), "m", 0).iter().map(|c| c.batch.clone()).collect();
+    let chunks: Vec<_> = storage.chunks(bucket(), "m", 0).iter().map(|c| c.batch().expect("a batch")).collect();
     pretty_format_batches(&chunks).expect("prints").to_string()
 }
 
@@ -491,7 +491,7 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
             assert_eq!(write(&storage, request).await.expect("stored").rejected, []);
         }
         let written = started.elapsed();
-        let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.batch.num_rows()).sum();
+        let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.row_count()).sum();
         assert_eq!(rows, ROWS as usize, "{name}");
         let sorted = started.elapsed();
         storage.flush().await.expect("flushed");

@@ -208,16 +208,16 @@ impl Storage {
         // The commit of an earlier flush may have arrived unheard. Its rows are in files then, and need no second one.
         self.inner.files.settle_doubt(id).await?;
         self.let_go(bucket, self.inner.files.flushed_through(id));
-        let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, view)| (self.schema(id, &m), view)).collect();
+        let tables: Vec<_> = bucket.freeze(through).into_iter().map(|(m, rows)| (self.schema(id, &m), rows)).collect();
         if tables.is_empty() {
             return Ok(());
         }
         self.options().failpoints.pass(Failpoint::Freeze)?;
         let (duplicates, partition_ns) = (self.inner.files.duplicates(id), self.options().files.partition_ns);
         let build = move || {
-            let flushing = tables.into_iter().filter_map(|(schema, view)| {
-                let first_sequences = view.first_sequences(|time| partition_of(time, partition_ns));
-                Some(Flushing { chunk: view.into_chunk(&schema?, duplicates)?, first_sequences })
+            let flushing = tables.into_iter().filter_map(|(schema, rows)| {
+                let first_sequences = rows.first_sequences(|time| partition_of(time, partition_ns));
+                Some(Flushing { chunk: rows.into_chunk(&schema?, duplicates)?, first_sequences })
             });
             flushing.collect::<Vec<_>>()
         };

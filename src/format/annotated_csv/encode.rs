@@ -142,17 +142,42 @@ struct Block {
     columns: Vec<(String, ColumnType, bool)>,
 }
 
+/// Rendered key cells, one after the other.
+#[derive(Default, PartialEq, Eq)]
+struct KeyCells {
+    text: Vec<u8>,
+    /// Where each ends, and whether it is null, which is not an empty text.
+    ends: Vec<(usize, bool)>,
+}
+
+impl KeyCells {
+    fn clear(&mut self) {
+        self.text.clear();
+        self.ends.clear();
+    }
+
+    /// `None` is null.
+    fn cell(&self, at: usize) -> Option<&[u8]> {
+        let start = at.checked_sub(1).map_or(0, |before| self.ends[before].0);
+        let (end, is_null) = self.ends[at];
+        (!is_null).then(|| &self.text[start..end])
+    }
+}
+
 /// The table that is being written.
+#[derive(Default)]
 struct OpenTable {
-    /// Rendered key cells; `None` is null. Equal keys in the next batch continue the table.
-    key: Vec<Option<Vec<u8>>>,
+    /// Equal keys in the next batch continue the table.
+    key: KeyCells,
+    /// What is the same in every row.
+    fixed: Vec<u8>,
     segments: Vec<Segment>,
 }
 
 /// A row is a sequence of these.
 enum Segment {
-    /// Cells that are the same in every row of the table, with their delimiters.
-    Fixed(Vec<u8>),
+    /// Cells that are the same in every row of the table, with their delimiters: a piece of [`OpenTable::fixed`].
+    Fixed(Range<usize>),
     /// A delimiter and the cell of this column.
     Column(usize),
 }
@@ -169,13 +194,16 @@ pub(super) struct Writer {
     /// Which columns of the current frame the block was opened with: the cheap test before comparing blocks.
     visible: Option<Vec<bool>>,
     table: Option<OpenTable>,
+    /// Kept for its room: many answers have a table per row.
+    next_key: KeyCells,
     times: Vec<TimeFormat>,
 }
 
 impl Writer {
     pub(super) fn new(dialect: Dialect) -> Writer {
-        let (block, visible, table) = (None, None, None);
-        Writer { dialect, out: vec![], result: String::new(), next_table: 0, block, after_empty: false, visible, table, times: vec![] }
+        let (block, visible, table, next_key) = (None, None, None, KeyCells::default());
+        let (out, result, times) = (vec![], String::new(), vec![]);
+        Writer { dialect, out, result, next_table: 0, block, after_empty: false, visible, table, next_key, times }
     }
 
     pub(super) fn begin_result(&mut self, name: &str) {
@@ -209,47 +237,36 @@ impl Writer {
                 batch.schema_ref().index_of(name).map_err(|_| Failure::internal(format!("key column \"{name}\" is not in its table")))
             })
             .collect::<Result<Vec<usize>, Failure>>()?;
-        let in_key: Vec<bool> = (0..columns.len()).map(|c| key.contains(&c)).collect();
+        let places: Vec<Option<usize>> = (0..columns.len()).map(|c| key.iter().position(|k| *k == c)).collect();
         self.times.resize(columns.len(), TimeFormat::default());
         let cells: Vec<ArrayRef> = key.iter().map(|c| arrays[*c].clone()).collect();
         for rows in runs(&cells, batch.num_rows())? {
-            let first = rows.start;
-            let key_cells: Vec<Option<Vec<u8>>> = key
-                .iter()
-                .map(|c| {
-                    let cell = &columns[*c];
-                    (!cell.is_null(first)).then(|| {
-                        let mut text = vec![];
-                        cell.push(&mut text, first, &mut self.times[*c], self.dialect.delimiter);
-                        text
-                    })
-                })
-                .collect();
-            if self.table.as_ref().is_none_or(|open| open.key != key_cells) {
-                self.begin_table(batch, &columns, &in_key, &key, key_cells, absent_keys);
+            let mut next = std::mem::take(&mut self.next_key);
+            next.clear();
+            for &c in &key {
+                let is_null = columns[c].is_null(rows.start);
+                columns[c].push(&mut next.text, rows.start, &mut self.times[c], self.dialect.delimiter);
+                next.ends.push((next.text.len(), is_null));
+            }
+            if self.table.as_ref().is_none_or(|open| open.key != next) {
+                self.begin_table(batch, &columns, &places, next, absent_keys);
+            } else {
+                self.next_key = next;
             }
             self.rows(&columns, rows);
         }
         Ok(())
     }
 
-    fn begin_table(
-        &mut self,
-        batch: &RecordBatch,
-        columns: &[Cells],
-        in_key: &[bool],
-        key: &[usize],
-        key_cells: Vec<Option<Vec<u8>>>,
-        absent_keys: bool,
-    ) {
-        let key_cell = |c: usize| key.iter().position(|k| *k == c).and_then(|at| key_cells[at].as_deref());
-        let visible: Vec<bool> = (0..columns.len()).map(|c| !(absent_keys && in_key[c] && key_cell(c).is_none())).collect();
-        if self.visible.as_ref() != Some(&visible) {
+    /// `places`: of the columns that are in the key, where.
+    fn begin_table(&mut self, batch: &RecordBatch, columns: &[Cells], places: &[Option<usize>], key: KeyCells, absent_keys: bool) {
+        let is_visible = |c: usize| !absent_keys || places[c].is_none_or(|at| key.cell(at).is_some());
+        if self.visible.as_ref().is_none_or(|known| !known.iter().copied().eq((0..columns.len()).map(is_visible))) {
             let schema = batch.schema_ref();
             let block = Block {
                 columns: (0..columns.len())
-                    .filter(|c| visible[*c])
-                    .map(|c| (schema.field(c).name().clone(), columns[c].column_type(), in_key[c]))
+                    .filter(|c| is_visible(*c))
+                    .map(|c| (schema.field(c).name().clone(), columns[c].column_type(), places[c].is_some()))
                     .collect(),
             };
             if self.after_empty || self.block.as_ref() != Some(&block) {
@@ -257,30 +274,38 @@ impl Writer {
                 self.block = Some(block);
                 self.after_empty = false;
             }
-            self.visible = Some(visible.clone());
+            self.visible = Some((0..columns.len()).map(is_visible).collect());
         }
         let delimiter = self.dialect.delimiter;
-        let mut fixed = vec![delimiter];
+        let OpenTable { key: old, mut fixed, mut segments } = self.table.take().unwrap_or_default();
+        fixed.clear();
+        segments.clear();
+        fixed.push(delimiter);
         if !self.dialect.annotations.contains(&Annotation::Default) {
             push_text(&mut fixed, &self.result, delimiter);
         }
         fixed.push(delimiter);
         push_u64(&mut fixed, self.next_table);
-        let mut segments = vec![];
-        for c in (0..columns.len()).filter(|c| visible[*c]) {
-            if in_key[c] {
-                fixed.push(delimiter);
-                fixed.extend_from_slice(key_cell(c).unwrap_or_default());
-            } else {
-                if !fixed.is_empty() {
-                    segments.push(Segment::Fixed(std::mem::take(&mut fixed)));
+        let mut start = 0;
+        for c in (0..columns.len()).filter(|c| is_visible(*c)) {
+            match places[c] {
+                Some(at) => {
+                    fixed.push(delimiter);
+                    fixed.extend_from_slice(key.cell(at).unwrap_or_default());
                 }
-                segments.push(Segment::Column(c));
+                None => {
+                    if start < fixed.len() {
+                        segments.push(Segment::Fixed(start..fixed.len()));
+                        start = fixed.len();
+                    }
+                    segments.push(Segment::Column(c));
+                }
             }
         }
         fixed.extend_from_slice(b"\r\n");
-        segments.push(Segment::Fixed(fixed));
-        self.table = Some(OpenTable { key: key_cells, segments });
+        segments.push(Segment::Fixed(start..fixed.len()));
+        self.next_key = old;
+        self.table = Some(OpenTable { key, fixed, segments });
         self.next_table += 1;
     }
 
@@ -311,7 +336,7 @@ impl Writer {
         for row in rows {
             for segment in &table.segments {
                 match segment {
-                    Segment::Fixed(text) => out.extend_from_slice(text),
+                    Segment::Fixed(piece) => out.extend_from_slice(&table.fixed[piece.clone()]),
                     Segment::Column(c) => {
                         out.push(delimiter);
                         columns[*c].push(out, row, &mut self.times[*c], delimiter);

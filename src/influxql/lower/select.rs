@@ -343,17 +343,14 @@ impl Shape {
         (0..self.tags.len()).map(Series::tag).collect()
     }
 
-    /// The rows that meet WHERE within the bounds.
-    fn wanted(&self, relation: &Relation, bounds: Bounds) -> Result<LogicalPlanBuilder> {
+    /// Expressions on the rows that meet WHERE within the bounds, and `also`.
+    fn wanted(&self, relation: &Relation, bounds: Bounds, also: Option<df::Expr>, exprs: Vec<df::Expr>) -> Result<LogicalPlan> {
         let mut predicates = bounds.predicate();
         if let Some(condition) = &self.condition {
             predicates.push(condition::predicate(condition, &ConditionScope(&relation.columns))?);
         }
-        let rows = LogicalPlanBuilder::from(relation.plan.clone());
-        Ok(match predicates.into_iter().reduce(df::Expr::and) {
-            Some(all) => rows.filter(all)?,
-            None => rows,
-        })
+        predicates.extend(also);
+        relation.select(predicates.into_iter().reduce(df::Expr::and), exprs)
     }
 
     fn tag_columns(&self, relation: &Relation) -> Vec<df::Expr> {
@@ -372,15 +369,13 @@ impl Shape {
         let fields: Vec<df::Expr> = self.fields(&variables, &scope)?;
         // A stored row has a value in some field.
         let asked: HashSet<&str> = fields.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
-        let is_known = |name: &str| name == TIME_COLUMN || relation.columns.tags.contains(name) || asked.contains(name);
-        let is_whole = relation.is_stored && relation.plan.schema().fields().iter().all(|f| is_known(f.name()));
+        let is_whole = relation.is_stored() && relation.columns.fields.keys().all(|field| asked.contains(field.as_str()));
         let Some(present) = fields.into_iter().map(|f| f.is_not_null()).reduce(df::Expr::or) else { return Ok(None) };
         let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));
         let (values, answered) = self.values(&scope)?;
         exprs.extend(values);
-        let wanted = self.wanted(relation, self.bounds)?;
-        let plan = if is_whole { wanted } else { wanted.filter(present)? }.project(exprs)?.build()?;
+        let plan = self.wanted(relation, self.bounds, (!is_whole).then_some(present), exprs)?;
         Ok(Some((self.in_order(plan, relation)?, answered)))
     }
 
@@ -398,7 +393,7 @@ impl Shape {
 
     fn in_order(&self, plan: LogicalPlan, relation: &Relation) -> Result<LogicalPlan> {
         let (key, time) = (self.key(), TIME_COLUMN.to_string());
-        let all_tags = relation.is_stored && self.tags.iter().map(|t| &t.name).eq(relation.columns.tags.iter());
+        let all_tags = relation.is_stored() && self.tags.iter().map(|t| &t.name).eq(relation.columns.tags.iter());
         if all_tags && !self.descending {
             // The order in which rows are stored.
             return Ok(ordered(plan, key.into_iter().chain([time]).collect())?);
@@ -445,7 +440,7 @@ impl Shape {
         let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));
         exprs.extend(inputs.iter().enumerate().map(|(at, typed)| typed.expr.clone().alias(Shape::input(at))));
-        let plan = self.wanted(relation, self.bounds)?.filter(present)?.project(exprs)?.build()?;
+        let plan = self.wanted(relation, self.bounds, Some(present), exprs)?;
         let plan = self.in_order(plan, relation)?;
         let mut scope = CallScope::new(self);
         inputs.iter().enumerate().for_each(|(at, typed)| scope.set(Origin::Input(at), Shape::input(at), typed.kind));
@@ -506,7 +501,7 @@ impl Shape {
         }
         let carried = self.carried(relation, &mut exprs, &mut scope)?;
         let (bounds, read) = (self.bounds, self.read_bounds());
-        let input = self.wanted(relation, read)?.project(exprs)?.build()?;
+        let input = self.wanted(relation, read, None, exprs)?;
         let is_many = calls.iter().any(|c| c.reduction.is_many());
         let fills = self.every.filter(|_| self.fill != Fill::None && !is_many);
         // A series without a value of a field keeps nulls there, but a number fills them too (InfluxDB 1.6.7).

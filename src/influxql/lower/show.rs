@@ -20,7 +20,7 @@ use arrow::{
     datatypes::{Field, Schema},
     record_batch::RecordBatch,
 };
-use datafusion::logical_expr::{self as df, LogicalPlanBuilder};
+use datafusion::logical_expr as df;
 use std::{collections::BTreeSet, sync::Arc};
 
 /// Answers a SHOW; `None`: the statement is not one of those answered here.
@@ -203,10 +203,6 @@ impl One<'_> {
         if let Some(condition) = &self.condition {
             predicates.push(condition::predicate(condition, &ConditionScope(&columns))?);
         }
-        let mut rows = LogicalPlanBuilder::from(self.relation.plan.clone());
-        if let Some(all) = predicates.into_iter().reduce(df::Expr::and) {
-            rows = rows.filter(all)?;
-        }
         let exprs: Vec<df::Expr> = tags.iter().map(|t| col(t)).chain([col(TIME_COLUMN)]).collect();
         let count = Call { reduction: Reduction::Count, input: TIME_COLUMN.into(), output: "\u{0}rows".into(), beyond_bounds: false };
         let spec = Reduce {
@@ -220,7 +216,8 @@ impl One<'_> {
             descending: false,
             with_presence: false,
         };
-        self.context.collect(reduce(rows.project(exprs)?.build()?, spec)?)
+        let rows = self.relation.select(predicates.into_iter().reduce(df::Expr::and), exprs)?;
+        self.context.collect(reduce(rows, spec)?)
     }
 
     fn tag_keys(&self) -> Result<Vec<String>> {

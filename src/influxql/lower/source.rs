@@ -12,12 +12,9 @@ use crate::plan::{
     stream::{col, null},
 };
 use arrow::datatypes::DataType;
-use datafusion::{
-    datasource::provider_as_source,
-    logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder},
-};
+use datafusion::logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
 };
 
@@ -45,12 +42,36 @@ impl Columns {
 }
 
 /// Rows with a column `time`, one for each tag and one for each field, by name.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Relation {
-    pub plan: LogicalPlan,
     pub columns: Columns,
-    /// Rows come by (tags in name order, absent first; time), each once.
-    pub is_stored: bool,
+    rows: Rows,
+}
+
+#[derive(Clone)]
+enum Rows {
+    Stored(MeasurementTable),
+    Made(LogicalPlan),
+}
+
+impl Relation {
+    /// Whether rows come by (tags in name order, absent first; time), each once.
+    pub fn is_stored(&self) -> bool {
+        matches!(self.rows, Rows::Stored(_))
+    }
+
+    /// Expressions on the rows where the condition holds.
+    pub fn select(&self, condition: Option<df::Expr>, exprs: Vec<df::Expr>) -> Result<LogicalPlan> {
+        let rows = match (&self.rows, condition) {
+            (Rows::Stored(table), condition) => {
+                let columns: HashSet<_> = exprs.iter().flat_map(|e| e.column_refs()).collect();
+                LogicalPlanBuilder::from(table.scan(columns.into_iter().map(|column| column.name.as_str()), condition)?)
+            }
+            (Rows::Made(plan), Some(condition)) => LogicalPlanBuilder::from(plan.clone()).filter(condition)?,
+            (Rows::Made(plan), None) => LogicalPlanBuilder::from(plan.clone()),
+        };
+        Ok(rows.project(exprs)?.build()?)
+    }
 }
 
 /// The relations of the sources, by name. Sources of one name are put together.
@@ -91,14 +112,14 @@ pub fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defau
         if !is_wanted {
             continue;
         }
-        let Some(MeasurementTable { schema, rows }) = context.table(bucket.id, &schema.measurement)? else { continue };
-        let plan = LogicalPlanBuilder::scan("m", provider_as_source(rows), None)?.build()?;
+        let Some(table) = context.table(bucket.id, &schema.measurement)? else { continue };
+        let schema = &table.schema;
         let columns = Columns {
             tags: schema.tags.iter().map(|t| t.to_string()).collect(),
             fields: schema.fields.iter().map(|(n, t)| (n.to_string(), *t)).collect(),
             passed: BTreeSet::new(),
         };
-        found.push((schema.measurement.clone(), Relation { plan, columns, is_stored: true }));
+        found.push((schema.measurement.clone(), Relation { columns, rows: Rows::Stored(table) }));
     }
     Ok(found)
 }
@@ -127,7 +148,7 @@ fn answered(inner: Series) -> Result<(Arc<str>, Relation)> {
         exprs.push(df::cast(col(&Series::tag(at)), DataType::Utf8).alias(&tag.name));
     }
     let plan = LogicalPlanBuilder::from(inner.plan).project(exprs)?.build()?;
-    Ok((inner.name, Relation { plan, columns, is_stored: false }))
+    Ok((inner.name, Relation { columns, rows: Rows::Made(plan) }))
 }
 
 /// The rows of several relations, one after the other; what one does not have is null there.
@@ -148,8 +169,8 @@ fn together(mut relations: Vec<Relation>) -> Result<Relation> {
             let value = if relation.columns.fields.get(name) == Some(field) { col(name) } else { null(&field.arrow()) };
             exprs.push(value.alias(name));
         }
-        Ok(LogicalPlanBuilder::from(relation.plan).project(exprs)?.build()?)
+        relation.select(None, exprs)
     });
     let plan = concat(plans.collect::<Result<Vec<_>>>()?)?;
-    Ok(Relation { plan, columns, is_stored: false })
+    Ok(Relation { columns, rows: Rows::Made(plan) })
 }

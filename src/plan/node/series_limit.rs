@@ -4,14 +4,19 @@ use super::{
     groups::Groups,
     operator::{Batches, Operator, OperatorNode},
 };
-use arrow::{array::ArrayRef, compute::concat_batches, datatypes::SchemaRef, record_batch::RecordBatch};
+use arrow::{
+    array::{ArrayRef, UInt32Array},
+    compute::take_record_batch,
+    datatypes::SchemaRef,
+    record_batch::RecordBatch,
+};
 use datafusion::{
     common::Result,
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::LogicalPlan,
 };
 use futures::{StreamExt, TryStreamExt};
-use std::sync::Arc;
+use std::{ops::Range, sync::Arc};
 
 /// Zero limits count as none.
 #[derive(Debug, Clone)]
@@ -42,7 +47,7 @@ impl Operator for SeriesLimit {
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {
         let input = inputs.remove(0);
         let key = self.key.iter().map(|k| schema.index_of(k)).collect::<Result<Vec<_>, _>>()?;
-        let work = Work { spec: self.clone(), key, schema, groups: Groups::default(), current: None, seen: 0, series: 0 };
+        let work = Work { spec: self.clone(), key, groups: Groups::default(), current: None, seen: 0, series: 0 };
         Ok(futures::stream::try_unfold((input, work), |(mut input, mut work)| async move {
             while !work.is_done() {
                 let Some(batch) = input.try_next().await? else { break };
@@ -60,7 +65,6 @@ impl Operator for SeriesLimit {
 struct Work {
     spec: SeriesLimit,
     key: Vec<usize>,
-    schema: SchemaRef,
     groups: Groups,
     current: Option<u32>,
     /// Rows seen of the current series, and series seen.
@@ -81,7 +85,7 @@ impl Work {
 
     fn wanted(&mut self, batch: &RecordBatch) -> Result<RecordBatch> {
         let keys: Vec<ArrayRef> = self.key.iter().map(|k| batch.column(*k).clone()).collect();
-        let mut parts = vec![];
+        let mut stretches: Vec<Range<usize>> = vec![];
         for (run, group) in self.groups.runs(&keys, batch.num_rows())? {
             if self.current != Some(group) {
                 (self.current, self.seen, self.series) = (Some(group), 0, self.series + 1);
@@ -91,10 +95,18 @@ impl Work {
             let to = end(self.spec.rows_offset, self.spec.rows).saturating_sub(self.seen).min(run.len());
             self.seen += run.len();
             if is_wanted && from < to {
-                parts.push(batch.slice(run.start + from, to - from));
+                let wanted = run.start + from..run.start + to;
+                match stretches.last_mut() {
+                    Some(last) if last.end == wanted.start => last.end = wanted.end,
+                    _ => stretches.push(wanted),
+                }
             }
         }
-        Ok(concat_batches(&self.schema, &parts)?)
+        Ok(match stretches.as_slice() {
+            [] => batch.slice(0, 0),
+            [all] => batch.slice(all.start, all.len()),
+            _ => take_record_batch(batch, &UInt32Array::from_iter_values(stretches.into_iter().flatten().map(|row| row as u32)))?,
+        })
     }
 }
 

@@ -26,7 +26,7 @@ fn chunk(sequence: u64, rows: &[(Option<&str>, i64, Option<f64>)]) -> Chunk {
     let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("columns fit");
     let times = || rows.iter().map(|r| r.1);
     let (time_min, time_max) = (times().min().expect("rows"), times().max().expect("rows"));
-    Chunk::new(Arc::new(schema), batch, sequence, time_min, time_max)
+    Chunk::of(Arc::new(schema), &batch, sequence, time_min, time_max)
 }
 
 async fn ask(files: &FileStore, chunks: Vec<Chunk>, floor: i64, sql: &str) -> String {

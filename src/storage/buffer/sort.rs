@@ -5,13 +5,16 @@ use super::table::Part;
 use crate::{
     line_protocol::series::series_tags,
     model::{Duplicates, MeasurementSchema, Timestamp},
-    storage::{chunk::Chunk, duplicates},
+    storage::{
+        block::{SeriesRuns, TagRuns},
+        chunk::Chunk,
+        duplicates,
+    },
 };
 use ahash::AHashMap;
 use arrow::{
-    array::{Array, ArrayRef, DictionaryArray, Int32Array, StringArray, TimestampNanosecondArray, UInt32Array, new_null_array},
+    array::{Array, ArrayRef, StringArray, TimestampNanosecondArray, UInt32Array, new_null_array},
     compute::{concat, take},
-    record_batch::RecordBatch,
 };
 use std::{borrow::Cow, sync::Arc};
 
@@ -20,7 +23,7 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
     let series: Vec<u32> = parts.iter().flat_map(|p| p.series.iter().copied()).collect();
     let times: Vec<Timestamp> = parts.iter().flat_map(|p| p.times.iter().copied()).collect();
     let ranked = Ranked::new(schema, keys, &series);
-    let order = order_rows(&ranked.rank_of, ranked.tags.len(), &series, &times);
+    let order = order_rows(&ranked.rank_of, ranked.len(), &series, &times);
     let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
 
     // The last of each group of equal rows stands for the group; `starts` are where groups begin in `order`.
@@ -33,11 +36,10 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
         (order.clone(), vec![])
     };
 
-    let mut columns: Vec<ArrayRef> = vec![Arc::new(TimestampNanosecondArray::from_iter_values(kept.iter().map(|&r| times[r as usize])))];
-    for tag in 0..schema.tags.len() {
-        columns.push(ranked.tag_column(tag, kept.iter().map(|&r| ranked.rank_of[series[r as usize] as usize])));
-    }
+    let time = TimestampNanosecondArray::from_iter_values(kept.iter().map(|&row| times[row as usize]));
+    let runs = ranked.runs(&schema.tags, kept.iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
     let all = UInt32Array::from(kept);
+    let mut fields = vec![];
     for (name, field_type) in &schema.fields {
         let pieces: Vec<ArrayRef> = parts
             .iter()
@@ -48,7 +50,7 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
             .collect();
         let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
         let flat = concat(&pieces).expect("a field has one type in all parts");
-        columns.push(match has_duplicates && (flat.null_count() > 0 || policy != Duplicates::Last) {
+        fields.push(match has_duplicates && (flat.null_count() > 0 || policy != Duplicates::Last) {
             true => {
                 let ends = starts.iter().skip(1).copied().chain([order.len()]);
                 let merged = duplicates::merge(policy, *field_type, &[flat.as_ref()], |i| (0, order[i] as usize), ends);
@@ -57,10 +59,9 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
             false => take(&flat, &all, None).expect("row numbers are within the array"),
         });
     }
-    let batch = RecordBatch::try_new(schema.arrow_schema(), columns).expect("the columns were made to the schema");
     let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
     let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
-    Chunk::new(schema.clone(), batch, sequence, time_min, time_max)
+    Chunk { schema: schema.clone(), runs: Arc::new(runs), time, fields, sequence, time_min, time_max }
 }
 
 /// Rows by (rank of series, time, arrival).
@@ -92,48 +93,75 @@ fn order_rows(rank_of: &[u32], rank_count: usize, series: &[u32], times: &[Times
 struct Ranked<'a> {
     /// By place in the table's keys; meaningless for series without rows.
     rank_of: Vec<u32>,
-    /// By rank: a value or nothing for each tag of the schema.
-    tags: Vec<Vec<Option<Cow<'a, str>>>>,
+    /// By rank: which of the series in `tags` it is.
+    order: Vec<u32>,
+    /// Series after series, a value or nothing for each tag of the schema.
+    tags: Vec<Option<Cow<'a, str>>>,
+    tag_count: usize,
 }
 
 impl<'a> Ranked<'a> {
     fn new(schema: &MeasurementSchema, keys: &'a [Arc<str>], series: &[u32]) -> Ranked<'a> {
         let mut used = vec![false; keys.len()];
         series.iter().for_each(|&s| used[s as usize] = true);
-        let mut ranked: Vec<(u32, Vec<Option<Cow<'a, str>>>)> = (0..keys.len() as u32)
-            .filter(|&place| used[place as usize])
-            .map(|place| {
-                let mut tags = vec![None; schema.tags.len()];
-                for (key, value) in series_tags(&keys[place as usize]) {
-                    if let Ok(at) = schema.tags.binary_search_by(|t| t.as_ref().cmp(key.as_ref())) {
-                        tags[at] = Some(value);
-                    }
+        let places: Vec<u32> = (0..keys.len() as u32).filter(|&place| used[place as usize]).collect();
+        let tag_count = schema.tags.len();
+        let mut tags = vec![None; places.len() * tag_count];
+        for (at, &place) in places.iter().enumerate() {
+            for (key, value) in series_tags(&keys[place as usize]) {
+                if let Ok(tag) = schema.tags.binary_search_by(|t| t.as_ref().cmp(key.as_ref())) {
+                    tags[at * tag_count + tag] = Some(value);
                 }
-                (place, tags)
-            })
-            .collect();
-        ranked.sort_by(|a, b| a.1.cmp(&b.1));
+            }
+        }
+        let tags_of = |at: u32| &tags[at as usize * tag_count..][..tag_count];
+        let mut order: Vec<u32> = (0..places.len() as u32).collect();
+        order.sort_unstable_by(|a, b| tags_of(*a).cmp(tags_of(*b)));
         let mut rank_of = vec![0; keys.len()];
-        ranked.iter().enumerate().for_each(|(rank, (place, _))| rank_of[*place as usize] = rank as u32);
-        Ranked { rank_of, tags: ranked.into_iter().map(|(_, tags)| tags).collect() }
+        order.iter().enumerate().for_each(|(rank, at)| rank_of[places[*at as usize] as usize] = rank as u32);
+        Ranked { rank_of, order, tags, tag_count }
     }
 
-    /// The column of one tag for rows given by the ranks of their series.
-    fn tag_column(&self, tag: usize, ranks: impl Iterator<Item = u32>) -> ArrayRef {
-        let mut codes: AHashMap<&str, i32> = AHashMap::new();
+    fn len(&self) -> usize {
+        self.order.len()
+    }
+
+    /// The runs of rows given by the ranks of their series, which rise.
+    fn runs(&self, names: &[Arc<str>], ranks: impl Iterator<Item = u32>) -> SeriesRuns {
+        let (mut starts, mut row_count, mut last) = (Vec::with_capacity(self.len() + 1), 0, None);
+        for rank in ranks {
+            if last != Some(rank) {
+                starts.push(row_count);
+                last = Some(rank);
+            }
+            row_count += 1;
+        }
+        debug_assert_eq!(starts.len(), self.len(), "every series has rows");
+        starts.push(row_count);
+        SeriesRuns { starts, tags: names.iter().enumerate().map(|(at, name)| self.tag(at, name.clone())).collect() }
+    }
+
+    fn tag(&self, tag: usize, name: Arc<str>) -> TagRuns {
+        let mut known: AHashMap<&str, i32> = AHashMap::new();
         let mut values: Vec<&str> = vec![];
-        let code_of: Vec<Option<i32>> = self
-            .tags
-            .iter()
-            .map(|tags| {
-                let value = tags[tag].as_deref()?;
-                Some(*codes.entry(value).or_insert_with(|| {
-                    values.push(value);
-                    values.len() as i32 - 1
-                }))
-            })
-            .collect();
-        let keys: Int32Array = ranks.map(|rank| code_of[rank as usize]).collect();
-        Arc::new(DictionaryArray::new(keys, Arc::new(StringArray::from(values))))
+        let mut last: Option<(&str, i32)> = None;
+        let code = |&at: &u32| {
+            let Some(value) = self.tags[at as usize * self.tag_count + tag].as_deref() else { return -1 };
+            if let Some((text, code)) = last
+                && text == value
+            {
+                return code;
+            }
+            let next = values.len() as i32;
+            // Series are sorted by their first tag before all: its values do not come again.
+            let code = if tag == 0 { next } else { *known.entry(value).or_insert(next) };
+            if code == next {
+                values.push(value);
+            }
+            last = Some((value, code));
+            code
+        };
+        let codes = self.order.iter().map(code).collect();
+        TagRuns { name, dictionary: Arc::new(StringArray::from(values)), codes }
     }
 }

@@ -8,7 +8,13 @@ use crate::{
 use ahash::AHashMap;
 use arrow::array::{Array, ArrayRef};
 use parking_lot::RwLock;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 /// The rows of one write request.
 #[derive(Debug)]
@@ -20,18 +26,41 @@ pub struct Part {
     pub columns: Vec<(Arc<str>, FieldType, ArrayRef)>,
 }
 
+impl Part {
+    fn bytes(&self) -> usize {
+        self.series.len() * 12 + self.columns.iter().map(|(_, _, a)| a.get_array_memory_size()).sum::<usize>()
+    }
+}
+
 /// Tag sets by place; only ever appended to, so that readers and the writer share it.
 pub type SeriesKeys = RwLock<Vec<Arc<str>>>;
 
-/// Buffered rows. Cloning shares the parts.
-#[derive(Debug, Default)]
+/// Buffered rows.
+#[derive(Debug)]
 pub struct Table {
+    /// Changes with every change but rows that come after all others: by it a reader's work is known to be about these rows.
+    lineage: u64,
     places: AHashMap<Arc<str>, u32>,
     keys: Arc<SeriesKeys>,
+    /// Bytes of the keys and of finding them.
+    key_bytes: usize,
     /// In order of sequence.
     parts: Vec<Arc<Part>>,
+    row_count: usize,
     sorted: Vec<Sorted>,
     bytes: usize,
+}
+
+impl Default for Table {
+    fn default() -> Table {
+        let (places, keys, parts, sorted) = (AHashMap::new(), Arc::default(), vec![], vec![]);
+        Table { lineage: new_lineage(), places, keys, key_bytes: 0, parts, row_count: 0, sorted, bytes: 0 }
+    }
+}
+
+fn new_lineage() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 /// Sorted parts, kept so that the next reader does not sort them again.
@@ -39,6 +68,7 @@ pub struct Table {
 struct Sorted {
     /// It holds `parts[..parts]` less what the ones before it in the list hold.
     parts: usize,
+    row_count: usize,
     /// By which its equal rows were merged.
     duplicates: Duplicates,
     chunk: Arc<Chunk>,
@@ -46,43 +76,65 @@ struct Sorted {
 
 /// What a reader takes out under the lock, to be sorted outside of it.
 pub struct View {
+    lineage: u64,
     keys: Arc<SeriesKeys>,
-    parts: Vec<Arc<Part>>,
+    duplicates: Duplicates,
+    /// What stays as it is; it stands before `parts`.
     sorted: Vec<Sorted>,
+    /// Parts that nobody has sorted yet, and those that are sorted again with them.
+    parts: Vec<Arc<Part>>,
 }
 
-/// A tail of unsorted rows up to this share of the sorted ones becomes a chunk of its own; past it all is sorted anew.
-const TAIL_SHARE: usize = 4;
-const SORTED_CHUNKS_MAX: usize = 4;
+/// Rows that nobody has sorted become a chunk together with those of the chunk before them, as long as that has not more than so
+/// many times their number ...
+const MERGE_RATIO: usize = 2;
+/// ... and the new one no more than these, or this share of all rows. So there are some dozens of chunks at most, each row is sorted
+/// a few times, and no reader waits long for rows that others have brought.
+const MERGED_ROWS: usize = 65_536;
+const MERGED_SHARE: usize = 16;
+/// What a series takes beside its text: two counted pointers, the counts, its entry in the map of places with the room that the map keeps
+/// free, and what the allocator rounds up.
+const SERIES_BYTES: usize = 96;
 
 impl Table {
-    /// Bytes the new rows take, about.
+    /// Bytes that the new rows and series take, about.
     pub fn append(&mut self, sequence: u64, staged: StagedTable) -> usize {
-        let mut keys = self.keys.write();
-        let places: Vec<u32> = staged
-            .series
-            .into_iter()
-            .map(|key| match self.places.get(key.as_ref()) {
-                Some(&place) => place,
-                None => {
-                    let key: Arc<str> = key.into();
-                    let place = keys.len() as u32;
-                    keys.push(key.clone());
-                    self.places.insert(key, place);
-                    place
-                }
-            })
-            .collect();
-        drop(keys);
+        let before = self.bytes;
+        let places = self.places_of(staged.series.into_iter().map(Arc::from));
         let series: Vec<u32> = staged.rows.into_iter().map(|row| places[row as usize]).collect();
-        let bytes = series.len() * 12 + staged.columns.iter().map(|(_, _, a)| a.get_array_memory_size()).sum::<usize>();
-        let part = Arc::new(Part { sequence, series, times: staged.times, columns: staged.columns });
-        let at = self.parts.partition_point(|p| p.sequence < sequence);
-        // A late part stands before parts that were sorted already: those chunks no longer say who wins.
-        self.sorted.retain(|s| s.parts <= at);
-        self.parts.insert(at, part);
-        self.bytes += bytes;
-        bytes
+        self.insert(Part { sequence, series, times: staged.times, columns: staged.columns });
+        self.bytes - before
+    }
+
+    fn places_of(&mut self, series: impl Iterator<Item = Arc<str>>) -> Vec<u32> {
+        let mut keys = self.keys.write();
+        let mut new_bytes = 0;
+        let place = |key: Arc<str>| match self.places.get(&key) {
+            Some(&place) => place,
+            None => {
+                let place = keys.len() as u32;
+                new_bytes += SERIES_BYTES + key.len();
+                keys.push(key.clone());
+                self.places.insert(key, place);
+                place
+            }
+        };
+        let places = series.map(place).collect();
+        self.key_bytes += new_bytes;
+        self.bytes += new_bytes;
+        places
+    }
+
+    fn insert(&mut self, part: Part) {
+        self.bytes += part.bytes();
+        self.row_count += part.times.len();
+        let at = self.parts.partition_point(|p| p.sequence < part.sequence);
+        if at < self.parts.len() {
+            // It stands before parts that may be sorted already: those chunks no longer say who wins.
+            self.sorted.retain(|s| s.parts <= at);
+            self.lineage = new_lineage();
+        }
+        self.parts.insert(at, Arc::new(part));
     }
 
     pub fn is_empty(&self) -> bool {
@@ -104,56 +156,86 @@ impl Table {
         if cut == self.parts.len() {
             return std::mem::take(self);
         }
-        let parts: Vec<Arc<Part>> = self.parts.drain(..cut).collect();
-        let rest_bytes = self.parts.iter().map(|p| part_bytes(p)).sum();
-        let bytes = self.bytes.saturating_sub(rest_bytes);
-        self.bytes = rest_bytes;
-        let sorted = std::mem::take(&mut self.sorted).into_iter().filter(|s| s.parts <= cut).collect();
-        Table { places: AHashMap::new(), keys: self.keys.clone(), parts, sorted, bytes }
+        let mut taken = std::mem::take(self);
+        let rest = taken.parts.split_off(cut);
+        taken.sorted.retain(|s| s.parts <= cut);
+        let keys = taken.keys.read();
+        let rest_count = rest.iter().map(|part| part.times.len()).sum();
+        if keys.len() <= rest_count {
+            (self.keys, self.places, self.key_bytes) = (taken.keys.clone(), std::mem::take(&mut taken.places), taken.key_bytes);
+            self.bytes = self.key_bytes + rest.iter().map(|part| part.bytes()).sum::<usize>();
+            (self.parts, self.row_count) = (rest, rest_count);
+        } else {
+            // Mostly series without a row left: while writes never pause, they would add up to all there ever were.
+            for part in rest {
+                let series = self.places_of(part.series.iter().map(|&place| keys[place as usize].clone()));
+                self.insert(Part { sequence: part.sequence, series, times: part.times.clone(), columns: part.columns.clone() });
+            }
+        }
+        drop(keys);
+        // Together they count what was counted before.
+        taken.bytes = taken.bytes.saturating_sub(self.bytes);
+        taken.row_count -= rest_count;
+        taken
     }
 
-    pub fn view(&self) -> View {
-        View { keys: self.keys.clone(), parts: self.parts.clone(), sorted: self.sorted.clone() }
+    pub fn view(&self, duplicates: Duplicates) -> View {
+        let stale = self.sorted.iter().any(|s| s.duplicates != duplicates);
+        let mut kept = if stale { &[] } else { self.sorted.as_slice() };
+        let end = |sorted: &[Sorted]| sorted.last().map_or(0, |s| s.parts);
+        let mut row_count: usize = self.parts[end(kept)..].iter().map(|part| part.times.len()).sum();
+        let merged_max = MERGED_ROWS.max(self.row_count / MERGED_SHARE);
+        while let [before @ .., last] = kept
+            && row_count > 0
+            && last.row_count <= row_count * MERGE_RATIO
+            && last.row_count + row_count <= merged_max
+        {
+            row_count += last.row_count;
+            kept = before;
+        }
+        let parts = self.parts[end(kept)..].to_vec();
+        View { lineage: self.lineage, keys: self.keys.clone(), duplicates, sorted: kept.to_vec(), parts }
     }
 
-    /// Remembers what a reader sorted, unless newer rows came in between them.
+    /// Remembers what a reader sorted, if it is of these rows, and more than is known.
     pub fn remember(&mut self, view: &View) {
         let Some(last) = view.sorted.last() else { return };
-        let covered = last.parts;
-        let is_better = |known: &Sorted| covered > known.parts || known.duplicates != last.duplicates;
-        let same = self.parts.len() >= covered
-            && self.sorted.last().is_none_or(is_better)
-            && self.parts[..covered].iter().zip(&view.parts).all(|(a, b)| Arc::ptr_eq(a, b));
-        if same {
+        let is_better = |known: &Sorted| last.parts > known.parts || known.duplicates != last.duplicates;
+        if self.lineage == view.lineage && last.parts <= self.parts.len() && self.sorted.last().is_none_or(is_better) {
             self.sorted = view.sorted.clone();
         }
     }
-}
 
-fn part_bytes(part: &Part) -> usize {
-    part.series.len() * 12 + part.columns.iter().map(|(_, _, a)| a.get_array_memory_size()).sum::<usize>()
+    pub fn whole(&self) -> Whole {
+        let all = |s: &&Sorted| s.parts == self.parts.len() && self.sorted.len() == 1;
+        Whole { keys: self.keys.clone(), parts: self.parts.clone(), sorted: self.sorted.last().filter(all).cloned() }
+    }
 }
 
 impl View {
-    /// The rows as sorted chunks, oldest first. `schema` has every tag and field of the rows.
-    pub fn chunks(&mut self, schema: &Arc<MeasurementSchema>, duplicates: Duplicates) -> Vec<Arc<Chunk>> {
-        if self.sorted.iter().any(|s| s.duplicates != duplicates) {
-            self.sorted.clear();
+    /// The rows as sorted chunks, oldest first, and whether some were sorted by this call. `schema` has every tag and field of the
+    /// rows.
+    pub fn chunks(&mut self, schema: &Arc<MeasurementSchema>) -> (Vec<Arc<Chunk>>, bool) {
+        let parts = std::mem::take(&mut self.parts);
+        if !parts.is_empty() {
+            let chunk = Arc::new(sorted_chunk(schema, &self.keys.read(), &parts, self.duplicates));
+            let end = self.sorted.last().map_or(0, |s| s.parts) + parts.len();
+            let row_count = parts.iter().map(|part| part.times.len()).sum();
+            self.sorted.push(Sorted { parts: end, row_count, duplicates: self.duplicates, chunk });
         }
-        let covered = self.sorted.last().map_or(0, |s| s.parts);
-        if covered < self.parts.len() {
-            let rows = |parts: &[Arc<Part>]| parts.iter().map(|p| p.times.len()).sum::<usize>();
-            let (old, new) = (rows(&self.parts[..covered]), rows(&self.parts[covered..]));
-            let from = if self.sorted.len() < SORTED_CHUNKS_MAX && new * TAIL_SHARE < old { covered } else { 0 };
-            if from == 0 {
-                self.sorted.clear();
-            }
-            let chunk = sorted_chunk(schema, &self.keys.read(), &self.parts[from..], duplicates);
-            self.sorted.push(Sorted { parts: self.parts.len(), duplicates, chunk: Arc::new(chunk) });
-        }
-        self.sorted.iter().map(|s| s.chunk.clone()).collect()
+        (self.sorted.iter().map(|s| s.chunk.clone()).collect(), !parts.is_empty())
     }
+}
 
+/// All rows of a table, for a flush.
+pub struct Whole {
+    keys: Arc<SeriesKeys>,
+    parts: Vec<Arc<Part>>,
+    /// Where a reader has sorted all of them.
+    sorted: Option<Sorted>,
+}
+
+impl Whole {
     /// The smallest sequence that a row of each partition came with.
     pub fn first_sequences(&self, partition_of: impl Fn(Timestamp) -> i64) -> BTreeMap<i64, u64> {
         let mut first = BTreeMap::new();
@@ -170,14 +252,119 @@ impl View {
         first
     }
 
-    /// All rows as one chunk; `None` when there are none.
-    pub fn into_chunk(mut self, schema: &Arc<MeasurementSchema>, duplicates: Duplicates) -> Option<Chunk> {
-        if self.parts.is_empty() {
-            return None;
+    /// The rows as one chunk; `None` when there are none.
+    pub fn into_chunk(self, schema: &Arc<MeasurementSchema>, duplicates: Duplicates) -> Option<Chunk> {
+        match self.sorted.filter(|s| s.duplicates == duplicates) {
+            Some(sorted) => Some(Chunk::clone(&sorted.chunk)),
+            None if self.parts.is_empty() => None,
+            None => Some(sorted_chunk(schema, &self.keys.read(), &self.parts, duplicates)),
         }
-        if self.sorted.len() != 1 || self.sorted[0].parts != self.parts.len() {
-            self.sorted.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Precision, storage::buffer::stage};
+
+    fn append(table: &mut Table, sequence: u64, lines: &str) -> usize {
+        let staged = stage(lines.as_bytes(), Precision::Nanosecond, 0, None, |_| None);
+        staged.tables.into_iter().map(|staged| table.append(sequence, staged)).sum()
+    }
+
+    fn rows(table: &Table) -> usize {
+        table.parts.iter().map(|part| part.times.len()).sum()
+    }
+
+    /// While writes go on, a flush always leaves something behind.
+    #[test]
+    fn series_leave_with_their_rows() {
+        let mut table = Table::default();
+        let mut schema = MeasurementSchema::new("m");
+        schema.add_tag("id");
+        schema.fields.insert("f".into(), FieldType::Float);
+        let schema = Arc::new(schema);
+        for flush in 0..3u64 {
+            let lines: String = (0..500).map(|i| format!("m,id={flush}-{i} f={i} {i}\n")).collect();
+            let before = table.bytes();
+            let added =
+                append(&mut table, 10 * flush + 2, &lines) + append(&mut table, 10 * flush + 5, "m,id=a f=1 1\nm,id=b f=2 2\nm,id=a f=3 3");
+            assert!(added > 502 * SERIES_BYTES, "series count: {added}");
+            assert_eq!(table.bytes(), before + added);
+            let taken = table.split_through(10 * flush + 2);
+            assert_eq!(taken.bytes() + table.bytes(), before + added, "nothing is counted twice or not at all");
+            assert_eq!((rows(&taken), rows(&table)), (500 + if flush == 0 { 0 } else { 3 }, 3));
+            assert_eq!((table.keys.read().len(), table.places.len()), (2, 2), "only the series of the rows that stay");
         }
-        self.chunks(schema, duplicates).pop().map(|chunk| Chunk::clone(&chunk))
+        let chunk = table.whole().into_chunk(&schema, Duplicates::Last).expect("there are rows");
+        let text = arrow::util::pretty::pretty_format_batches(&[chunk.batch().expect("a batch")]).expect("prints").to_string();
+        let cells = |line: &str| line.split('|').map(str::trim).filter(|c| !c.is_empty()).map(str::to_string).collect::<Vec<_>>();
+        let found: Vec<Vec<String>> = text.lines().skip(3).map(cells).filter(|c| c.len() == 3).collect();
+        let told: Vec<(&str, &str)> = found.iter().map(|c| (c[1].as_str(), c[2].as_str())).collect();
+        assert_eq!(told, [("a", "1.0"), ("a", "3.0"), ("b", "2.0")]);
+    }
+
+    /// A reader of rows that come in all the time sorts new ones, seldom old ones, and none that another has sorted.
+    #[test]
+    fn readers_sort_what_is_new() {
+        let mut table = Table::default();
+        let mut schema = MeasurementSchema::new("m");
+        schema.fields.insert("f".into(), FieldType::Float);
+        let schema = Arc::new(schema);
+        let (mut most, mut all, mut chunks_max) = (0, 0, 0);
+        for request in 0..2_000u64 {
+            let lines: String = (0..100).map(|i| format!("m f={i} {}\n", request * 100 + i)).collect();
+            append(&mut table, request, &lines);
+            let mut view = table.view(Duplicates::Last);
+            let sorted: usize = view.parts.iter().map(|part| part.times.len()).sum();
+            let (chunks, is_new) = view.chunks(&schema);
+            assert!(is_new && sorted >= 100);
+            assert_eq!(chunks.iter().map(|chunk| chunk.row_count()).sum::<usize>(), rows(&table), "every row, once");
+            table.remember(&view);
+            (most, all, chunks_max) = (most.max(sorted), all + sorted, chunks_max.max(chunks.len()));
+            let (again, is_new) = table.view(Duplicates::Last).chunks(&schema);
+            assert!(!is_new && again.len() == chunks.len(), "nothing is sorted twice");
+        }
+        let total = rows(&table);
+        assert!(most <= MERGED_ROWS && all < 20 * total && chunks_max < 48, "{most} at once, {all} of {total}, {chunks_max} chunks");
+        let other = table.view(Duplicates::Sum);
+        assert_eq!((other.sorted.len(), other.parts.len()), (0, 2_000), "by another policy they are sorted anew");
+    }
+
+    #[test]
+    fn what_was_sorted_of_other_rows_is_not_remembered() {
+        let mut table = Table::default();
+        let mut schema = MeasurementSchema::new("m");
+        schema.fields.insert("f".into(), FieldType::Float);
+        let schema = Arc::new(schema);
+        append(&mut table, 2, "m f=2 1");
+        let mut before = table.view(Duplicates::Last);
+        before.chunks(&schema);
+        // An older write arrives late: the newer one's value stays.
+        append(&mut table, 1, "m f=1 1");
+        table.remember(&before);
+        assert!(table.sorted.is_empty());
+        let (chunks, _) = table.view(Duplicates::Last).chunks(&schema);
+        assert_eq!(arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&chunks[0].fields[0]).values(), &[2.0]);
+        let mut before = table.view(Duplicates::Last);
+        before.chunks(&schema);
+        append(&mut table, 3, "m f=3 3");
+        let mut taken = table.split_through(2);
+        table.remember(&before);
+        assert!(table.sorted.is_empty(), "its rows went with the others");
+        taken.remember(&before);
+        assert_eq!(taken.sorted.len(), 1, "they are there");
+    }
+
+    #[test]
+    fn few_series_are_shared_with_what_is_taken() {
+        let mut table = Table::default();
+        append(&mut table, 1, "m,id=a f=1 1\nm,id=b f=1 1");
+        append(&mut table, 2, "m,id=b f=2 2\nm,id=b f=3 3");
+        let (keys, all) = (table.keys.clone(), table.bytes());
+        let taken = table.split_through(1);
+        assert!(Arc::ptr_eq(&table.keys, &keys) && Arc::ptr_eq(&taken.keys, &keys));
+        assert_eq!(taken.bytes() + table.bytes(), all);
+        assert_eq!(append(&mut table, 3, "m,id=b f=4 4"), append(&mut table, 4, "m,id=b f=5 5"), "the series is known");
     }
 }
