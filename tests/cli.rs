@@ -153,7 +153,7 @@ fn buckets(shell: &Shell) {
     assert!(coerced.ends_with("\tcoerce\n"), "{coerced}");
     let both = shell.influx(&["bucket", "list"]);
     assert!(both.lines().next().is_some_and(|l| l.ends_with("\tDuplicates\tType Conflicts")), "{both}");
-    assert!(both.lines().any(|l| l.contains("\tpeaks\t") && l.ends_with("\tmax\treject")), "{both}");
+    assert!(both.lines().any(|l| l.contains("\tpeaks\t") && l.ends_with("\tmax\t\treject")), "{both}");
     let both = shell.call(&shell.path("influx"), &["bucket", "create", "-n", "x", "--type-conflicts", "float"], b"");
     assert!(!both.status.success() && both.err.contains("possible values: reject, coerce, quarantine"), "{}", both.err);
     shell.influx(&["bucket", "delete", "-n", "mixed"]);

@@ -17,10 +17,10 @@ use serde_json::Value;
 pub enum BucketCommand {
     /// Create a bucket.
     Create(create::CreateArguments),
-    /// List buckets.
+    /// List buckets; what they do with duplicates and type conflicts is shown where one of them has it unusual.
     #[command(visible_aliases = ["find", "ls"])]
     List(list::ListArguments),
-    /// Rename a bucket, or change its description or retention.
+    /// Rename a bucket, or change its description, its retention or what it does with duplicates and type conflicts.
     #[command(visible_alias = "set")]
     Update(update::UpdateArguments),
     /// Delete a bucket with its rows.

@@ -19,6 +19,10 @@ use crate::{
 
 pub const MEASUREMENT: &str = "_quarantine";
 
+/// Of the lines that one request may have kept; what comes after them is refused. A body of short lines may be a hundred times as large
+/// as lines of the quarantine.
+pub const BYTES_MAX: usize = 16 << 20;
+
 /// The line as which `refused` is kept, its time in units of its request. `write`: a number that no other write has; `clash`: the name
 /// of the field or tag. It may be too long to be read (a string of more than a mebibyte, names of 64 KiB).
 pub fn line(refused: &Line<'_>, write: u64, clash: &str, reason: &str, unit_ns: i64) -> String {

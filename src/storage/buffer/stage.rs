@@ -136,7 +136,7 @@ pub fn stage(
     schema: impl Fn(&str) -> Option<Arc<MeasurementSchema>>,
 ) -> Staged {
     let rules = Rules { floor, unit_ns: precision.nanoseconds(), coerces: conflicts == Conflicts::Coerce };
-    let (mut kept, mut restated) = (vec![], BTreeMap::new());
+    let (mut kept, mut kept_bytes, mut restated) = (vec![], 0, BTreeMap::new());
     let mut staging = Staging { schema, rules, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected: vec![] };
     let mut parser = Parser::new(body, precision, now);
     let mut fields = vec![];
@@ -152,8 +152,9 @@ pub fn stage(
             Ok(None) => {}
             Ok(Some(coerced)) => drop(restated.insert(line.number, coerced)),
             Err(refusal) => match (conflicts, &refusal) {
-                (Conflicts::Quarantine { write }, Refusal::Conflict { name, reason }) => {
+                (Conflicts::Quarantine { write }, Refusal::Conflict { name, reason }) if kept_bytes < quarantine::BYTES_MAX => {
                     let text = quarantine::line(&line, write, name, reason, rules.unit_ns);
+                    kept_bytes += text.len();
                     kept.push(Kept { refused: refusal.of(line.number, line.text, Some(line.time)), text });
                 }
                 _ => staging.reject(line.number, line.text, Some(line.time), refusal),
