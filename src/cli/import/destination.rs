@@ -77,3 +77,25 @@ fn bucket(server: &Server, org: &[(&'static str, String)], org_id: Option<&str>,
         id => Ok(Bucket { id, name: name.into() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bucket_that_an_import_must_not_use_says_what_to_set() {
+        let refusal = |duplicates: &str, type_conflicts: &str| {
+            let bucket = json!({ "name": "b", "duplicates": duplicates, "typeConflicts": type_conflicts });
+            check_fit(&bucket).err().map(|failure| failure.message)
+        };
+        for (duplicates, type_conflicts) in [("last", "reject"), ("max", "coerce")] {
+            assert_eq!(refusal(duplicates, type_conflicts), None);
+        }
+        // A server that says nothing of either is InfluxDB's.
+        assert_eq!(check_fit(&json!({ "name": "b" })), Ok(()));
+        let sum = refusal("sum", "reject").expect("refused");
+        assert!(sum.contains("\"b\" adds up values") && sum.contains("`--duplicates last`"), "{sum}");
+        let kept = refusal("last", "quarantine").expect("refused");
+        assert!(kept.contains("in quarantine") && kept.contains("`--type-conflicts reject`"), "{kept}");
+    }
+}
