@@ -44,7 +44,9 @@ fn ingest(c: &mut Criterion) {
             black_box(count)
         });
     });
-    group.bench_function("stage", |b| b.iter(|| black_box(buffer::stage(body.as_bytes(), Precision::Nanosecond, 0, None, |_| None))));
+    group.bench_function("stage", |b| {
+        b.iter(|| black_box(buffer::stage(body.as_bytes(), Precision::Nanosecond, 0, None, buffer::Conflicts::Reject, |_| None)))
+    });
 
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("a runtime");
     let folder = tempfile::tempdir().expect("a folder");

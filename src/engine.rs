@@ -31,7 +31,7 @@ use crate::{
     memory::Budget,
     model::{Failure, Result, Timestamp},
     query::session::Sessions,
-    storage::{Storage, duplicates::DuplicatesOf, fs::LocalFolder, object::Store},
+    storage::{Storage, fs::LocalFolder, object::Store, policy::PolicyOf},
 };
 use admission::Admission;
 use lock::DirectoryLock;
@@ -82,7 +82,10 @@ impl Engine {
         let catalog = Catalog::open(&data_dir.join(upkeep::CATALOG), clock.clone(), randomness.clone())?;
         let names = catalog.clone();
         storage.files.duplicates =
-            DuplicatesOf::new(move |bucket| names.state().buckets.get(&bucket).map(|b| b.duplicates).unwrap_or_default());
+            PolicyOf::new(move |bucket| names.state().buckets.get(&bucket).map(|b| b.duplicates).unwrap_or_default());
+        let names = catalog.clone();
+        storage.type_conflicts =
+            PolicyOf::new(move |bucket| names.state().buckets.get(&bucket).map(|b| b.type_conflicts).unwrap_or_default());
         let log = LocalFolder::open(data_dir.join("wal"))?;
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;

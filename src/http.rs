@@ -25,6 +25,7 @@ mod write;
 
 pub use app::{App, HttpSettings};
 pub use delete::DELETED_ROWS;
+pub use write::QUARANTINED_LINES;
 
 use crate::{engine::Engine, model::Result};
 use axum::{

@@ -10,6 +10,7 @@ pub mod runs;
 pub mod schema;
 pub mod time;
 pub mod time_range;
+pub mod type_conflicts;
 pub mod value;
 
 pub use delete::{DeleteSpec, TagPredicate};
@@ -20,4 +21,5 @@ pub use names::{AuthorizationId, BucketId, DbrpId, LabelId, OrgId, ResourceId, U
 pub use schema::{FieldType, MeasurementSchema, TIME_COLUMN};
 pub use time::{Precision, Timestamp};
 pub use time_range::TimeRange;
+pub use type_conflicts::TypeConflicts;
 pub use value::FieldValue;

@@ -24,6 +24,7 @@ mod newest;
 pub mod object;
 pub mod open;
 pub mod parquet;
+pub mod policy;
 pub mod prune;
 pub mod read;
 pub mod rebuild;
@@ -36,7 +37,10 @@ pub mod write;
 pub use open::{BufferedDamage, StorageOptions};
 pub use write::{BadLines, WriteReport, WriteRequest};
 
-use crate::model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TimeRange, Timestamp};
+use crate::{
+    clock::Randomness,
+    model::{BucketId, DeleteSpec, Failure, MeasurementSchema, Result, TimeRange, Timestamp},
+};
 use buffer::{
     StagedTable, Table,
     table::{View, Whole},
@@ -64,6 +68,7 @@ struct Inner {
     files: FileStore,
     log: wal::Log,
     log_files: Arc<dyn fs::FileSystem>,
+    randomness: Randomness,
     /// Every measurement that had rows and was not dropped, with what is buffered and not yet in files.
     schemas: RwLock<HashMap<BucketId, Schemas>>,
     buckets: RwLock<HashMap<BucketId, Arc<Bucket>>>,
@@ -368,3 +373,5 @@ mod simulation;
 mod testing;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod type_conflicts;

@@ -7,7 +7,7 @@ use crate::process::{SETUP, Serving, TOKEN};
 use rand::{Rng, SeedableRng, rngs::StdRng, seq::IndexedRandom};
 use reqwest::blocking::{Client, RequestBuilder};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -101,7 +101,7 @@ fn crash_loop(duplicates: &'static str, kills: usize) {
         ];
         let server = Serving::start(folder.path(), &[SETUP.as_slice(), &variables].concat());
         if life == 0 {
-            set_duplicates(&server.url, duplicates);
+            set(&server.url, "duplicates", duplicates);
         }
         verify(&server.url, &mut ledgers, &format!("start {life}, {duplicates}, seed {seed}, {variables:?}"));
         if life == kills {
@@ -195,15 +195,87 @@ fn ask(url: &str, writer: usize, mut ledger: Ledger, seed: u64, stop: &AtomicBoo
     ledger
 }
 
-fn set_duplicates(url: &str, duplicates: &str) {
+fn set(url: &str, policy: &str, value: &str) {
     let client = client(20);
     let found: serde_json::Value =
         authorised(client.get(format!("{url}/api/v2/buckets?name=b"))).send().and_then(|a| a.json()).expect("an answer");
     let id = found["buckets"][0]["id"].as_str().expect("an id");
-    let body = serde_json::json!({ "duplicates": duplicates }).to_string();
+    let body = serde_json::json!({ policy: value }).to_string();
     let changed = authorised(client.patch(format!("{url}/api/v2/buckets/{id}"))).body(body).send();
     let changed: serde_json::Value = changed.and_then(|a| a.error_for_status()?.json()).expect("it is changed");
-    assert_eq!(changed["duplicates"], duplicates);
+    assert_eq!(changed[policy], value);
+}
+
+/// A bucket that keeps in quarantine what clashes answers 204 for it, and so must have it after the next start: every line once, beside
+/// the rows of the same request; lines of requests that were not answered with their rows, or neither of them.
+#[test]
+fn a_line_in_quarantine_survives_kill_9() {
+    let seed = std::env::var("TIDEGAUGE_TEST_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or_else(rand::random);
+    println!("TIDEGAUGE_TEST_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let folder = tempfile::tempdir().expect("a folder");
+    let (mut answered, mut asked) = (BTreeSet::new(), 0);
+    for life in 0..=8 {
+        let variables = [
+            ("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_WRITE_COLD_DURATION", *["20ms", "1m"].choose(&mut random).expect("some")),
+            ("TIDEGAUGE_STORAGE_CACHE_SNAPSHOT_MEMORY_SIZE", *["1k", "128m"].choose(&mut random).expect("some")),
+        ];
+        let server = Serving::start(folder.path(), &[SETUP.as_slice(), &variables].concat());
+        let write = |body: String| authorised(client(20).post(format!("{}/api/v2/write?org=o&bucket=b", server.url))).body(body).send();
+        if life == 0 {
+            set(&server.url, "typeConflicts", "quarantine");
+            assert_eq!(write("m v=1 1".into()).expect("an answer").status(), 204);
+        }
+        let when = format!("start {life}, seed {seed}, {variables:?}");
+        let kept = numbers(&server.url, "SELECT line_number, line FROM _quarantine", |row| {
+            assert_eq!(row[1], 2, "{when}");
+            row[2].as_str().and_then(|line| line.split('"').nth(1)?.parse().ok()).expect("the number that was sent")
+        });
+        let rows = numbers(&server.url, "SELECT n FROM m", |row| row[1].as_i64().expect("a number"));
+        assert_eq!(kept, rows, "{when}: a request is there whole or not at all");
+        let found: BTreeSet<i64> = kept.iter().copied().collect();
+        assert!(found.len() == kept.len() && answered.is_subset(&found), "{when}: {answered:?} in {kept:?}");
+        assert!(found.iter().all(|n| *n < asked), "{when}: lines that nobody sent");
+        if life == 8 {
+            break;
+        }
+        let (stop, url, from) = (Arc::new(AtomicBool::new(false)), server.url.clone(), asked);
+        let (stopped, pause) = (stop.clone(), random.random_range(0..200_000));
+        let writer = std::thread::spawn(move || {
+            let (client, mut answered) = (client(20), vec![]);
+            for n in from.. {
+                // The later one has the time of an earlier one, and its tags.
+                let body = format!("m n={n}i {n}\nm v=\"{n}\" {}", n % 3);
+                let sent = authorised(client.post(format!("{url}/api/v2/write?org=o&bucket=b"))).body(body).send();
+                match sent {
+                    Ok(answer) if answer.status() == 204 => answered.push(n),
+                    Ok(answer) => panic!("{n} was answered with {}: {:?}", answer.status(), answer.text()),
+                    Err(_) => return (answered, n + 1),
+                }
+                if stopped.load(Ordering::Relaxed) {
+                    return (answered, n + 1);
+                }
+            }
+            unreachable!("numbers do not end")
+        });
+        std::thread::sleep(Duration::from_micros(pause));
+        server.kill();
+        stop.store(true, Ordering::Relaxed);
+        let (more, next) = writer.join().expect("a writer does not panic");
+        answered.extend(more);
+        asked = next;
+    }
+    assert!(answered.len() > 20, "{} requests were answered", answered.len());
+}
+
+/// A number of each row of an answer, sorted.
+fn numbers(url: &str, question: &str, of: impl Fn(&serde_json::Value) -> i64) -> Vec<i64> {
+    let request = authorised(client(60).get(format!("{url}/query"))).query(&[("db", "b"), ("epoch", "ns"), ("q", question)]);
+    let answer: serde_json::Value = request.send().and_then(|a| a.error_for_status()?.json()).expect("an answer");
+    let rows = answer["results"][0]["series"][0]["values"].as_array().into_iter().flatten();
+    let mut numbers: Vec<i64> = rows.map(of).collect();
+    numbers.sort();
+    numbers
 }
 
 fn compact(url: &str, stop: &AtomicBool, compactions: &AtomicUsize) {

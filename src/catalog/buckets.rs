@@ -5,7 +5,7 @@ use super::{
     records::{Bucket, BucketKind, Dbrp, LabelMapping, Membership},
     state::{Draft, State},
 };
-use crate::model::{BucketId, Duplicates, ErrorKind, Failure, OrgId, ResourceId, Result};
+use crate::model::{BucketId, Duplicates, ErrorKind, Failure, OrgId, ResourceId, Result, TypeConflicts};
 
 const HOUR_NS: i64 = 3_600 * 1_000_000_000;
 /// InfluxDB 2.7 keeps rows for an hour at least.
@@ -22,6 +22,7 @@ pub struct NewBucket {
     /// `None`: chosen from the retention, as InfluxDB 2.7 does.
     pub shard_group_ns: Option<i64>,
     pub duplicates: Duplicates,
+    pub type_conflicts: TypeConflicts,
 }
 
 /// What is to change; `None` stays as it is.
@@ -33,6 +34,7 @@ pub struct BucketChanges {
     pub retention_ns: Option<Option<i64>>,
     pub shard_group_ns: Option<i64>,
     pub duplicates: Option<Duplicates>,
+    pub type_conflicts: Option<TypeConflicts>,
 }
 
 fn not_found() -> Failure {
@@ -114,6 +116,7 @@ impl Catalog {
             retention_ns: new.retention_ns,
             shard_group_ns: new.shard_group_ns.unwrap_or_else(|| shard_group_ns(new.retention_ns)),
             duplicates: new.duplicates,
+            type_conflicts: new.type_conflicts,
             created_at: now,
             updated_at: now,
         };
@@ -140,6 +143,7 @@ impl Catalog {
             }
             bucket.shard_group_ns = changes.shard_group_ns.unwrap_or(bucket.shard_group_ns);
             bucket.duplicates = changes.duplicates.unwrap_or(bucket.duplicates);
+            bucket.type_conflicts = changes.type_conflicts.unwrap_or(bucket.type_conflicts);
             bucket.description = changes.description.or(bucket.description);
             bucket.updated_at = self.now();
             draft.put(bucket.clone())?;

@@ -5,7 +5,7 @@ use super::{
     records::{Authorization, Bucket, BucketKind, Dbrp, Label, LabelMapping, Membership, Organization, Role, Secret},
     state::{Draft, State},
 };
-use crate::model::{BucketId, Duplicates, Failure, OrgId, ResourceId, Result};
+use crate::model::{BucketId, Duplicates, Failure, OrgId, ResourceId, Result, TypeConflicts};
 
 const DAY_NS: i64 = 86_400 * 1_000_000_000;
 /// What InfluxDB 2.7 makes for itself in every organisation.
@@ -97,6 +97,7 @@ impl Catalog {
                 retention_ns: Some(retention_ns),
                 shard_group_ns: DAY_NS,
                 duplicates: Duplicates::default(),
+                type_conflicts: TypeConflicts::default(),
                 created_at: now,
                 updated_at: now,
             })?;

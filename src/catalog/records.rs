@@ -2,7 +2,7 @@
 //! default, so that older catalogs can still be read.
 
 use super::permission::{Permission, ResourceKind};
-use crate::model::{AuthorizationId, BucketId, DbrpId, Duplicates, LabelId, OrgId, ResourceId, Timestamp, UserId};
+use crate::model::{AuthorizationId, BucketId, DbrpId, Duplicates, LabelId, OrgId, ResourceId, Timestamp, TypeConflicts, UserId};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -55,6 +55,8 @@ pub struct Bucket {
     pub shard_group_ns: i64,
     #[serde(default)]
     pub duplicates: Duplicates,
+    #[serde(default)]
+    pub type_conflicts: TypeConflicts,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
 }

@@ -9,7 +9,7 @@ use super::{
     connection::{Connection, ConnectionArguments, OrgArguments, given},
     output::{Table, text},
 };
-use crate::model::{Duplicates, Failure, Result, duration::go_duration};
+use crate::model::{Duplicates, Failure, Result, TypeConflicts, duration::go_duration};
 use clap::Subcommand;
 use serde_json::Value;
 
@@ -17,10 +17,10 @@ use serde_json::Value;
 pub enum BucketCommand {
     /// Create a bucket.
     Create(create::CreateArguments),
-    /// List buckets.
+    /// List buckets; what they do with duplicates and type conflicts is shown where one of them has it unusual.
     #[command(visible_aliases = ["find", "ls"])]
     List(list::ListArguments),
-    /// Rename a bucket, or change its description or retention.
+    /// Rename a bucket, or change its description, its retention or what it does with duplicates and type conflicts.
     #[command(visible_alias = "set")]
     Update(update::UpdateArguments),
     /// Delete a bucket with its rows.
@@ -45,19 +45,22 @@ fn table<'a>(buckets: impl IntoIterator<Item = &'a Value>) -> Table {
     };
     let buckets: Vec<&Value> = buckets.into_iter().collect();
     // As `influx` has it, unless there is more to tell.
-    let usual = Duplicates::default().to_string();
-    let is_usual = |bucket: &&Value| bucket["duplicates"].as_str().is_none_or(|policy| policy == usual);
-    let all_usual = buckets.iter().all(is_usual);
+    let policies = [
+        ("duplicates", "Duplicates", Duplicates::default().to_string()),
+        ("typeConflicts", "Type Conflicts", TypeConflicts::default().to_string()),
+    ];
+    let told = |key: &str, usual: &str| buckets.iter().any(|bucket| bucket[key].as_str().is_some_and(|policy| policy != usual));
+    let told: Vec<(&str, &str)> = policies.iter().filter(|(key, _, usual)| told(key, usual)).map(|(key, head, _)| (*key, *head)).collect();
     let row = |bucket: &Value| {
         let rule = &bucket["retentionRules"][0];
         let (kept, group) = (duration(&rule["everySeconds"], "infinite"), duration(&rule["shardGroupDurationSeconds"], "n/a"));
         let mut cells = vec![text(bucket, "id"), text(bucket, "name"), kept, group, text(bucket, "orgID"), "implicit".into()];
-        cells.extend((!all_usual).then(|| text(bucket, "duplicates")));
+        cells.extend(told.iter().map(|(key, _)| text(bucket, key)));
         cells
     };
-    let heads = ["ID", "Name", "Retention", "Shard group duration", "Organization ID", "Schema Type", "Duplicates"];
-    let heads = if all_usual { &heads[..6] } else { &heads[..] };
-    Table::new(heads).rows(buckets.into_iter().map(row))
+    let mut heads = vec!["ID", "Name", "Retention", "Shard group duration", "Organization ID", "Schema Type"];
+    heads.extend(told.iter().map(|(_, head)| *head));
+    Table::new(&heads).rows(buckets.iter().copied().map(row))
 }
 
 /// The one bucket of an id or a name.

@@ -22,6 +22,7 @@ pub struct Figures {
     pub write_bytes: AtomicU64,
     pub written_rows: AtomicU64,
     pub rejected_lines: AtomicU64,
+    pub quarantined_lines: AtomicU64,
     pub panics: AtomicU64,
     pub queries: AtomicU64,
     pub failed_queries: AtomicU64,
@@ -59,7 +60,8 @@ impl Figures {
 /// The whole of `/metrics`, text format 0.0.4.
 pub fn text(app: &App) -> String {
     let mut out = Text(String::new());
-    let Figures { write_bytes, written_rows, rejected_lines, panics, queries, failed_queries, requests } = app.figures.as_ref();
+    let Figures { write_bytes, written_rows, rejected_lines, quarantined_lines, panics, queries, failed_queries, requests } =
+        app.figures.as_ref();
     {
         let requests = requests.lock();
         out.head("http_api_requests_total", "counter", "Number of http requests received");
@@ -130,6 +132,7 @@ pub fn text(app: &App) -> String {
         ("http_write_request_bytes", "Count of bytes received by write endpoints", of(write_bytes)),
         ("tidegauge_written_rows_total", "Rows stored through write endpoints", of(written_rows)),
         ("tidegauge_rejected_lines_total", "Lines refused by write endpoints", of(rejected_lines)),
+        ("tidegauge_quarantined_lines_total", "Lines that write endpoints put in quarantine", of(quarantined_lines)),
         ("tidegauge_panics_total", "Requests that ended in a panic", of(panics)),
     ];
     for (name, help, value) in counters {

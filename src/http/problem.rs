@@ -6,7 +6,7 @@ use axum::{
     http::{HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 /// A failure on its way to a client of `/api/v2`: `{"code","message"}` and `X-Platform-Error-Code` (InfluxDB 2.7).
 #[derive(Debug)]
@@ -57,22 +57,39 @@ fn with_retry_after(mut response: Response, failure: &Failure) -> Response {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let (status, code) = status(self.0.kind);
-        let headers = [(HeaderName::from_static("x-platform-error-code"), HeaderValue::from_static(code))];
-        let body = Json(json!({ "code": code, "message": self.0.message }));
-        with_retry_after((status, headers, body).into_response(), &self.0)
+        v2_with(self.0, Map::new())
     }
+}
+
+/// As a [`Problem`] answers, with `more` beside `code` and `message`.
+pub fn v2_with(failure: Failure, more: Map<String, Value>) -> Response {
+    let (status, code) = status(failure.kind);
+    let headers = [(HeaderName::from_static("x-platform-error-code"), HeaderValue::from_static(code))];
+    let body = Json(with(json!({ "code": code, "message": failure.message }), more));
+    with_retry_after((status, headers, body).into_response(), &failure)
+}
+
+fn with(mut body: Value, more: Map<String, Value>) -> Value {
+    if let Some(body) = body.as_object_mut() {
+        body.extend(more);
+    }
+    body
 }
 
 /// A failure on its way to a 1.x client, which reads `error` or `X-Influxdb-Error`; 2.x clients of the same paths read
 /// `code` and `message`.
 pub fn v1(failure: Failure) -> Response {
+    v1_with(failure, Map::new())
+}
+
+/// As [`v1`], with `more` beside.
+pub fn v1_with(failure: Failure, more: Map<String, Value>) -> Response {
     let (status, code) = status(failure.kind);
     let headers = [
         (HeaderName::from_static("x-influxdb-error"), header_value(&failure.message)),
         (HeaderName::from_static("x-platform-error-code"), HeaderValue::from_static(code)),
     ];
-    let body = Json(json!({ "error": failure.message, "code": code, "message": failure.message }));
+    let body = Json(with(json!({ "error": failure.message, "code": code, "message": failure.message }), more));
     with_retry_after((status, headers, body).into_response(), &failure)
 }
 

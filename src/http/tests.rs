@@ -1,6 +1,7 @@
 mod duplicates;
 mod hardship;
 mod retention;
+mod type_conflicts;
 mod upkeep;
 
 use super::*;

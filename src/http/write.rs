@@ -2,12 +2,18 @@
 //!
 //! A bad line is refused by itself and the others are stored, in all three. The answers differ: 2.x lists the lines
 //! (400), or says `partial write` for rows that clash with stored data (422); 1.x says `partial write` (400); 3 lists
-//! them as JSON (400).
+//! them as JSON (400). The list of 3 (`data`: line number, reason, line) is in the answers of all three, with how many there are.
+//!
+//! Where the bucket keeps lines that clash in quarantine ([`TypeConflicts`](crate::model::TypeConflicts)), a request that is all stored
+//! or kept is answered with 204, and the header `X-Tidegauge-Quarantined-Lines` says how many lines are kept. They are as durable as
+//! the rest, and nobody but the bucket's owner can do something about them. With 400 or 422 Telegraf would log and count as dropped
+//! what is not dropped, the client libraries would raise, and whoever keeps what is refused would keep it twice. Only what is in no
+//! place is an error; then the header tells of the others, as does `quarantinedCount` in the body.
 
 use super::{
     app::{App, Call},
     auth::AnyAuth,
-    problem::{self, Answer, Problem},
+    problem::{self, Answer},
 };
 use crate::{
     catalog::Caller,
@@ -19,14 +25,20 @@ use crate::{
 use axum::{
     Json,
     extract::State,
-    http::StatusCode,
+    http::{HeaderName, StatusCode},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
+use serde_json::{Map, Value, json};
 use std::sync::atomic::Ordering;
+
+/// How many lines of a request are in quarantine; absent without any.
+pub const QUARANTINED_LINES: HeaderName = HeaderName::from_static("x-tidegauge-quarantined-lines");
 
 /// Lines that an answer names; a request may have a million bad ones.
 const NAMED_MAX: usize = 100;
+
+/// As much of a line as the list has.
+const LINE_BYTES_MAX: usize = 1024;
 
 pub async fn v2(State(app): State<App>, AnyAuth(caller): AnyAuth, call: Call) -> Answer {
     let precision = Precision::parse_v2(call.text("precision").unwrap_or(""))?;
@@ -37,10 +49,14 @@ pub async fn v2(State(app): State<App>, AnyAuth(caller): AnyAuth, call: Call) ->
         true => Failure::not_found(format!("bucket \"{bucket}\" not found")),
         false => failure,
     })?;
-    match refusal_v2(&written) {
-        None => Ok(StatusCode::NO_CONTENT.into_response()),
-        Some(failure) => Ok(named(failure, &written.report)),
-    }
+    let report = &written.report;
+    let refused = |failure| {
+        let mut more = lines(report);
+        // The first, as InfluxDB's API has it.
+        more.insert("line".into(), report.rejected.first().map(|line| line.number).into());
+        problem::v2_with(failure, more)
+    };
+    Ok(answer(refusal_v2(&written).map(refused), report))
 }
 
 pub async fn v1(State(app): State<App>, call: Call) -> Response {
@@ -59,7 +75,7 @@ pub async fn v1(State(app): State<App>, call: Call) -> Response {
     };
     match written.await {
         Err(failure) => problem::v1(failure),
-        Ok(written) => refusal_v1(&written).map_or_else(|| StatusCode::NO_CONTENT.into_response(), problem::v1),
+        Ok(Written { report, .. }) => answer(refusal_v1(&report).map(|failure| problem::v1_with(failure, lines(&report))), &report),
     }
 }
 
@@ -82,23 +98,50 @@ pub async fn v3(State(app): State<App>, call: Call) -> Response {
         let bad_lines = if partial { BadLines::Skip } else { BadLines::RefuseAll };
         let target = Target { org: None, bucket: BucketRef::Database { database, policy: None } };
         let written = write(&app, &caller, target, &call, WriteOptions { precision, bad_lines, create: true }).await?;
-        Ok((partial, written.report.rejected))
+        // Rows that are too old cost the others nothing.
+        Ok((partial || written.report.row_count > 0, written.report))
     };
-    let entry = |line: &RejectedLine| json!({ "original_line": line.text, "line_number": line.number, "error_message": line.reason });
     match outcome.await {
         Err(failure) => problem::v3(failure),
-        Ok((_, rejected)) if rejected.is_empty() => StatusCode::NO_CONTENT.into_response(),
-        Ok((partial, rejected)) => {
-            let body = match partial {
-                true => {
-                    let data: Vec<_> = rejected.iter().take(NAMED_MAX).map(entry).collect();
-                    json!({ "error": "partial write of line protocol occurred", "data": data })
+        Ok((partial, report)) => {
+            let refused = |first: &RejectedLine| {
+                let mut body = lines(&report);
+                let error = if partial { "partial write of line protocol occurred" } else { "line protocol parsing error" };
+                body.insert("error".into(), error.into());
+                if !partial {
+                    body.insert("data".into(), entry(first));
                 }
-                false => json!({ "error": "line protocol parsing error", "data": entry(&rejected[0]) }),
+                (StatusCode::BAD_REQUEST, Json(Value::Object(body))).into_response()
             };
-            (StatusCode::BAD_REQUEST, Json(body)).into_response()
+            answer(report.rejected.first().map(refused), &report)
         }
     }
+}
+
+/// 204, unless something was refused.
+fn answer(refused: Option<Response>, report: &WriteReport) -> Response {
+    let mut answer = refused.unwrap_or_else(|| StatusCode::NO_CONTENT.into_response());
+    if report.quarantined > 0 {
+        answer.headers_mut().insert(QUARANTINED_LINES, report.quarantined.into());
+    }
+    answer
+}
+
+/// The first refused lines, in the form that InfluxDB 3 has for them, and how many there are.
+fn lines(report: &WriteReport) -> Map<String, Value> {
+    let data: Vec<Value> = report.rejected.iter().take(NAMED_MAX).map(entry).collect();
+    let mut lines = Map::from_iter([("data".into(), data.into()), ("rejectedCount".into(), report.rejected.len().into())]);
+    if report.quarantined > 0 {
+        lines.insert("quarantinedCount".into(), report.quarantined.into());
+    }
+    lines
+}
+
+/// A refused line: its number in the body, from 1, why, and its text, or the beginning of that.
+fn entry(line: &RejectedLine) -> Value {
+    let shown = &line.text[..line.text.floor_char_boundary(LINE_BYTES_MAX)];
+    let more = if shown.len() < line.text.len() { "..." } else { "" };
+    json!({ "original_line": format!("{shown}{more}"), "line_number": line.number, "error_message": line.reason })
 }
 
 fn options(precision: Precision) -> WriteOptions {
@@ -110,6 +153,7 @@ async fn write(app: &App, caller: &Caller, target: Target<'_>, call: &Call, opti
     app.figures.write_bytes.fetch_add(call.body.len() as u64, Ordering::Relaxed);
     app.figures.written_rows.fetch_add(written.report.row_count as u64, Ordering::Relaxed);
     app.figures.rejected_lines.fetch_add(written.report.rejected.len() as u64, Ordering::Relaxed);
+    app.figures.quarantined_lines.fetch_add(written.report.quarantined as u64, Ordering::Relaxed);
     Ok(written)
 }
 
@@ -178,8 +222,7 @@ fn refusal_v2(written: &Written) -> Option<Failure> {
 }
 
 /// All of them are 400 (InfluxDB 1.8), which its clients take as "do not send this again".
-fn refusal_v1(written: &Written) -> Option<Failure> {
-    let report = &written.report;
+fn refusal_v1(report: &WriteReport) -> Option<Failure> {
     let expired = of_kind(report, Rejected::Expired).count();
     let parts = [
         unreadable(report).map(|text| format!("partial write: {text} dropped=0")),
@@ -188,19 +231,6 @@ fn refusal_v1(written: &Written) -> Option<Failure> {
     ];
     let parts: Vec<String> = parts.into_iter().flatten().collect();
     (!parts.is_empty()).then(|| Failure::invalid(parts.join("\n")))
-}
-
-/// The answer of 2.x with the numbers of the refused lines beside the message (`line`: the first, as the API has it).
-fn named(failure: Failure, report: &WriteReport) -> Response {
-    let (_, code) = problem::status(failure.kind);
-    let rejected: Vec<_> = report.rejected.iter().take(NAMED_MAX).map(|l| json!({ "line": l.number, "reason": l.reason })).collect();
-    let line = report.rejected.first().map(|l| l.number);
-    let count = report.rejected.len();
-    let body = json!({ "code": code, "message": failure.message, "line": line, "rejected": rejected, "rejectedCount": count });
-    let mut answer = Problem(failure).into_response();
-    *answer.body_mut() = axum::body::Body::from(body.to_string());
-    answer.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
-    answer
 }
 
 /// The unit of the first timestamp by its size, as InfluxDB 3 guesses it.

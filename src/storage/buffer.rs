@@ -3,11 +3,13 @@
 //! ```text
 //! request text -> stage (types, series of this request) -> [log] -> Part -> Table (series of the measurement) -> Chunk
 //! ```
+//! Where lines are not stored as they were sent (some refused, coerced or put in quarantine), the log has them as they are stored.
 //! The only per-series memory is that of series with rows in the buffer; it goes when they are flushed.
 
+pub mod quarantine;
 pub mod sort;
 pub mod stage;
 pub mod table;
 
-pub use stage::{Rejected, RejectedLine, Staged, StagedTable, stage};
+pub use stage::{Conflicts, Rejected, RejectedLine, Staged, StagedTable, stage};
 pub use table::Table;

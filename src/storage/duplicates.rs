@@ -12,39 +12,17 @@
 //!
 //! Sums are of doubles, and stored as doubles: two decimals (`storage/parquet/decimal.rs`) may have a sum that is none.
 
-use crate::model::{BucketId, Duplicates, FieldType, Result};
+use super::policy::PolicyOf;
+use crate::model::{Duplicates, FieldType, Result};
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, PrimitiveArray, UInt32Array},
     compute::{interleave, take},
     datatypes::{Float64Type, Int64Type, UInt64Type},
 };
-use std::{cmp::Ordering, fmt, ops::Range, sync::Arc};
+use std::{cmp::Ordering, ops::Range, sync::Arc};
 
-/// What each bucket does with duplicates, as of the moment it is asked.
-#[derive(Clone)]
-pub struct DuplicatesOf(Arc<dyn Fn(BucketId) -> Duplicates + Send + Sync>);
-
-impl DuplicatesOf {
-    pub fn new(of: impl Fn(BucketId) -> Duplicates + Send + Sync + 'static) -> DuplicatesOf {
-        DuplicatesOf(Arc::new(of))
-    }
-
-    pub fn get(&self, bucket: BucketId) -> Duplicates {
-        (self.0)(bucket)
-    }
-}
-
-impl Default for DuplicatesOf {
-    fn default() -> DuplicatesOf {
-        DuplicatesOf::new(|_| Duplicates::default())
-    }
-}
-
-impl fmt::Debug for DuplicatesOf {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("DuplicatesOf")
-    }
-}
+/// What each bucket does with duplicates.
+pub type DuplicatesOf = PolicyOf<Duplicates>;
 
 /// Where a value stands: an array and a row of it.
 type Place = (usize, usize);

@@ -85,6 +85,8 @@ pub enum Mistake {
     FoundRowsReplayed,
     /// A create that is sent again may replace what is there.
     PutRetriedAsNew,
+    /// The log has lines as they were sent, not as they are stored.
+    LinesLoggedAsSent,
     /// What is there when a create is refused is another's, whoever wrote it.
     LostReplyTakenForConflict,
     /// What is there when a create is refused is ours, whoever wrote it.

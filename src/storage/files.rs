@@ -53,21 +53,43 @@ impl Default for FileOptions {
 
 /// Buffered rows of one measurement on their way into files.
 pub struct Flushing {
-    pub chunk: Chunk,
-    /// The smallest sequence that a row of each partition came with.
-    pub first_sequences: BTreeMap<i64, u64>,
+    schema: Arc<MeasurementSchema>,
+    /// The greatest that a row came with.
+    sequence: u64,
+    pieces: Vec<Piece>,
+}
+
+/// The rows of one partition, sorted.
+struct Piece {
+    partition: i64,
+    /// The smallest sequence that a row came with.
+    first_sequence: u64,
+    rows: RecordBatch,
 }
 
 impl Flushing {
-    fn first_sequence(&self, partition: i64) -> u64 {
-        self.first_sequences.get(&partition).copied().unwrap_or(self.chunk.sequence)
-    }
-}
-
-impl From<Chunk> for Flushing {
-    /// All rows came with the chunk's sequence.
-    fn from(chunk: Chunk) -> Flushing {
-        Flushing { chunk, first_sequences: BTreeMap::new() }
+    /// `first_sequences`: the smallest sequence that a row of each partition came with, if not the chunk's.
+    pub fn new(chunk: &Chunk, first_sequences: &BTreeMap<i64, u64>, partition_ns: i64) -> Result<Flushing> {
+        let start = |time: i64| partition_of(time, partition_ns);
+        let piece = |partition, rows| {
+            let first_sequence = first_sequences.get(&partition).copied().unwrap_or(chunk.sequence);
+            Piece { partition, first_sequence, rows }
+        };
+        let (first, last) = (start(chunk.time_min), start(chunk.time_max));
+        let all = chunk.batch()?;
+        let pieces = if first == last {
+            vec![piece(first, all)]
+        } else {
+            // Late rows may be of thousands of partitions: each row is looked at once.
+            let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
+            for (row, &time) in chunk.time.values().iter().enumerate() {
+                rows_of.entry(start(time)).or_default().push(row as u32);
+            }
+            let taken =
+                rows_of.into_iter().map(|(partition, rows)| Ok(piece(partition, take_record_batch(&all, &UInt32Array::from(rows))?)));
+            taken.collect::<Result<_>>()?
+        };
+        Ok(Flushing { schema: chunk.schema.clone(), sequence: chunk.sequence, pieces })
     }
 }
 
@@ -247,25 +269,25 @@ impl FileStore {
         let mut next = entry.next.lock().await;
         let known = entry.current.read().flushed_through;
         let mut pieces = vec![];
-        for flushing in &flushing {
-            let chunk = &flushing.chunk;
-            for (partition, rows) in self.split(chunk)? {
-                let first = flushing.first_sequence(partition);
-                if first <= known {
+        let mut schemas = vec![];
+        for Flushing { schema, sequence, pieces: parts } in flushing {
+            for Piece { partition, first_sequence, rows } in parts {
+                if first_sequence <= known {
                     return Err(arrived());
                 }
-                let draft = self.draft(bucket, chunk.schema.measurement.clone(), partition, |meta| {
-                    (meta.sequence_min, meta.sequence_max, meta.created_in) = (first, chunk.sequence, *next);
+                let draft = self.draft(bucket, schema.measurement.clone(), partition, |meta| {
+                    (meta.sequence_min, meta.sequence_max, meta.created_in) = (first_sequence, sequence, *next);
                 });
-                pieces.push((draft, chunk.schema.clone(), rows));
+                pieces.push((draft, schema.clone(), rows));
             }
+            schemas.push(schema);
         }
         let write = |(draft, schema, rows)| self.write_file(bucket, draft, schema, rows);
         let drafts: Vec<Draft> = futures::stream::iter(pieces).map(write).buffered(FLUSH_WRITERS).try_collect().await?;
         let edit = Edit {
             flushed_through: Some(flushed_through),
             add: drafts.iter().map(|d| Arc::new(d.meta.clone())).collect(),
-            schemas: flushing.into_iter().map(|flushing| flushing.chunk.schema).collect(),
+            schemas,
             ..Edit::default()
         };
         let number = *next;
@@ -562,21 +584,5 @@ impl FileStore {
     /// Paths that cannot be read, so that nothing is merged with them.
     pub(super) fn is_damaged(&self, file: &FileMeta) -> bool {
         self.inner.reader.is_damaged(&file.path)
-    }
-
-    /// The rows of each time partition, still sorted.
-    fn split(&self, chunk: &Chunk) -> Result<Vec<(i64, RecordBatch)>> {
-        let length = self.inner.options.partition_ns;
-        let start = |time: i64| partition_of(time, length);
-        if start(chunk.time_min) == start(chunk.time_max) {
-            return Ok(vec![(start(chunk.time_min), chunk.batch()?)]);
-        }
-        // Late rows may be of thousands of partitions: each row is looked at once.
-        let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-        for (row, &time) in chunk.time.values().iter().enumerate() {
-            rows_of.entry(start(time)).or_default().push(row as u32);
-        }
-        let batch = chunk.batch()?;
-        rows_of.into_iter().map(|(partition, rows)| Ok((partition, take_record_batch(&batch, &UInt32Array::from(rows))?))).collect()
     }
 }

@@ -4,10 +4,11 @@
 use super::{
     disk::simulated::Lie,
     failing_disk, failing_store,
-    failpoint::{Failpoints, Mistake},
+    failpoint::{Failpoint, Failpoints, Mistake},
     power_loss::{self, Planted},
     simulation,
     testing::duplicates_of,
+    type_conflicts,
 };
 use crate::model::Duplicates;
 use expect_test::expect_file;
@@ -26,13 +27,14 @@ enum Test {
     FoundFiles,
     FailingStore,
     Model,
+    TypeConflicts,
 }
 
 use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 18] = [
+const MISTAKES: [(Plant, Test, &str); 19] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -55,6 +57,7 @@ const MISTAKES: [(Plant, Test, &str); 18] = [
     (InCode(Mistake::DeleteWithoutFlush), Model, "rows that were deleted stay"),
     (InCode(Mistake::DeleteNotFoldedIn), Model, "rows that were deleted come back"),
     (InCode(Mistake::CompactedSequencesLost), Model, "old values hide new ones"),
+    (InCode(Mistake::LinesLoggedAsSent), TypeConflicts, "a replay refuses lines that were answered, or makes others of them"),
 ];
 
 /// Runs a test as it runs by itself, seed by seed; the first seed that fails.
@@ -70,6 +73,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
         FoundFiles => 0..1,
         FailingStore => 0..200,
         Model => 1..9,
+        TypeConflicts => 0..60,
     };
     for seed in seeds {
         let (planted, failpoints) = (planted.clone(), failpoints.clone());
@@ -79,6 +83,9 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
                 FailingDisk => failing_disk::any(seed, &planted).await,
                 FoundFiles => drop(failing_disk::found_files(failpoints).await),
                 FailingStore => _ = failing_store::in_any_weather(seed, failpoints).await,
+                TypeConflicts => {
+                    type_conflicts::through_kills(Failpoint::ALL[seed as usize % 15], seed, failpoints, &mut Default::default()).await
+                }
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
         };
@@ -103,6 +110,7 @@ async fn every_planted_mistake_is_noticed() {
             FoundFiles => "storage::failing_disk::the_log_keeps_the_rows_of_a_file_that_was_found_until_a_manifest_names_it",
             FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
+            TypeConflicts => "storage::type_conflicts::what_became_of_a_line_stays_so_through_any_kill",
         };
         let seed = first_failure(plant, test).await.unwrap_or_else(|| panic!("{name}: {by} does not notice it"));
         println!("{name}: noticed at {seed}");

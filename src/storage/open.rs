@@ -2,17 +2,18 @@
 
 use super::{
     InFlight, Inner, Schemas, Storage,
-    buffer::{StagedTable, stage},
+    buffer::{Conflicts, StagedTable, stage},
     failpoint::{Failpoints, Mistake},
     files::{FileOptions, FileStore, partition_of},
     fs::FileSystem,
     manifest::{FileMeta, Version},
     object::Store,
+    policy::PolicyOf,
     wal::{self, LogOptions},
 };
 use crate::{
     clock::{Clock, Randomness},
-    model::{BucketId, Precision, Result},
+    model::{BucketId, Precision, Result, TypeConflicts},
 };
 use parking_lot::{Mutex, RwLock};
 use std::{
@@ -31,6 +32,7 @@ pub struct StorageOptions {
     pub buffer_bytes_max: usize,
     pub log: LogOptions,
     pub files: FileOptions,
+    pub type_conflicts: PolicyOf<TypeConflicts>,
     pub failpoints: Failpoints,
 }
 
@@ -42,6 +44,7 @@ impl Default for StorageOptions {
             buffer_bytes_max: 768 << 20,
             log: LogOptions::default(),
             files: FileOptions::default(),
+            type_conflicts: PolicyOf::default(),
             failpoints: Failpoints::default(),
         }
     }
@@ -76,7 +79,7 @@ impl Storage {
         clock: Arc<dyn Clock>,
         randomness: Randomness,
     ) -> Result<Storage> {
-        let (files, recovered) = FileStore::open(store, options.files.clone(), clock, randomness).await?;
+        let (files, recovered) = FileStore::open(store, options.files.clone(), clock, randomness.clone()).await?;
         let mut damage: Vec<BufferedDamage> = recovered.damaged.into_iter().map(|(file, what)| BufferedDamage { file, what }).collect();
         let (mut schemas, mut flushed, mut sequence, mut beyond) = (HashMap::new(), HashMap::new(), 0, false);
         for bucket in recovered.buckets {
@@ -141,6 +144,7 @@ impl Storage {
             files,
             log,
             log_files,
+            randomness,
             schemas: RwLock::new(schemas),
             buckets: RwLock::default(),
             in_flight: Mutex::new(InFlight { open: Default::default(), last: replayed.last_sequence }),
@@ -172,7 +176,8 @@ impl Storage {
             });
             return;
         };
-        let staged = stage(&record.text, precision, record.now, None, |m| self.schema(record.bucket, m));
+        // The log has lines as they were stored: a replay decides nothing anew, whatever the bucket is set to by now.
+        let staged = stage(&record.text, precision, record.now, None, Conflicts::Reject, |m| self.schema(record.bucket, m));
         damage.extend(staged.rejected.iter().map(|line| BufferedDamage {
             file: "log".into(),
             what: format!("record {}: `{}` can no longer be stored: {}", record.sequence, line.text, line.reason),

@@ -3,14 +3,16 @@
 
 use super::{
     Bucket, Storage,
-    buffer::{Rejected, RejectedLine, Staged, stage, stage::StagedTable, stage::accepted_text},
+    buffer::{Conflicts, Rejected, RejectedLine, Staged, StagedTable, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
 };
 use crate::{
     line_protocol::write_point,
-    model::{BucketId, ErrorKind, Failure, FieldType, FieldValue, MeasurementSchema, Precision, Result, Timestamp, schema::Role},
+    model::{
+        BucketId, ErrorKind, Failure, FieldType, FieldValue, MeasurementSchema, Precision, Result, Timestamp, TypeConflicts, schema::Role,
+    },
 };
 use arrow::{
     array::{Array, AsArray},
@@ -19,14 +21,17 @@ use arrow::{
     record_batch::RecordBatch,
 };
 use bytes::Bytes;
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 /// What to do with a request that has bad lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadLines {
     /// Bad lines are reported, the others are stored.
     Skip,
-    /// One unreadable line refuses the whole request; nothing is stored.
+    /// One line that cannot be read, or clashes, refuses the whole request; nothing is stored, in quarantine neither.
     RefuseAll,
 }
 
@@ -47,9 +52,12 @@ pub struct WriteRequest {
 /// What became of a write request. Its rows are durable.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WriteReport {
+    /// Without those in quarantine.
     pub row_count: usize,
     /// In order of their numbers.
     pub rejected: Vec<RejectedLine>,
+    /// Lines that clash and are kept in the measurement `_quarantine`.
+    pub quarantined: usize,
 }
 
 /// Requests larger than this are parsed off the async threads.
@@ -83,29 +91,43 @@ impl Storage {
         let request = Arc::new(request);
         let _writing = self.inner.writing.read().await;
         let mut staged = self.stage_and_admit(&request).await?;
-        let rejected = std::mem::take(&mut staged.rejected);
-        let refuse_all = request.bad_lines == BadLines::RefuseAll && rejected.iter().any(|r| r.kind == Rejected::Unreadable);
-        if staged.row_count == 0 || refuse_all {
-            return Ok(WriteReport { row_count: 0, rejected });
+        let (row_count, quarantined) = (staged.row_count, staged.quarantined);
+        if !staged.tables.is_empty() {
+            let text = match self.options().failpoints.has(Mistake::LinesLoggedAsSent) {
+                true => Cow::Borrowed(&*request.body),
+                false => staged.log_text(&request.body),
+            };
+            let tables = std::mem::take(&mut staged.tables);
+            self.append_and_apply(&request, &text, tables).await?;
         }
-        let text = if rejected.is_empty() { request.body.clone() } else { accepted_text(&request.body, &rejected).into() };
-        let row_count = staged.row_count;
-        self.append_and_apply(&request, &text, staged.tables).await?;
         if self.buffered_bytes() > self.options().flush_bytes {
             self.flush_soon();
         }
-        Ok(WriteReport { row_count, rejected })
+        Ok(WriteReport { row_count, rejected: staged.rejected, quarantined })
     }
 
+    /// What of the request is to be stored, and names and types that it may be stored with.
     async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<Staged> {
+        let conflicts = match (self.options().type_conflicts.get(request.bucket), request.bad_lines) {
+            (TypeConflicts::Coerce, _) => Conflicts::Coerce,
+            (TypeConflicts::Quarantine, BadLines::Skip) => Conflicts::Quarantine { write: self.inner.randomness.next_u64() },
+            (TypeConflicts::Quarantine, BadLines::RefuseAll) | (TypeConflicts::Reject, _) => Conflicts::Reject,
+        };
         loop {
             let (storage, work) = (self.clone(), request.clone());
-            let run = move || stage(&work.body, work.precision, work.now, work.retention_floor, |m| storage.schema(work.bucket, m));
+            let run = move || {
+                let schema = |measurement: &str| storage.schema(work.bucket, measurement);
+                stage(&work.body, work.precision, work.now, work.retention_floor, conflicts, schema)
+            };
             let staged = if request.body.len() <= INLINE_BYTES_MAX {
                 run()
             } else {
                 tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(format!("reading a write panicked: {e}")))?
             };
+            let refuses = |line: &RejectedLine| line.kind != Rejected::Expired;
+            if request.bad_lines == BadLines::RefuseAll && staged.rejected.iter().any(refuses) {
+                return Ok(Staged { rejected: staged.rejected, ..Staged::default() });
+            }
             // Another request may have given a new field another type since; then the lines are read again.
             if self.admit(request.bucket, &staged.tables) {
                 return Ok(staged);
@@ -217,11 +239,12 @@ impl Storage {
         let build = move || {
             let flushing = tables.into_iter().filter_map(|(schema, rows)| {
                 let first_sequences = rows.first_sequences(|time| partition_of(time, partition_ns));
-                Some(Flushing { chunk: rows.into_chunk(&schema?, duplicates)?, first_sequences })
+                Some(Flushing::new(&rows.into_chunk(&schema?, duplicates)?, &first_sequences, partition_ns))
             });
-            flushing.collect::<Vec<_>>()
+            flushing.collect::<Result<Vec<_>>>()
         };
-        let flushing = tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))?;
+        let flushing =
+            tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))??;
         match self.inner.files.flush(id, flushing, through).await {
             // Dropped while the rows were under way: they go with it.
             Err(failure) if failure.kind != ErrorKind::NotFound => return Err(failure),
@@ -306,7 +329,7 @@ mod tests {
             bad_lines: BadLines::Skip,
             retention_floor: None,
         };
-        let mut tables = stage(&request.body, request.precision, 0, None, |_| None).tables;
+        let mut tables = stage(&request.body, request.precision, 0, None, Conflicts::Reject, |_| None).tables;
         tables[0].rows[0] = 9;
         let broken = storage.clone();
         let panicked = tokio::spawn(async move { broken.append_and_apply(&request, b"m f=1 1", tables).await }).await;

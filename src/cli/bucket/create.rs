@@ -4,7 +4,7 @@ use super::{
     super::{output::OutputArguments, quantity::retention_s},
     ConnectionArguments, OrgArguments, given, table,
 };
-use crate::model::{Duplicates, Result};
+use crate::model::{Duplicates, Result, TypeConflicts};
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -30,6 +30,10 @@ pub struct CreateArguments {
     /// What a field has that one row was given twice: the last value, the first, their sum, the largest or the smallest
     #[arg(long, value_name = "POLICY", value_parser = Duplicates::NAMES)]
     duplicates: Option<String>,
+    /// What becomes of a line with a value that has not the type of its field: it is refused; an integer is stored as the float that the
+    /// field has, anything else refused; or the line is kept in the measurement `_quarantine`
+    #[arg(long, value_name = "POLICY", value_parser = TypeConflicts::NAMES)]
+    type_conflicts: Option<String>,
     /// `implicit` is the only one
     #[arg(long, default_value = "implicit", value_parser = ["implicit"], hide = true)]
     schema_type: String,
@@ -51,6 +55,9 @@ impl CreateArguments {
         }
         if let Some(duplicates) = &self.duplicates {
             body["duplicates"] = duplicates.as_str().into();
+        }
+        if let Some(type_conflicts) = &self.type_conflicts {
+            body["typeConflicts"] = type_conflicts.as_str().into();
         }
         let made = connection.server.post("/api/v2/buckets", &[], &body).map_err(|f| f.context("failed to create bucket"))?;
         self.output.print(&table([&made]), &made)

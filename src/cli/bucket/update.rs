@@ -4,7 +4,7 @@ use super::{
     super::{output::OutputArguments, quantity::retention_s},
     ConnectionArguments, given, table,
 };
-use crate::model::{Duplicates, Failure, Result};
+use crate::model::{Duplicates, Failure, Result, TypeConflicts};
 use serde_json::json;
 
 #[derive(clap::Args)]
@@ -31,6 +31,10 @@ pub struct UpdateArguments {
     /// What a field has from now on that one row was given twice: the last value, the first, their sum, the largest or the smallest
     #[arg(long, value_name = "POLICY", value_parser = Duplicates::NAMES)]
     duplicates: Option<String>,
+    /// What becomes from now on of a line with a value that has not the type of its field: it is refused; an integer is stored as the
+    /// float that the field has, anything else refused; or the line is kept in the measurement `_quarantine`
+    #[arg(long, value_name = "POLICY", value_parser = TypeConflicts::NAMES)]
+    type_conflicts: Option<String>,
 }
 
 impl UpdateArguments {
@@ -59,9 +63,12 @@ impl UpdateArguments {
         if let Some(duplicates) = &self.duplicates {
             body["duplicates"] = duplicates.as_str().into();
         }
+        if let Some(type_conflicts) = &self.type_conflicts {
+            body["typeConflicts"] = type_conflicts.as_str().into();
+        }
         if body.as_object().is_some_and(|b| b.is_empty()) {
             return Err(Failure::invalid(
-                "nothing to change: give --name, --description, --retention, --shard-group-duration or --duplicates",
+                "nothing to change: give --name, --description, --retention, --shard-group-duration, --duplicates or --type-conflicts",
             ));
         }
         let changed = connection.server.patch(&path, &[], &body);

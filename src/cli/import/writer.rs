@@ -59,7 +59,7 @@ impl<'a> Writer<'a> {
             return Ok(());
         }
         let failed = |failure: Failure| failure.context("the import stopped; rows before were stored, and it may be run again");
-        if deliver(self.server, &self.params, body.as_bytes()).map_err(failed)?.is_some() {
+        if deliver(self.server, &self.params, body.as_bytes()).map_err(failed)?.refusal.is_some() {
             self.send_values(&body).map_err(failed)?;
         }
         self.body = body;
@@ -94,7 +94,7 @@ impl<'a> Writer<'a> {
     }
 
     fn send_lines(&mut self, lines: &str) -> Result<()> {
-        if let Some(refusal) = deliver(self.server, &self.params, lines.as_bytes())? {
+        if let Some(refusal) = deliver(self.server, &self.params, lines.as_bytes())?.refusal {
             let (named, count) = refused_lines(&refusal, lines.as_bytes());
             let texts = named.into_iter().map(|line| format!("{}: {}", line.reason, shown(&line.text)));
             self.refuse(count as u64, texts);

@@ -3,6 +3,7 @@
 use super::Batch;
 use crate::{
     cli::server::{Refusal, Server},
+    http::QUARANTINED_LINES,
     model::{ErrorKind, Failure, Result},
 };
 use indicatif::{ProgressBar, ProgressStyle};
@@ -33,22 +34,42 @@ pub struct Sender<'a> {
     refused: Refused,
 }
 
-/// Sends a body of line protocol, again while the server cannot take it now. What it stored is durable; an answer that names
-/// lines refused those and stored the others.
-pub fn deliver(server: &Server, params: &[(&str, &str)], body: &[u8]) -> Result<Option<Refusal>> {
+/// What became of a body that the server took.
+#[derive(Default)]
+pub struct Delivered {
+    /// It names lines that were refused; the others were stored.
+    pub refusal: Option<Refusal>,
+    /// Lines in quarantine.
+    pub quarantined: usize,
+}
+
+/// Sends a body of line protocol, again while the server cannot take it now. What it stored is durable.
+pub fn deliver(server: &Server, params: &[(&str, &str)], body: &[u8]) -> Result<Delivered> {
     for attempt in 1.. {
         let request = server.request(Method::POST, "/api/v2/write", params).body(body.to_vec());
         match server.exchange(request)? {
-            Ok(_) => break,
+            Ok(answer) => {
+                let quarantined = answer.header(QUARANTINED_LINES).and_then(|count| count.parse().ok()).unwrap_or(0);
+                return Ok(Delivered { refusal: None, quarantined });
+            }
             Err(refusal) if refusal.is_passing() && attempt < ATTEMPTS => {
                 let seconds = refusal.retry_after_s.map_or(0.2 * f64::from(1 << attempt), f64::from);
                 std::thread::sleep(Duration::from_secs_f64(seconds.min(30.0)));
             }
-            Err(refusal) if refusal.json()["rejected"].as_array().is_none_or(Vec::is_empty) => return Err(refusal.into()),
-            Err(refusal) => return Ok(Some(refusal)),
+            Err(refusal) => {
+                let answer = refusal.json();
+                if answer["data"].as_array().is_none_or(Vec::is_empty) {
+                    return Err(refusal.into());
+                }
+                return Ok(Delivered { quarantined: count(&answer["quarantinedCount"], 0), refusal: Some(refusal) });
+            }
         }
     }
-    Ok(None)
+    Ok(Delivered::default())
+}
+
+fn count(value: &Value, otherwise: usize) -> usize {
+    value.as_u64().map_or(otherwise, |n| n as usize)
 }
 
 /// A line that an answer names.
@@ -64,12 +85,12 @@ pub fn refused_lines(refusal: &Refusal, body: &[u8]) -> (Vec<NamedLine>, usize) 
     let answer = refusal.json();
     let lines: Vec<&[u8]> = body.split(|b| *b == b'\n').collect();
     let name = |line: &Value| {
-        let number = line["line"].as_u64().unwrap_or_default() as usize;
+        let number = count(&line["line_number"], 0);
         let text = lines.get(number.saturating_sub(1)).map(|l| String::from_utf8_lossy(l).into_owned()).unwrap_or_default();
-        NamedLine { number, text, reason: line["reason"].as_str().unwrap_or_default().to_string() }
+        NamedLine { number, text, reason: line["error_message"].as_str().unwrap_or_default().to_string() }
     };
-    let named: Vec<NamedLine> = answer["rejected"].as_array().into_iter().flatten().map(name).collect();
-    let count = answer["rejectedCount"].as_u64().map_or(named.len(), |n| n as usize);
+    let named: Vec<NamedLine> = answer["data"].as_array().into_iter().flatten().map(name).collect();
+    let count = count(&answer["rejectedCount"], named.len());
     (named, count)
 }
 
@@ -81,6 +102,8 @@ pub struct Refused {
     sent: usize,
     /// Lines that the server refused; it may name fewer.
     count: usize,
+    /// Lines that it keeps in quarantine.
+    quarantined: usize,
 }
 
 pub struct RefusedLine {
@@ -114,9 +137,11 @@ impl<'a> Sender<'a> {
                 let place = format!("stopped at line {} of {}; the lines before it were handled", batch.place(1), batch.source);
                 f.context(format!("failed to write data ({place})"))
             };
-            if let Some(refusal) = deliver(self.server, &self.params, &batch.body).map_err(stopped)? {
+            let delivered = deliver(self.server, &self.params, &batch.body).map_err(stopped)?;
+            if let Some(refusal) = delivered.refusal {
                 self.remember(&batch, &refusal);
             }
+            self.refused.quarantined += delivered.quarantined;
             self.refused.sent += batch.line_count();
         }
         self.progress.inc(batch.source_bytes as u64);
@@ -149,6 +174,11 @@ impl<'a> Sender<'a> {
 
     pub fn finish(self) -> Refused {
         self.progress.finish_and_clear();
+        match self.refused.quarantined {
+            0 => {}
+            1 => eprintln!("1 line clashes with its measurement and is in quarantine (measurement _quarantine)"),
+            count => eprintln!("{count} lines clash with their measurements and are in quarantine (measurement _quarantine)"),
+        }
         self.refused
     }
 }
@@ -161,7 +191,7 @@ impl Refused {
         }
         let hidden = self.count.saturating_sub(NAMED_MAX);
         let more = if hidden == 0 { String::new() } else { format!(" ({hidden} not shown; --errors-file keeps them)") };
-        let stored = self.sent.saturating_sub(self.count);
+        let stored = self.sent.saturating_sub(self.count + self.quarantined);
         Err(Failure::new(ErrorKind::Unprocessable, format!("failed to write {} lines{more}; {stored} lines were stored", self.count)))
     }
 }

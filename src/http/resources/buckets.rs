@@ -11,7 +11,7 @@ use crate::{
         Bucket, Label, ResourceKind,
         buckets::{BucketChanges, NewBucket},
     },
-    model::{BucketId, Duplicates, Failure, ResourceId, Result, time::rfc3339},
+    model::{BucketId, Duplicates, Failure, ResourceId, Result, TypeConflicts, time::rfc3339},
 };
 use axum::extract::{Path, State};
 use serde::Deserialize;
@@ -31,6 +31,7 @@ pub fn json(bucket: &Bucket, on: &[Label]) -> Value {
         "name": bucket.name,
         "retentionRules": [rule],
         "duplicates": bucket.duplicates,
+        "typeConflicts": bucket.type_conflicts,
         "createdAt": rfc3339(bucket.created_at),
         "updatedAt": rfc3339(bucket.updated_at),
         "links": {
@@ -62,11 +63,17 @@ struct BucketBody {
     retention_rules: Option<Vec<RetentionRule>>,
     /// Not InfluxDB's: what becomes of values that are written twice.
     duplicates: Option<String>,
+    /// Not InfluxDB's: what becomes of lines that do not fit the types of their fields.
+    type_conflicts: Option<String>,
 }
 
 impl BucketBody {
     fn duplicates(&self) -> Result<Option<Duplicates>> {
         self.duplicates.as_deref().map(str::parse).transpose()
+    }
+
+    fn type_conflicts(&self) -> Result<Option<TypeConflicts>> {
+        self.type_conflicts.as_deref().map(str::parse).transpose()
     }
 }
 
@@ -134,7 +141,7 @@ pub async fn one(State(app): State<App>, Auth(caller): Auth, Path(of): Path<Stri
 pub async fn create(State(app): State<App>, Auth(caller): Auth, call: Call) -> Answer {
     let sent: BucketBody = call.json()?;
     let org = org_of(&app, &caller, &call, sent.org_id.as_deref())?;
-    let duplicates = sent.duplicates()?.unwrap_or_default();
+    let (duplicates, type_conflicts) = (sent.duplicates()?.unwrap_or_default(), sent.type_conflicts()?.unwrap_or_default());
     let rule = rule(sent.retention_rules)?.unwrap_or_default();
     let new = NewBucket {
         name: sent.name.unwrap_or_default(),
@@ -143,13 +150,14 @@ pub async fn create(State(app): State<App>, Auth(caller): Auth, call: Call) -> A
         retention_ns: rule.retention_ns()?,
         shard_group_ns: rule.shard_group_ns()?,
         duplicates,
+        type_conflicts,
     };
     created(one_json(&app, &change(&app, move |catalog| catalog.create_bucket(&caller, org, new)).await?))
 }
 
 pub async fn update(State(app): State<App>, Auth(caller): Auth, Path(of): Path<String>, call: Call) -> Answer {
     let (of, sent): (BucketId, BucketBody) = (id(&of)?, call.json()?);
-    let duplicates = sent.duplicates()?;
+    let (duplicates, type_conflicts) = (sent.duplicates()?, sent.type_conflicts()?);
     let rule = rule(sent.retention_rules)?;
     let changes = BucketChanges {
         name: sent.name,
@@ -157,6 +165,7 @@ pub async fn update(State(app): State<App>, Auth(caller): Auth, Path(of): Path<S
         retention_ns: rule.as_ref().map(RetentionRule::retention_ns).transpose()?,
         shard_group_ns: rule.as_ref().map(RetentionRule::shard_group_ns).transpose()?.flatten(),
         duplicates,
+        type_conflicts,
     };
     let changed = change(&app, move |catalog| catalog.update_bucket(&caller, of, changes)).await?;
     found(one_json(&app, &changed))

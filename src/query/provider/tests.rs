@@ -3,7 +3,7 @@ use crate::clock::{ManualClock, Randomness};
 use crate::model::{BucketId, DeleteSpec, FieldType, MeasurementSchema, TimeRange};
 use crate::storage::{
     chunk::Chunk,
-    files::{FileOptions, FileStore},
+    files::{FileOptions, FileStore, Flushing},
     object::Store,
 };
 use arrow::{
@@ -13,6 +13,7 @@ use arrow::{
     util::pretty::pretty_format_batches,
 };
 use datafusion::prelude::SessionContext;
+use std::collections::BTreeMap;
 
 fn chunk(sequence: u64, rows: &[(Option<&str>, i64, Option<f64>)]) -> Chunk {
     let mut schema = MeasurementSchema::new("m");
@@ -51,8 +52,10 @@ async fn files_and_buffer_merge_filter_and_survive_reopening() {
     let (files, _) = open().await;
     let day = 86_400_000_000_000;
     let first = chunk(1, &[(None, 5, Some(0.5)), (Some("a"), 1, Some(1.0)), (Some("a"), day + 1, Some(2.0)), (Some("b"), 1, Some(3.0))]);
-    files.flush(bucket, vec![first.into()], 1).await.expect("flushes");
-    files.flush(bucket, vec![chunk(2, &[(Some("a"), 1, None), (Some("a"), 2, Some(7.0))]).into()], 2).await.expect("flushes");
+    for (sequence, chunk) in [(1, first), (2, chunk(2, &[(Some("a"), 1, None), (Some("a"), 2, Some(7.0))]))] {
+        let flushing = Flushing::new(&chunk, &BTreeMap::new(), FileOptions::default().partition_ns).expect("rows");
+        files.flush(bucket, vec![flushing], sequence).await.expect("flushes");
+    }
     let (files, recovered) = open().await;
     assert_eq!((recovered.buckets[0].flushed_through, recovered.buckets[0].sequence_max), (2, 2));
     assert_eq!(files.version(bucket).expect("there").files.len(), 3, "two partitions, then one");

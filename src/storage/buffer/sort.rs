@@ -1,13 +1,13 @@
 //! Parts to one sorted chunk: series are ranked once, rows are dealt out by rank, and only series whose rows came
-//! out of order are sorted by time. Equal rows are merged field by field.
+//! out of order are sorted by time. Equal rows are merged field by field, and each field when somebody asks for it.
 
 use super::table::Part;
 use crate::{
     line_protocol::series::series_tags,
-    model::{Duplicates, MeasurementSchema, Timestamp},
+    model::{Duplicates, FieldType, MeasurementSchema, Timestamp},
     storage::{
         block::{SeriesRuns, TagRuns},
-        chunk::Chunk,
+        chunk::{Chunk, Fields},
         duplicates,
     },
 };
@@ -26,42 +26,61 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
     let order = order_rows(&ranked.rank_of, ranked.len(), &series, &times);
     let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
 
-    // The last of each group of equal rows stands for the group; `starts` are where groups begin in `order`.
     let has_duplicates = order.windows(2).any(|w| equal(w[0], w[1]));
-    let (kept, starts): (Vec<u32>, Vec<usize>) = if has_duplicates {
-        let starts: Vec<usize> = (0..order.len()).filter(|&i| i == 0 || !equal(order[i - 1], order[i])).collect();
-        let ends = starts.iter().skip(1).copied().chain([order.len()]);
-        (ends.map(|end| order[end - 1]).collect(), starts)
-    } else {
-        (order.clone(), vec![])
-    };
-
-    let time = TimestampNanosecondArray::from_iter_values(kept.iter().map(|&row| times[row as usize]));
-    let runs = ranked.runs(&schema.tags, kept.iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
-    let all = UInt32Array::from(kept);
-    let mut fields = vec![];
-    for (name, field_type) in &schema.fields {
-        let pieces: Vec<ArrayRef> = parts
-            .iter()
-            .map(|part| match part.columns.iter().find(|(n, _, _)| n == name) {
-                Some((_, _, array)) => array.clone(),
-                None => new_null_array(&field_type.arrow(), part.times.len()),
-            })
-            .collect();
-        let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
-        let flat = concat(&pieces).expect("a field has one type in all parts");
-        fields.push(match has_duplicates && (flat.null_count() > 0 || policy != Duplicates::Last) {
-            true => {
-                let ends = starts.iter().skip(1).copied().chain([order.len()]);
-                let merged = duplicates::merge(policy, *field_type, &[flat.as_ref()], |i| (0, order[i] as usize), ends);
-                merged.expect("places are within the array")
-            }
-            false => take(&flat, &all, None).expect("row numbers are within the array"),
-        });
-    }
+    let starts: Option<Vec<usize>> =
+        has_duplicates.then(|| (0..order.len()).filter(|&i| i == 0 || !equal(order[i - 1], order[i])).collect());
     let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
     let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
+    let rows = SortedRows { parts: parts.to_vec(), order, starts, policy };
+    // The last of each group of equal rows stands for the group.
+    let kept = rows.kept();
+    let time = TimestampNanosecondArray::from_iter_values(kept.values().iter().map(|&row| times[row as usize]));
+    let runs = ranked.runs(&schema.tags, kept.values().iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
+    let fields = Fields::later(schema.fields.len(), rows);
     Chunk { schema: schema.clone(), runs: Arc::new(runs), time, fields, sequence, time_min, time_max }
+}
+
+/// Where the rows of a chunk are, until they are put in order field by field.
+#[derive(Debug)]
+pub struct SortedRows {
+    parts: Vec<Arc<Part>>,
+    /// Rows of all parts, counted through.
+    order: Vec<u32>,
+    /// Where groups of equal rows begin in `order`; `None`: no two are equal.
+    starts: Option<Vec<usize>>,
+    policy: Duplicates,
+}
+
+impl SortedRows {
+    fn ends<'a>(&'a self, starts: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+        starts.iter().skip(1).copied().chain([self.order.len()])
+    }
+
+    fn kept(&self) -> UInt32Array {
+        match &self.starts {
+            Some(starts) => self.ends(starts).map(|end| self.order[end - 1]).collect::<Vec<u32>>().into(),
+            None => self.order.clone().into(),
+        }
+    }
+
+    /// The values of a field, in order.
+    pub fn field(&self, name: &str, field_type: FieldType) -> ArrayRef {
+        let column = |part: &Arc<Part>| match part.columns.iter().find(|(n, _, _)| n.as_ref() == name) {
+            Some((_, _, array)) => array.clone(),
+            None => new_null_array(&field_type.arrow(), part.times.len()),
+        };
+        let pieces: Vec<ArrayRef> = self.parts.iter().map(column).collect();
+        let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
+        let flat = concat(&pieces).expect("a field has one type in all parts");
+        match &self.starts {
+            Some(starts) if flat.null_count() > 0 || self.policy != Duplicates::Last => {
+                let place = |i: usize| (0, self.order[i] as usize);
+                let merged = duplicates::merge(self.policy, field_type, &[flat.as_ref()], place, self.ends(starts));
+                merged.expect("places are within the array")
+            }
+            _ => take(&flat, &self.kept(), None).expect("row numbers are within the array"),
+        }
+    }
 }
 
 /// Rows by (rank of series, time, arrival).

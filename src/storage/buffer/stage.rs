@@ -1,7 +1,8 @@
 //! A request's lines as typed columns, before anything shared is touched, so that requests are staged in parallel.
 
+use super::quarantine;
 use crate::{
-    line_protocol::{Field, Parser, escape, parse_series, write::push_series_tags},
+    line_protocol::{Field, Line, Parser, escape, parse_series, write::push_series_tags, write_row},
     model::{FieldType, FieldValue, MeasurementSchema, Precision, TIME_COLUMN, Timestamp},
 };
 use ahash::AHashMap;
@@ -9,7 +10,22 @@ use arrow::{
     array::{ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, UInt64Builder},
     compute::filter,
 };
-use std::{borrow::Cow, collections::HashSet, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+};
+
+/// What becomes of a line that clashes with what its measurement has, as [`TypeConflicts`](crate::model::TypeConflicts) has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conflicts {
+    Reject,
+    Coerce,
+    /// `write`: a number that no other write has.
+    Quarantine {
+        write: u64,
+    },
+}
 
 /// Why a line was not stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +54,44 @@ pub struct RejectedLine {
 #[derive(Debug, Default)]
 pub struct Staged {
     pub tables: Vec<StagedTable>,
+    /// In order of their numbers.
     pub rejected: Vec<RejectedLine>,
+    /// Rows without those in quarantine.
     pub row_count: usize,
+    pub quarantined: usize,
+    /// Lines that are not stored as they were sent, by number: a value was coerced, or they are in quarantine.
+    pub restated: BTreeMap<usize, String>,
+}
+
+impl Staged {
+    /// What the log is to have of `body`: each line as it is stored. It says all by itself. No line of it needs a coercion or clashes
+    /// with another, so that a replay makes the same rows of it, in whatever order writes came to the log, whatever of the schema that
+    /// they were staged by has not come there, and whatever the bucket is set to by then.
+    pub fn log_text<'a>(&self, body: &'a [u8]) -> Cow<'a, [u8]> {
+        if self.rejected.is_empty() && self.restated.is_empty() {
+            return Cow::Borrowed(body);
+        }
+        let refused: HashSet<usize> = self.rejected.iter().map(|r| r.number).collect();
+        let mut parser = Parser::new(body, Precision::Nanosecond, 0);
+        let (mut fields, mut out) = (vec![], Vec::with_capacity(body.len()));
+        while let Some(line) = parser.next(&mut fields) {
+            // A time that is out of range only in nanoseconds was good in the request's own unit and vice versa; the
+            // number, not this reading, decides.
+            let (number, text) = match &line {
+                Ok(line) => (line.number, line.text),
+                Err(bad) => (bad.number, bad.text.as_ref()),
+            };
+            match self.restated.get(&number) {
+                Some(line) => out.extend_from_slice(line.as_bytes()),
+                None if !refused.contains(&number) => {
+                    out.extend_from_slice(text.as_bytes());
+                    out.push(b'\n');
+                }
+                None => {}
+            }
+        }
+        Cow::Owned(out)
+    }
 }
 
 /// Rows of one measurement. All columns have one value or null per row.
@@ -80,50 +132,93 @@ pub fn stage(
     precision: Precision,
     now: Timestamp,
     floor: Option<Timestamp>,
+    conflicts: Conflicts,
     schema: impl Fn(&str) -> Option<Arc<MeasurementSchema>>,
 ) -> Staged {
-    let mut staging = Staging { schema, floor, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected: vec![] };
+    let rules = Rules { floor, unit_ns: precision.nanoseconds(), coerces: conflicts == Conflicts::Coerce };
+    let (mut kept, mut kept_bytes, mut restated) = (vec![], 0, BTreeMap::new());
+    let mut staging = Staging { schema, rules, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected: vec![] };
     let mut parser = Parser::new(body, precision, now);
     let mut fields = vec![];
     while let Some(line) = parser.next(&mut fields) {
-        match line {
-            Ok(line) => {
-                if let Err((kind, reason)) = staging.line(line.series, line.time, &mut fields) {
-                    staging.reject(line.number, line.text, reason, kind, Some(line.time));
-                }
+        let line = match line {
+            Ok(line) => line,
+            Err(bad) => {
+                staging.reject(bad.number, &bad.text, None, Refusal::Unreadable(bad.reason));
+                continue;
             }
-            Err(bad) => staging.reject(bad.number, &bad.text, bad.reason, Rejected::Unreadable, None),
-        }
-    }
-    let tables: Vec<StagedTable> = staging.tables.into_iter().filter(|t| !t.times.is_empty()).map(Building::finish).collect();
-    Staged { row_count: tables.iter().map(|t| t.times.len()).sum(), tables, rejected: staging.rejected }
-}
-
-/// The lines of `body` without the rejected ones: what a replay must find.
-pub fn accepted_text(body: &[u8], rejected: &[RejectedLine]) -> Vec<u8> {
-    let refused: HashSet<usize> = rejected.iter().map(|r| r.number).collect();
-    let mut parser = Parser::new(body, Precision::Nanosecond, 0);
-    let (mut fields, mut out) = (vec![], Vec::with_capacity(body.len()));
-    while let Some(line) = parser.next(&mut fields) {
-        // A time that is out of range only in nanoseconds was good in the request's own unit and vice versa; the
-        // number, not this reading, decides.
-        let (number, text) = match &line {
-            Ok(line) => (line.number, line.text),
-            Err(bad) => (bad.number, bad.text.as_ref()),
         };
-        if !refused.contains(&number) {
-            out.extend_from_slice(text.as_bytes());
-            out.push(b'\n');
+        match staging.line(&line, &mut fields) {
+            Ok(None) => {}
+            Ok(Some(coerced)) => drop(restated.insert(line.number, coerced)),
+            Err(refusal) => match (conflicts, &refusal) {
+                (Conflicts::Quarantine { write }, Refusal::Conflict { name, reason }) if kept_bytes < quarantine::BYTES_MAX => {
+                    let text = quarantine::line(&line, write, name, reason, rules.unit_ns);
+                    kept_bytes += text.len();
+                    kept.push(Kept { refused: refusal.of(line.number, line.text, Some(line.time)), text });
+                }
+                _ => staging.reject(line.number, line.text, Some(line.time), refusal),
+            },
         }
     }
-    out
+    // Read as a replay will: what it could not read, or has no place for, is refused now.
+    let is_kept: Vec<bool> = kept.iter().map(|kept| staging.keep(&kept.text, precision, &mut fields)).collect();
+    let quarantined = is_kept.iter().filter(|is_kept| **is_kept).count();
+    let (tables, mut rejected) = staging.finish();
+    drop(fields);
+    for (Kept { refused, text }, is_kept) in kept.into_iter().zip(is_kept) {
+        match is_kept {
+            true => drop(restated.insert(refused.number, text)),
+            false => rejected.push(refused),
+        }
+    }
+    rejected.sort_by_key(|line| line.number);
+    let row_count = tables.iter().map(|t| t.times.len()).sum::<usize>() - quarantined;
+    Staged { tables, rejected, row_count, quarantined, restated }
 }
 
-type Refusal = (Rejected, Cow<'static, str>);
+/// What a request's lines are held to.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    /// Rows before it have expired.
+    floor: Option<Timestamp>,
+    /// Of the request's times.
+    unit_ns: i64,
+    /// Integers become floats where the field has these.
+    coerces: bool,
+}
+
+/// Why a line cannot be stored as it is.
+enum Refusal {
+    Unreadable(Cow<'static, str>),
+    Expired,
+    /// `name`: of the field or tag that clashes.
+    Conflict {
+        name: String,
+        reason: String,
+    },
+}
+
+impl Refusal {
+    fn of(self, number: usize, text: &str, time: Option<Timestamp>) -> RejectedLine {
+        let (kind, reason) = match self {
+            Refusal::Unreadable(reason) => (Rejected::Unreadable, reason.into_owned()),
+            Refusal::Expired => (Rejected::Expired, "points beyond retention policy".into()),
+            Refusal::Conflict { reason, .. } => (Rejected::TypeConflict, reason),
+        };
+        RejectedLine { number, text: text.to_string(), reason, kind, time }
+    }
+}
+
+/// A line that is to be in quarantine, and the line as which it will be there.
+struct Kept {
+    refused: RejectedLine,
+    text: String,
+}
 
 struct Staging<'a, S> {
     schema: S,
-    floor: Option<Timestamp>,
+    rules: Rules,
     tables: Vec<Building<'a>>,
     table_of: AHashMap<Box<str>, usize>,
     /// The series part as written: its table and its place there.
@@ -132,23 +227,43 @@ struct Staging<'a, S> {
 }
 
 impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
-    fn reject(&mut self, number: usize, text: &str, reason: Cow<'static, str>, kind: Rejected, time: Option<Timestamp>) {
-        self.rejected.push(RejectedLine { number, text: text.to_string(), reason: reason.into_owned(), kind, time });
+    fn reject(&mut self, number: usize, text: &str, time: Option<Timestamp>, refusal: Refusal) {
+        self.rejected.push(refusal.of(number, text, time));
     }
 
-    fn line(&mut self, series: &'a str, time: Timestamp, fields: &mut Vec<Field<'a>>) -> Result<(), Refusal> {
-        if self.floor.is_some_and(|floor| time < floor) {
-            return Err((Rejected::Expired, "points beyond retention policy".into()));
+    /// The line as it is stored, where a value was coerced. A line that is refused leaves nothing behind: no name and no type that
+    /// later ones are held to.
+    fn line(&mut self, line: &Line<'a>, fields: &mut Vec<Field<'a>>) -> Result<Option<String>, Refusal> {
+        if self.rules.floor.is_some_and(|floor| line.time < floor) {
+            return Err(Refusal::Expired);
         }
-        let (table, series) = match self.series_of.get(series) {
-            Some(&known) => known,
-            None => self.new_series(series)?,
-        };
-        self.tables[table as usize].push(series, time, fields)
+        if let Some(&(table, series)) = self.series_of.get(line.series) {
+            return self.tables[table as usize].push(series, line, fields, self.rules);
+        }
+        let (table, series, new_tags) = self.new_series(line.series)?;
+        let pushed = self.tables[table as usize].push(series, line, fields, self.rules);
+        if pushed.is_err() {
+            self.series_of.remove(line.series);
+            self.tables[table as usize].forget_series(new_tags);
+        }
+        pushed
     }
 
-    fn new_series(&mut self, raw: &'a str) -> Result<(u32, u32), Refusal> {
-        let key = parse_series(raw).map_err(|reason| (Rejected::Unreadable, reason))?;
+    /// Takes a line of the quarantine as a replay would; false, and nothing taken, where that is not possible.
+    fn keep(&mut self, text: &'a str, precision: Precision, fields: &mut Vec<Field<'a>>) -> bool {
+        let mut parser = Parser::new(text.as_bytes(), precision, 0);
+        let Some(Ok(line)) = parser.next(fields) else { return false };
+        line.text.len() + 1 == text.len() && matches!(self.line(&line, fields), Ok(None))
+    }
+
+    fn finish(self) -> (Vec<StagedTable>, Vec<RejectedLine>) {
+        let tables = self.tables.into_iter().filter(|t| !t.times.is_empty()).map(Building::finish);
+        (tables.collect(), self.rejected)
+    }
+
+    /// Its table and its place there, and how many tags it has that the measurement did not have.
+    fn new_series(&mut self, raw: &'a str) -> Result<(u32, u32, usize), Refusal> {
+        let key = parse_series(raw).map_err(Refusal::Unreadable)?;
         let table = match self.table_of.get(key.measurement.as_ref()) {
             Some(&table) => table,
             None => {
@@ -162,6 +277,7 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
         for (tag, _) in &key.tags {
             building.check_tag(tag)?;
         }
+        let known_tags = building.new_tags.len();
         for (tag, _) in &key.tags {
             if !building.schema.is_tag(tag) && !building.new_tags.iter().any(|t| t.as_ref() == tag.as_ref()) {
                 building.new_tags.push(tag.as_ref().into());
@@ -170,9 +286,9 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
         let mut text = String::with_capacity(raw.len());
         push_series_tags(&mut text, key.tags.iter().map(|(k, v)| (k.as_ref(), v.as_ref())));
         building.series.push(text.into_boxed_str());
-        let place = (table as u32, building.series.len() as u32 - 1);
-        self.series_of.insert(raw, place);
-        Ok(place)
+        let (table, series) = (table as u32, building.series.len() as u32 - 1);
+        self.series_of.insert(raw, (table, series));
+        Ok((table, series, building.new_tags.len() - known_tags))
     }
 }
 
@@ -220,77 +336,122 @@ impl<'a> Building<'a> {
         }
     }
 
-    /// The whole line or nothing of it.
-    fn push(&mut self, series: u32, time: Timestamp, fields: &mut Vec<Field<'a>>) -> Result<(), Refusal> {
+    /// The whole line or nothing of it; the line as it is stored, where a value was coerced.
+    fn push(&mut self, series: u32, line: &Line<'a>, fields: &mut Vec<Field<'a>>, rules: Rules) -> Result<Option<String>, Refusal> {
         // A field named `time` is dropped without a word (InfluxDB 1.x and 2.x).
         if fields.iter().any(|f| f.key == TIME_COLUMN) {
             fields.retain(|f| f.key != TIME_COLUMN);
             if fields.is_empty() {
-                return Err((
-                    Rejected::Unreadable,
-                    "invalid field name: input field \"time\" is invalid, and the line has no other field".into(),
-                ));
+                let reason = "invalid field name: input field \"time\" is invalid, and the line has no other field";
+                return Err(Refusal::Unreadable(reason.into()));
             }
         }
+        let known = self.columns.len();
+        let coerced = match self.find_columns(fields, rules.coerces) {
+            Ok(false) => None,
+            Ok(true) => Some(self.coerce(line, fields, rules.unit_ns)),
+            Err(refusal) => {
+                if self.columns.len() > known {
+                    self.columns.truncate(known);
+                    self.column_of.retain(|_, column| *column < known);
+                }
+                return Err(refusal);
+            }
+        };
+        let row = self.times.len();
+        for (field, &column) in fields.drain(..).zip(&self.line_columns) {
+            self.columns[column].values.set(row, field.value);
+        }
+        self.rows.push(series);
+        self.times.push(line.time);
+        Ok(coerced)
+    }
+
+    /// Sets `line_columns`; whether a value must be coerced to fit its column.
+    fn find_columns(&mut self, fields: &[Field<'a>], coerces: bool) -> Result<bool, Refusal> {
+        let mut coerced = false;
         self.line_columns.clear();
         for (i, field) in fields.iter().enumerate() {
             let column = match self.columns.get(i) {
                 Some(same_place) if same_place.raw == field.key => i,
                 _ => match self.column_of.get(field.key) {
                     Some(&column) => column,
-                    None => self.new_column(field)?,
+                    None => self.new_column(field, coerces)?,
                 },
             };
             let (column_type, field_type) = (self.columns[column].values.field_type(), field.value.field_type());
             if column_type != field_type {
-                return Err((Rejected::TypeConflict, self.conflict(&self.columns[column].name, field_type, column_type)));
+                if !(coerces && is_coercible(field_type, column_type)) {
+                    return Err(self.conflict(&self.columns[column].name, field_type, column_type));
+                }
+                coerced = true;
             }
             self.line_columns.push(column);
         }
-        let row = self.times.len();
-        for (field, &column) in fields.drain(..).zip(&self.line_columns) {
-            self.columns[column].values.set(row, field.value);
+        Ok(coerced)
+    }
+
+    /// Makes floats of the integers that are to go into columns of floats; the line with these.
+    fn coerce(&self, line: &Line<'a>, fields: &mut [Field<'a>], unit_ns: i64) -> String {
+        for (field, &column) in fields.iter_mut().zip(&self.line_columns) {
+            match (&field.value, &self.columns[column].values) {
+                (FieldValue::Integer(v), Values::Float(_)) => field.value = FieldValue::Float(*v as f64),
+                (FieldValue::Unsigned(v), Values::Float(_)) => field.value = FieldValue::Float(*v as f64),
+                _ => {}
+            }
         }
-        self.rows.push(series);
-        self.times.push(time);
-        Ok(())
+        let named = fields.iter().zip(&self.line_columns).map(|(field, column)| (&*self.columns[*column].name, field.value.clone()));
+        let mut text = String::with_capacity(line.text.len() + 1);
+        write_row(&mut text, line.series, named, Some(line.time / unit_ns));
+        text
     }
 
-    fn conflict(&self, field: &str, written: FieldType, stored: FieldType) -> Cow<'static, str> {
+    /// The last series has no row after all.
+    fn forget_series(&mut self, new_tags: usize) {
+        self.series.pop();
+        self.new_tags.truncate(self.new_tags.len() - new_tags);
+    }
+
+    fn conflict(&self, field: &str, written: FieldType, stored: FieldType) -> Refusal {
         let measurement = &self.schema.measurement;
-        format!("field type conflict: input field \"{field}\" on measurement \"{measurement}\" is type {written}, already exists as type {stored}").into()
+        let reason = format!(
+            "field type conflict: input field \"{field}\" on measurement \"{measurement}\" is type {written}, already exists as type {stored}"
+        );
+        Refusal::Conflict { name: field.into(), reason }
     }
 
-    fn new_column(&mut self, field: &Field<'a>) -> Result<usize, Refusal> {
+    /// A name is both tag and field; `was` says what it is already.
+    fn name_conflict(&self, name: &str, was: &str, is: &str) -> Refusal {
+        let measurement = &self.schema.measurement;
+        let reason = format!("name conflict: \"{name}\" is a {was} of measurement \"{measurement}\" and cannot be a {is} too: rename one");
+        Refusal::Conflict { name: name.into(), reason }
+    }
+
+    fn new_column(&mut self, field: &Field<'a>, coerces: bool) -> Result<usize, Refusal> {
         let name = escape::key(field.key);
         if let Some(column) = self.columns.iter().position(|c| c.name.as_ref() == name.as_ref()) {
             self.column_of.insert(field.key, column);
             return Ok(column);
         }
         if self.schema.is_tag(&name) || self.new_tags.iter().any(|t| t.as_ref() == name.as_ref()) {
-            let measurement = &self.schema.measurement;
-            let reason =
-                format!("name conflict: \"{name}\" is a tag of measurement \"{measurement}\" and cannot be a field too: rename one");
-            return Err((Rejected::TypeConflict, reason.into()));
+            return Err(self.name_conflict(&name, "tag", "field"));
         }
         let (known, written) = (self.schema.fields.get(name.as_ref()).copied(), field.value.field_type());
-        if let Some(stored) = known.filter(|stored| *stored != written) {
-            return Err((Rejected::TypeConflict, self.conflict(&name, written, stored)));
+        let column_type = known.unwrap_or(written);
+        if column_type != written && !(coerces && is_coercible(written, column_type)) {
+            return Err(self.conflict(&name, written, column_type));
         }
         self.new_fields |= known.is_none();
-        self.columns.push(Column { raw: field.key, name: name.as_ref().into(), values: Values::new(written) });
+        self.columns.push(Column { raw: field.key, name: name.as_ref().into(), values: Values::new(column_type) });
         self.column_of.insert(field.key, self.columns.len() - 1);
         Ok(self.columns.len() - 1)
     }
 
     fn check_tag(&self, tag: &str) -> Result<(), Refusal> {
-        if self.schema.fields.contains_key(tag) || self.columns.iter().any(|c| c.name.as_ref() == tag) {
-            let measurement = &self.schema.measurement;
-            let reason =
-                format!("name conflict: \"{tag}\" is a field of measurement \"{measurement}\" and cannot be a tag too: rename one");
-            return Err((Rejected::TypeConflict, reason.into()));
+        match self.schema.fields.contains_key(tag) || self.columns.iter().any(|c| c.name.as_ref() == tag) {
+            true => Err(self.name_conflict(tag, "field", "tag")),
+            false => Ok(()),
         }
-        Ok(())
     }
 
     fn finish(self) -> StagedTable {
@@ -309,6 +470,11 @@ impl<'a> Building<'a> {
             new_fields: self.new_fields,
         }
     }
+}
+
+/// Floats have the room for all integers, if not for each of them exactly.
+fn is_coercible(written: FieldType, stored: FieldType) -> bool {
+    stored == FieldType::Float && matches!(written, FieldType::Integer | FieldType::Unsigned)
 }
 
 /// Runs one expression for whichever builder it is.
@@ -378,3 +544,6 @@ impl Values {
         each!(&mut self, b => Arc::new(b.finish()) as ArrayRef)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -265,10 +265,13 @@ impl Whole {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Precision, storage::buffer::stage};
+    use crate::{
+        model::Precision,
+        storage::buffer::stage::{Conflicts, stage},
+    };
 
     fn append(table: &mut Table, sequence: u64, lines: &str) -> usize {
-        let staged = stage(lines.as_bytes(), Precision::Nanosecond, 0, None, |_| None);
+        let staged = stage(lines.as_bytes(), Precision::Nanosecond, 0, None, Conflicts::Reject, |_| None);
         staged.tables.into_iter().map(|staged| table.append(sequence, staged)).sum()
     }
 
@@ -345,7 +348,8 @@ mod tests {
         table.remember(&before);
         assert!(table.sorted.is_empty());
         let (chunks, _) = table.view(Duplicates::Last).chunks(&schema);
-        assert_eq!(arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&chunks[0].fields[0]).values(), &[2.0]);
+        let values = chunks[0].block(&["f".into()]).fields[0].clone().expect("the field");
+        assert_eq!(arrow::array::AsArray::as_primitive::<arrow::datatypes::Float64Type>(&values).values(), &[2.0]);
         let mut before = table.view(Duplicates::Last);
         before.chunks(&schema);
         append(&mut table, 3, "m f=3 3");
