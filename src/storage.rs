@@ -144,8 +144,9 @@ impl Storage {
     pub fn damage_now(&self) -> Vec<BufferedDamage> {
         let lasting = self.inner.damage.iter().filter(|d| !self.inner.files.was_damaged(&d.file)).cloned();
         let what = "the disk does not keep what it has: writes are refused until it does";
-        let log = self.inner.log.not_renewed().map(|file| BufferedDamage { file, what: what.into() });
-        lasting.chain(log).chain(self.inner.files.damaged().into_iter().map(|(file, what)| BufferedDamage { file, what })).collect()
+        let not_renewed = self.inner.log.not_renewed().into_iter().chain(self.inner.files.not_renewed());
+        let not_renewed = not_renewed.map(|file| BufferedDamage { file, what: what.into() });
+        lasting.chain(not_renewed).chain(self.inner.files.damaged().into_iter().map(|(file, what)| BufferedDamage { file, what })).collect()
     }
 
     pub fn buffered_bytes(&self) -> usize {

@@ -55,7 +55,7 @@ impl Default for QueryLimits {
 }
 
 /// What a query is charged before it holds anything: its plan, rows on their way through it, the answer being encoded.
-const QUERY_BYTES: usize = 4 << 20;
+const QUERY_BYTES: usize = 8 << 20;
 /// Of the memory of queries, what these first charges may take.
 const QUERIES_PART: usize = 2;
 /// A query that has its turn waits so long for memory, and is refused then.
@@ -396,7 +396,7 @@ mod tests {
         let budget = Arc::new(Budget::default());
         let admission = |bytes| Admission::new(QueryLimits::default(), budget.clone(), Share::new("queries", bytes));
         let most: Vec<usize> = [1 << 10, 64 << 20, 200 << 20, 8 << 30].map(|bytes| admission(bytes).running_max()).to_vec();
-        assert_eq!(most, [8, 8, 25, 64]);
+        assert_eq!(most, [8, 8, 12, 64]);
         let admission = Admission { memory_wait: Duration::from_millis(50), ..admission(64 << 20) };
         // Somebody holds nearly all.
         admission.memory.add(60 << 20);
@@ -417,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn the_largest_query_is_stopped_and_says_so() {
         let admission = limits(3, 1, None);
-        let tickets = [5 << 20, 9 << 20, 1 << 20].map(|bytes| {
+        let tickets = [10 << 20, 18 << 20, 1 << 20].map(|bytes| {
             let turn = admission.turns.clone().try_acquire_owned().expect("free");
             let ticket = begin(&admission, Turn { _turn: turn, _first: admission.memory.lease() });
             (ticket.query.meter.during(|| vec![0_u8; bytes]), ticket)

@@ -5,7 +5,11 @@
 
 use super::admission::{Admission, Running};
 use crate::{
-    memory::{Budget, allocator::allocated, shown},
+    memory::{
+        Budget,
+        allocator::{allocated, release},
+        shown,
+    },
     model::Result,
     storage::Storage,
 };
@@ -18,11 +22,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// How often it looks: at some gigabytes a second, memory fills by some percent of a small server meanwhile.
+/// How often it looks.
 const LOOK: Duration = Duration::from_millis(10);
-/// Every so many times it asks what is resident, and what the storage holds.
+/// And when much is in use: at some gigabytes a second, memory fills by some percent of a small server meanwhile.
+const LOOK_OFTEN: Duration = Duration::from_millis(2);
+/// Every so many times it asks what the storage holds, and what is resident while that is little.
 const LOOK_CLOSELY: u32 = 5;
-/// A query that was stopped has so long to let go before the next one is.
+/// The allocator gives back what it keeps so often at most: some of that it cannot give.
+const RELEASE: Duration = Duration::from_millis(100);
+/// A query that was stopped has so long to let go; then the next one is, too.
 const LETTING_GO: Duration = Duration::from_millis(200);
 
 /// It ends when this is dropped.
@@ -41,7 +49,7 @@ impl Drop for Watch {
     }
 }
 
-/// The query stopped last.
+/// A query that was stopped.
 struct Stopped {
     query: Weak<Running>,
     at: Instant,
@@ -51,10 +59,18 @@ impl Watch {
     pub fn begin(memory: Arc<Budget>, admission: Arc<Admission>, storage: Storage) -> Result<Watch> {
         let (end, ended) = channel();
         let watch = move || {
-            let (mut stopped, mut count) = (None, 0_u32);
-            while ended.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                if count % LOOK_CLOSELY == 0 {
+            let (mut stopped, mut count, mut released) = (vec![], 0_u32, Instant::now());
+            let pause = |is_filling| if is_filling { LOOK_OFTEN } else { LOOK };
+            while ended.recv_timeout(pause(memory.is_filling())) == Err(RecvTimeoutError::Timeout) {
+                if count % LOOK_CLOSELY == 0 || memory.is_filling() {
                     memory.look();
+                }
+                if memory.is_loose() && released.elapsed() >= RELEASE {
+                    release();
+                    memory.look();
+                    released = Instant::now();
+                }
+                if count % LOOK_CLOSELY == 0 {
                     memory.buffer.observe(storage.buffered_bytes());
                     memory.files.observe(storage.cached_bytes());
                 }
@@ -69,13 +85,14 @@ impl Watch {
     }
 }
 
-fn relieve(memory: &Budget, admission: &Admission, stopped: &mut Option<Stopped>) {
-    let is_letting_go = |s: &Stopped| s.at.elapsed() < LETTING_GO && s.query.strong_count() > 0;
-    if stopped.as_ref().is_some_and(is_letting_go) {
-        return;
+/// Stops as many queries as it takes, the largest first.
+fn relieve(memory: &Budget, admission: &Admission, stopped: &mut Vec<Stopped>) {
+    stopped.retain(|s| s.at.elapsed() < LETTING_GO && s.query.strong_count() > 0);
+    let coming = |stopped: &[Stopped]| stopped.iter().filter_map(|s| s.query.upgrade()).map(|query| query.bytes()).sum::<usize>();
+    while memory.excess() > coming(stopped) {
+        let Some(query) = admission.stop_largest() else { return };
+        let (held, allocated, resident, limit) = (shown(query.bytes()), shown(allocated()), shown(memory.resident()), shown(memory.total));
+        tracing::warn!(held, allocated, resident, limit, "memory ran short, and the largest query was stopped: {}", query.text);
+        stopped.push(Stopped { query: Arc::downgrade(&query), at: Instant::now() });
     }
-    let Some(query) = admission.stop_largest() else { return };
-    let (held, allocated, resident, limit) = (shown(query.bytes()), shown(allocated()), shown(memory.resident()), shown(memory.total));
-    tracing::warn!(held, allocated, resident, limit, "memory ran short, and the largest query was stopped: {}", query.text);
-    *stopped = Some(Stopped { query: Arc::downgrade(&query), at: Instant::now() });
 }

@@ -7,11 +7,17 @@
 use std::{
     alloc::{GlobalAlloc, Layout},
     cell::Cell,
-    sync::atomic::{AtomicIsize, AtomicUsize, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicIsize, AtomicUsize, Ordering},
+    },
 };
 
 /// How far a thread's count may be off the process's.
 pub const STEP_BYTES: usize = 64 << 10;
+
+/// How the allocator gives freed memory that it keeps for later back to the system.
+static RELEASE: OnceLock<fn()> = OnceLock::new();
 
 static ALLOCATED: AtomicIsize = AtomicIsize::new(0);
 static PEAK: AtomicUsize = AtomicUsize::new(0);
@@ -98,6 +104,18 @@ pub fn allocated() -> usize {
 /// The most that [`allocated`] has ever been.
 pub fn peak() -> usize {
     PEAK.load(Ordering::Relaxed)
+}
+
+/// Tells how the program's allocator lets go of what was freed; the first word counts.
+pub fn released_by(release: fn()) {
+    let _ = RELEASE.set(release);
+}
+
+/// Has the allocator give freed memory back to the system. An allocator that keeps none for long has nothing to do.
+pub fn release() {
+    if let Some(release) = RELEASE.get() {
+        release();
+    }
 }
 
 /// What this thread has allocated less what it has freed since it began.

@@ -3,7 +3,7 @@
 use super::{AT_ONCE_MAX, LIMIT, allocator, machine};
 use std::sync::{
     Arc,
-    atomic::{AtomicUsize, Ordering},
+    atomic::{AtomicBool, AtomicUsize, Ordering},
 };
 
 /// What each part may have of the whole, percent. The rest is nobody's: rows being sorted for a flush, planning, code, stacks,
@@ -20,6 +20,13 @@ const OVER_PERCENT: usize = 87;
 /// The same of what is resident, which holds the allocator's slack and C libraries' memory, too.
 const RESIDENT_TIGHT_PERCENT: usize = 88;
 const RESIDENT_OVER_PERCENT: usize = 92;
+
+/// Past so much resident memory, percent of the whole, freed memory that the allocator keeps goes back to the system when it is more than
+/// the second.
+const RESIDENT_LOOSE_PERCENT: usize = 40;
+const KEPT_PERCENT: usize = 6;
+/// Of the whole, resident or allocated.
+const FILLING_PERCENT: usize = 60;
 
 /// More than these of a large machine would not make anything faster.
 const BUFFER_BYTES_MAX: usize = 2 << 30;
@@ -142,6 +149,8 @@ pub struct Budget {
     pub queries: Arc<Share>,
     /// Resident bytes when they were last looked at.
     resident: AtomicUsize,
+    /// Whether [`super::allow`] keeps to this one.
+    is_enforced: AtomicBool,
 }
 
 impl Budget {
@@ -156,6 +165,7 @@ impl Budget {
             requests: share("requests", percent(REQUESTS_PERCENT)),
             queries: share("queries", given.queries.unwrap_or_else(|| percent(QUERIES_PERCENT))),
             resident: AtomicUsize::new(0),
+            is_enforced: AtomicBool::new(false),
         }
     }
 
@@ -165,6 +175,7 @@ impl Budget {
 
     /// From now on this is the budget of the process: [`super::allow`] keeps to it.
     pub fn enforce(&self) {
+        self.is_enforced.store(true, Ordering::Relaxed);
         LIMIT.store(self.tight_bytes(), Ordering::Relaxed);
         AT_ONCE_MAX.store(self.queries.limit() / 4, Ordering::Relaxed);
     }
@@ -174,9 +185,33 @@ impl Budget {
         self.total / 100 * TIGHT_PERCENT
     }
 
-    /// Looks at what is resident; now and then is often enough.
+    /// Looks at what is resident. What nobody has allocated and is resident all the same (the allocator's slack, stacks, memory of C
+    /// libraries) is taken off what [`super::allow`] gives.
     pub fn look(&self) {
-        self.resident.store(machine::resident().unwrap_or(0), Ordering::Relaxed);
+        let resident = machine::resident().unwrap_or(0);
+        self.resident.store(resident, Ordering::Relaxed);
+        if self.is_enforced.load(Ordering::Relaxed) {
+            let rest = (self.total / 100 * RESIDENT_TIGHT_PERCENT).saturating_sub(resident.saturating_sub(allocator::allocated()));
+            LIMIT.store(self.tight_bytes().min(rest), Ordering::Relaxed);
+        }
+    }
+
+    /// Whether freed memory should go back to the system, since others may need it soon.
+    pub fn is_loose(&self) -> bool {
+        let (resident, one) = (self.resident(), self.total / 100);
+        resident > one * RESIDENT_LOOSE_PERCENT && resident.saturating_sub(allocator::allocated()) > one * KEPT_PERCENT
+    }
+
+    /// Whether so much is in use that it is worth to look often.
+    pub fn is_filling(&self) -> bool {
+        self.is_past(FILLING_PERCENT, FILLING_PERCENT)
+    }
+
+    /// Bytes that have to become free before anybody is given more.
+    pub fn excess(&self) -> usize {
+        let one = self.total / 100;
+        let allocated = allocator::allocated().saturating_sub(one * TIGHT_PERCENT);
+        allocated.max(self.resident().saturating_sub(one * RESIDENT_TIGHT_PERCENT))
     }
 
     pub fn resident(&self) -> usize {

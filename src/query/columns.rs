@@ -20,7 +20,6 @@ use datafusion::{
         DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, projection::ProjectionExec, stream::RecordBatchStreamAdapter,
     },
 };
-use futures::StreamExt;
 use std::{fmt, sync::Arc};
 
 /// The rule; it comes last, since others know DataFusion's projection only.
@@ -105,9 +104,7 @@ impl ExecutionPlan for ColumnsExec {
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
-        let (columns, schema) = (self.columns.clone(), self.schema());
-        let rows = self.input.execute(partition, context)?;
-        let rows = rows.map(move |batch| columns.of(&batch?, &schema));
+        let rows = self.columns.clone().of(self.input.execute(partition, context)?, self.schema());
         Ok(Box::pin(RecordBatchStreamAdapter::new(self.schema(), rows)))
     }
 }

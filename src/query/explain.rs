@@ -22,6 +22,8 @@ pub enum Question {
 /// what a language must know to go on planning.
 pub async fn explain(context: QueryContext, question: Question) -> Result<String> {
     let is_sql = matches!(question, Question::Sql { .. });
+    let (Question::Sql { text, .. } | Question::Flux { text } | Question::Influxql { text, .. }) = &question;
+    run::charge(&context, text.len())?;
     let plans = run::blocking(&context, move |context| plans(question, context)).await?;
     let several = plans.len() > 1;
     let mut out = String::new();

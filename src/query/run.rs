@@ -10,7 +10,7 @@ use crate::{
         table::{FrameStream, ResultTables},
     },
     influxql::{self, Defaults, Done, Output, SeriesRows, Statement},
-    memory::{self, meter},
+    memory::meter,
     model::{ErrorKind, Failure, Result},
     plan::Context,
     sql,
@@ -54,8 +54,14 @@ pub(super) fn finished<T>(done: Result<Result<T>, JoinError>) -> Result<T> {
 /// Text up to this length is parsed and planned where we stand, as far as that goes: changing threads would take longer.
 const SHORT_BYTES: usize = 4096;
 
-/// What planning makes of a byte of text: tokens, a syntax tree, a plan, a better plan.
+/// What planning makes of a byte of text: tokens, a syntax tree, a plan, a better plan. Of a short one it is in what every query is
+/// charged when it begins.
 const PLAN_BYTES: usize = 256;
+
+/// Charges what planning a text makes, until the query ends.
+pub(super) fn charge(context: &QueryContext, text_bytes: usize) -> Result<()> {
+    if text_bytes <= SHORT_BYTES { Ok(()) } else { context.charge_text(text_bytes.saturating_mul(PLAN_BYTES)) }
+}
 
 /// Work on a text. It may be done twice: first where we stand, and when it turns out to wait or to take long, on a thread
 /// that may. Nothing of the first attempt remains then: whatever waits or has an effect goes through the context, which refuses it.
@@ -64,10 +70,7 @@ async fn planned<T: Send + 'static>(
     text_bytes: usize,
     work: impl Fn(&QueryContext) -> Result<T> + Send + 'static,
 ) -> Result<T> {
-    let bytes = text_bytes.saturating_mul(PLAN_BYTES);
-    if !memory::has_room(bytes) {
-        return Err(memory::no_room(bytes, "the text of the query"));
-    }
+    charge(context, text_bytes)?;
     let at_once = if text_bytes <= SHORT_BYTES { context.at_once(&work) } else { None };
     match at_once {
         Some(done) => done,

@@ -20,7 +20,6 @@ use chrono::DateTime;
 use datafusion::{
     catalog,
     common::{
-        ScalarValue,
         runtime::set_join_set_tracer,
         tree_node::{TreeNode, TreeNodeRecursion},
     },
@@ -210,9 +209,11 @@ pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(A
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
             expr.apply(|expr| {
-                if let Expr::Literal(ScalarValue::Utf8(Some(text)) | ScalarValue::Utf8View(Some(text)), _) = expr {
-                    // Lists of many short ones are no part of a row.
-                    bytes += if text.len() > LITERAL_LONG { text.len() } else { 0 };
+                // Short ones may be a list of many, which is no part of a row.
+                if let Expr::Literal(value, _) = expr
+                    && value.size() > LITERAL_LONG
+                {
+                    bytes += value.size();
                 }
                 Ok(TreeNodeRecursion::Continue)
             })

@@ -150,20 +150,28 @@ struct Inner {
     cancelled: CancellationToken,
     /// What rows that the language asked for itself take up, until the query ends.
     collected: MemoryReservation,
+    /// What planning makes of the text, likewise.
+    planned: MemoryReservation,
 }
 
 impl QueryContext {
     /// Must be called on a thread of the runtime that will run the query's plans.
     pub fn new(directory: Arc<dyn Directory>, storage: Storage, session: Session, now: Timestamp) -> QueryContext {
-        let collected = MemoryConsumer::new("rows that a script works on").register(&session.state.runtime_env().memory_pool);
+        let charged = |what: &str| MemoryConsumer::new(what).register(&session.state.runtime_env().memory_pool);
+        let (collected, planned) = (charged("rows that a script works on"), charged("the text of the query"));
         let (runtime, tables, cancelled) = (Handle::current(), Mutex::default(), CancellationToken::new());
-        let inner = Inner { directory, storage, session, now, runtime, tables, cancelled, collected };
+        let inner = Inner { directory, storage, session, now, runtime, tables, cancelled, collected, planned };
         QueryContext { inner: Arc::new(inner), hurry: None, _permit: None }
     }
 
     /// The same query, which keeps `permit` until nothing of it runs any more, whoever waits for it.
     pub fn holding(self, permit: impl Send + Sync + 'static) -> QueryContext {
         QueryContext { _permit: Some(Arc::new(permit)), ..self }
+    }
+
+    /// Charges what planning a text makes, once for all of its statements. So many long ones at a time are planned as there is room for.
+    pub(super) fn charge_text(&self, bytes: usize) -> Result<()> {
+        Ok(self.inner.planned.try_resize(bytes.max(self.inner.planned.size()))?)
     }
 
     /// The state that plans a plan of SQL.

@@ -9,6 +9,7 @@
 //! - a folder is empty until its name is durable ([`Folders`]): an empty one that is found is made anew;
 //! - what is found in the last segment of the log is written anew before the log goes on (`FileSystem::renew`); what is missing in the
 //!   others, their successors tell;
+//! - the newest version of a manifest that is found is written anew before a write to its bucket is answered (`FileStore::renew`);
 //! - a file that no version names is written anew before one does (`Store::renew`);
 //! - nothing is deleted on the word of a manifest version that another process wrote (`FileStore::confirm`);
 //! - a file that is removed may come back.

@@ -79,6 +79,8 @@ pub enum Mistake {
     InputsDeletedTooEarly,
     /// What is found in the log counts as durable.
     FoundRecordsBelieved,
+    /// What a manifest version that is found says counts as durable.
+    FoundStateBelieved,
     /// The log is trimmed, and files are deleted, by a manifest version that was only found.
     FoundVersionBelieved,
     /// Rows of the log are replayed beside a file that was found with them in it.

@@ -10,7 +10,7 @@ use crate::storage::{
     duplicates::DuplicatesOf,
     failpoint::{Failpoint, Failpoints, Mistake},
     manifest::{Committed, Edit, FileMeta, FileSlice, ManifestStore, Stamp, Tombstone, Totals, Version},
-    object::{STAGED_FOLDER, Store},
+    object::{STAGED_FOLDER, Store, StoreError},
     parquet::{decimal::Decimals, file::FileReader, writer::FileWriter},
     read::MeasurementSnapshot,
     recover,
@@ -155,8 +155,8 @@ pub(super) struct Bucket {
     /// Files of commits that failed without our knowing whether they arrived. The next commit tells.
     doubtful: Mutex<Vec<Draft>>,
     in_doubt: AtomicBool,
-    /// Paths of files that were found and could not be renewed yet; no version names them before that.
-    to_renew: tokio::sync::Mutex<Vec<String>>,
+    /// Paths of what was found and could not be renewed yet: the newest version, and files that no version names before that.
+    to_renew: Mutex<Vec<String>>,
     /// Compactions share it; a delete that rewrites files has it alone.
     pub merging: tokio::sync::RwLock<()>,
 }
@@ -188,6 +188,11 @@ impl Bucket {
         }
     }
 
+    /// What was found of the bucket survives a power loss when this returns.
+    async fn renew(&self, store: &Store) -> Result<(), StoreError> {
+        recover::renew(store, &self.to_renew).await
+    }
+
     /// Whether a commit failed and may have arrived all the same.
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::Relaxed)
@@ -206,6 +211,8 @@ fn arrived() -> Failure {
     Failure::new(ErrorKind::Unavailable, "an earlier commit had arrived after all; the next flush goes on from it")
 }
 
+/// Buckets whose manifests are renewed at the same time.
+const RENEWALS_IN_FLIGHT: usize = 8;
 /// Files that one flush encodes and writes at the same time.
 const FLUSH_WRITERS: usize = 2;
 /// Enough for the footers of the files that one compaction reads and a row group of each.
@@ -228,7 +235,7 @@ impl FileStore {
             let manifest = ManifestStore::new(store.clone(), bucket);
             let mut loaded = manifest.load().await?;
             recovered.damaged.append(&mut loaded.damaged.clone());
-            let mut to_renew = vec![];
+            let mut to_renew = Mutex::default();
             if !loaded.version.dropped {
                 let repaired = recover::repair(&store, &manifest, &mut loaded, options.partition_ns, writer, clock.now()).await;
                 recovered.damaged.extend(repaired.damaged);
@@ -243,9 +250,16 @@ impl FileStore {
                     has_lost: !loaded.version.lost.is_empty(),
                 });
             }
-            let mut entry = Bucket::new(manifest, loaded.version, loaded.next);
-            entry.to_renew = to_renew.into();
+            // A dropped one, too: its rows were seen to be gone.
+            if loaded.version.number > 0 && loaded.version.writer != writer && !options.failpoints.has(Mistake::FoundStateBelieved) {
+                to_renew.lock().push(ManifestStore::path_of(bucket, loaded.version.number));
+            }
+            let entry = Bucket { to_renew, ..Bucket::new(manifest, loaded.version, loaded.next) };
             buckets.insert(bucket, Arc::new(entry));
+        }
+        let renewed = futures::stream::iter(buckets.values().map(Ok));
+        if let Err(error) = renewed.try_for_each_concurrent(RENEWALS_IN_FLIGHT, |bucket| bucket.renew(&store)).await {
+            tracing::error!(%error, "the disk does not keep what manifests say; writes to their buckets are refused until it does");
         }
         for (path, what) in &recovered.damaged {
             tracing::error!(path, what, "damaged; what does not need it is served");
@@ -485,7 +499,7 @@ impl FileStore {
         loop {
             let before = entry.current.read().clone();
             let Some(edit) = make(&before, *next)? else { return Ok(before) };
-            recover::renew(&self.inner.store, &mut *entry.to_renew.lock().await).await?;
+            entry.renew(&self.inner.store).await?;
             let (writer, now, as_of) = (self.inner.writer, self.inner.clock.now(), self.safe_now());
             let stamp = Stamp { number: *next, writer, now, as_of };
             let committed = match self.pass(Failpoint::ManifestCommit) {
@@ -515,6 +529,21 @@ impl FileStore {
                 return Ok(after);
             }
         }
+    }
+
+    /// What was found of the bucket when the store was opened survives a power loss when this returns: whoever wrote it may have been killed
+    /// before its sync. Nothing that relies on it may be answered before; usually the opening has seen to it.
+    pub async fn renew(&self, bucket: BucketId) -> Result<()> {
+        let known = self.inner.buckets.read().get(&bucket).cloned();
+        match known {
+            Some(entry) => Ok(entry.renew(&self.inner.store).await?),
+            None => Ok(()),
+        }
+    }
+
+    /// Paths of what keeps writes from being accepted, as the disk does not keep it.
+    pub fn not_renewed(&self) -> Vec<String> {
+        self.inner.buckets.read().values().flat_map(|bucket| bucket.to_renew.lock().clone()).collect()
     }
 
     /// Says again what another process said. Its version may not last, by what that one's disk did; what this process commits does. Before

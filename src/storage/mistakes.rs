@@ -25,6 +25,7 @@ enum Test {
     PowerLoss,
     FailingDisk,
     FoundFiles,
+    FoundDrops,
     FailingStore,
     Model,
     TypeConflicts,
@@ -34,7 +35,7 @@ use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 19] = [
+const MISTAKES: [(Plant, Test, &str); 20] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -50,6 +51,7 @@ const MISTAKES: [(Plant, Test, &str); 19] = [
         FoundFiles,
         "the manifest names files that are gone, or rows are neither in the log nor in files",
     ),
+    (InCode(Mistake::FoundStateBelieved), FoundDrops, "rows that were seen to be gone come back, or rows of the types after them are lost"),
     (InCode(Mistake::PutRetriedAsNew), FailingStore, "an object is replaced, perhaps another's"),
     (InCode(Mistake::LostReplyTakenForConflict), FailingStore, "the only writer is refused as a second one"),
     (InCode(Mistake::LostReplyTakenForSuccess), FailingStore, "what another commit brought counts as brought by this one"),
@@ -70,7 +72,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let seeds = match test {
         PowerLoss => 0..100,
         FailingDisk => 0..2_000,
-        FoundFiles => 0..1,
+        FoundFiles | FoundDrops => 0..1,
         FailingStore => 0..200,
         Model => 1..9,
         TypeConflicts => 0..60,
@@ -82,6 +84,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
                 PowerLoss => drop(power_loss::lives(seed, &Planted { duplicates: duplicates_of(seed), ..planted }).await),
                 FailingDisk => failing_disk::any(seed, &planted).await,
                 FoundFiles => drop(failing_disk::found_files(failpoints).await),
+                FoundDrops => drop(power_loss::found_drops(failpoints).await),
                 FailingStore => _ = failing_store::in_any_weather(seed, failpoints).await,
                 TypeConflicts => {
                     type_conflicts::through_kills(Failpoint::ALL[seed as usize % 15], seed, failpoints, &mut Default::default()).await
@@ -108,6 +111,7 @@ async fn every_planted_mistake_is_noticed() {
             PowerLoss => "storage::power_loss::no_power_loss_takes_what_was_acknowledged",
             FailingDisk => "storage::failing_disk::a_disk_that_fails_at_any_call_loses_nothing",
             FoundFiles => "storage::failing_disk::the_log_keeps_the_rows_of_a_file_that_was_found_until_a_manifest_names_it",
+            FoundDrops => "storage::power_loss::what_was_found_to_be_gone_does_not_come_back",
             FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
             TypeConflicts => "storage::type_conflicts::what_became_of_a_line_stays_so_through_any_kill",

@@ -10,6 +10,7 @@ use crate::storage::{
     object::{Listed, Store, StoreError},
     parquet::{file::inspect, writer::Footer},
 };
+use parking_lot::Mutex;
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
@@ -25,13 +26,13 @@ pub struct Repaired {
     /// Why the repaired version is in memory only.
     pub failure: Option<Failure>,
     /// Paths of files in it that are to be renewed before any version names them.
-    pub to_renew: Vec<String>,
+    pub to_renew: Mutex<Vec<String>>,
 }
 
 /// Brings the state of a bucket into line with the files that are there, as a new version where that differs, and tells what
 /// is damaged. An error of the store does not stop it: what could not be looked at counts as lost until the next opening.
 pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded, partition_ns: i64, writer: u64, now: i64) -> Repaired {
-    let (mut not_stored, mut to_renew) = (None, vec![]);
+    let (mut not_stored, mut to_renew) = (None, Mutex::default());
     let mut kept: Vec<&String> = vec![];
     for (path, _) in &loaded.damaged {
         match keep_aside(store, path).await {
@@ -66,8 +67,8 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
         }
         let stamp = Stamp { number: loaded.next, writer, now, as_of: loaded.version.as_of };
         // What they replace is deleted one day.
-        to_renew = found.edit.add.iter().map(|file| file.path.clone()).collect();
-        let committed = match renew(store, &mut to_renew).await {
+        to_renew = Mutex::new(found.edit.add.iter().map(|file| file.path.clone()).collect());
+        let committed = match renew(store, &to_renew).await {
             Ok(()) => manifest.commit(&loaded.version, &found.edit, stamp).await,
             Err(error) => Err(error.into()),
         };
@@ -96,18 +97,18 @@ pub async fn repair(store: &Store, manifest: &ManifestStore, loaded: &mut Loaded
     Repaired { damaged: found.damaged, failure: not_stored, to_renew }
 }
 
-/// Makes sure that files that were found last: whoever wrote them may have been killed before he knew, or have been told that they may not.
+/// Makes sure that objects that were found last: whoever wrote them may have been killed before he knew, or have been told that they may not.
 /// Those that it got to are taken out of the list.
-pub async fn renew(store: &Store, paths: &mut Vec<String>) -> Result<(), StoreError> {
-    while let Some(path) = paths.last() {
-        match store.renew(path).await {
+pub async fn renew(store: &Store, paths: &Mutex<Vec<String>>) -> Result<(), StoreError> {
+    loop {
+        let Some(path) = paths.lock().last().cloned() else { return Ok(()) };
+        match store.renew(&path).await {
             // Whoever wants it is told that it is gone.
             Err(StoreError::NotFound { .. }) => {}
             renewed => renewed?,
         }
-        paths.pop();
+        paths.lock().retain(|p| *p != path);
     }
-    Ok(())
 }
 
 /// Files that were written for this version of the manifest or an earlier one, and are not in it, are garbage.

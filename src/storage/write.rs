@@ -90,6 +90,8 @@ impl Storage {
     async fn write_to_the_end(self, request: WriteRequest) -> Result<WriteReport> {
         let request = Arc::new(request);
         let _writing = self.inner.writing.read().await;
+        // The rows are typed by the schemas that were found, and stand above what was found to be deleted.
+        self.inner.files.renew(request.bucket).await?;
         let mut staged = self.stage_and_admit(&request).await?;
         let (row_count, quarantined) = (staged.row_count, staged.quarantined);
         if !staged.tables.is_empty() {

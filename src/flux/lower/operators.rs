@@ -7,6 +7,7 @@ use crate::{
         diagnostic::{FluxError, FluxResult},
         eval::Value,
     },
+    functions::scalar::bounded,
     model::schema::time_type,
     plan::{float, stream::type_name},
 };
@@ -106,10 +107,10 @@ fn arithmetic(op: BinaryOp, left: Typed, right: Typed) -> FluxResult<Typed> {
         return Err(unsupported(op, &left, &right));
     }
     let (l, r) = (left.plain(), right.plain());
-    let infix = |operator, l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), operator, Box::new(r)));
     if text {
-        return Ok(Typed::new(infix(Operator::StringConcat, l, r), data_type));
+        return Ok(Typed::new(bounded::joined(l, r), data_type));
     }
+    let infix = |operator, l: Expr, r: Expr| Expr::BinaryExpr(BinaryExpr::new(Box::new(l), operator, Box::new(r)));
     let float = data_type == DataType::Float64;
     let expr = match op {
         Add => infix(Operator::Plus, l, r),

@@ -1,4 +1,4 @@
-//! Functions of DataFusion's whose answer may be far larger than their arguments, with a look at its size before it is made.
+//! Functions of DataFusion's, and its operator `||`, whose answer may be far larger than their arguments, with a look at its size before it is made.
 //!
 //! An allocation that fails ends the process, and these make all rows of a batch in one go, so whoever calls them has to know
 //! beforehand. Sizes are estimated: never far below what the function makes.
@@ -6,23 +6,23 @@
 use crate::memory;
 use arrow::{
     array::{Array, AsArray, Int64Array},
-    compute::{cast, concat},
+    compute::{cast, concat, kernels::concat_elements::concat_elements_dyn},
     datatypes::{DataType, FieldRef, Int64Type, TimeUnit},
 };
 use datafusion::{
     common::{
-        Result, ScalarValue,
+        DataFusionError, Result, ScalarValue, internal_err,
         tree_node::{Transformed, TreeNode},
     },
     logical_expr::{
-        ColumnarValue, Documentation, Expr, LogicalPlan, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature,
-        expr::ScalarFunction,
+        BinaryExpr, ColumnarValue, Documentation, Expr, LogicalPlan, Operator, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF,
+        ScalarUDFImpl, Signature, Volatility, binary::BinaryTypeCoercer, expr::ScalarFunction,
     },
 };
 use std::{
     cell::OnceCell,
     hash::{Hash, Hasher},
-    sync::Arc,
+    sync::{Arc, LazyLock},
 };
 
 /// About how many bytes a call makes.
@@ -67,7 +67,78 @@ fn bounded(expr: Expr) -> Transformed<Expr> {
             Some(func) => Transformed::yes(Expr::ScalarFunction(ScalarFunction::new_udf(Arc::new(func), call.args))),
             None => Transformed::no(Expr::ScalarFunction(call)),
         },
+        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => Transformed::yes(joined(*left, *right)),
         other => Transformed::no(other),
+    }
+}
+
+/// `left || right`, looked at before it is made. A chain of them is one call: it may be of thousands.
+pub fn joined(left: Expr, right: Expr) -> Expr {
+    let mut args = match left {
+        Expr::ScalarFunction(call) if call.func.inner().is::<Join>() => call.args,
+        left => vec![left],
+    };
+    args.push(right);
+    Expr::ScalarFunction(ScalarFunction::new_udf(JOIN.clone(), args))
+}
+
+static JOIN: LazyLock<Arc<ScalarUDF>> =
+    LazyLock::new(|| Arc::new(ScalarUDF::from(Join { signature: Signature::user_defined(Volatility::Immutable) })));
+
+/// DataFusion's operator `||` of texts, of two or more.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Join {
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for Join {
+    fn name(&self) -> &str {
+        "||"
+    }
+
+    fn schema_name(&self, args: &[Expr]) -> Result<String> {
+        Ok(args.iter().map(|arg| arg.schema_name().to_string()).collect::<Vec<_>>().join(" || "))
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn coerce_types(&self, types: &[DataType]) -> Result<Vec<DataType>> {
+        Ok(vec![self.return_type(types)?; types.len()])
+    }
+
+    fn return_type(&self, types: &[DataType]) -> Result<DataType> {
+        let [first, others @ ..] = types else { return internal_err!("`||` has two sides") };
+        others
+            .iter()
+            .try_fold(first.clone(), |before, next| BinaryTypeCoercer::new(&before, &Operator::StringConcat, next).get_result_type())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let bytes = |value: &ColumnarValue| match value {
+            ColumnarValue::Array(array) => text_bytes(array.as_ref()),
+            scalar => Argument::of(scalar).bytes(0).saturating_mul(args.number_rows),
+        };
+        let answer = args.args.iter().map(bytes).fold(0, usize::saturating_add);
+        // In a chain, what is joined so far is there beside what comes of it.
+        let times = if args.args.len() > 2 { 2 } else { 1 };
+        memory::allow(answer.saturating_mul(times), self.name())?;
+        let mut sides = args.args.iter().map(|arg| arg.to_array(args.number_rows));
+        let Some(first) = sides.next() else { return internal_err!("`||` has two sides") };
+        let joined = sides.try_fold(first?, |before, next| Ok::<_, DataFusionError>(concat_elements_dyn(&before, &next?)?))?;
+        Ok(ColumnarValue::Array(joined))
+    }
+}
+
+/// Of all texts of a column, or more.
+fn text_bytes(array: &dyn Array) -> usize {
+    match array.data_type() {
+        DataType::Utf8 => {
+            let offsets = array.as_string::<i32>().value_offsets();
+            (offsets[offsets.len() - 1] - offsets[0]) as usize
+        }
+        _ => array.get_array_memory_size(),
     }
 }
 
@@ -96,8 +167,7 @@ struct Argument<'a> {
 
 impl<'a> Arguments<'a> {
     fn of(args: &'a ScalarFunctionArgs) -> Arguments<'a> {
-        let argument = |value| Argument { value, numbers: OnceCell::new(), element_bytes: OnceCell::new() };
-        Arguments { columns: args.args.iter().map(argument).collect(), row_count: args.number_rows }
+        Arguments { columns: args.args.iter().map(Argument::of).collect(), row_count: args.number_rows }
     }
 
     /// Over all rows; where every argument is one value for all of them, so is the answer.
@@ -145,7 +215,11 @@ impl<'a> Arguments<'a> {
     }
 }
 
-impl Argument<'_> {
+impl<'a> Argument<'a> {
+    fn of(value: &'a ColumnarValue) -> Argument<'a> {
+        Argument { value, numbers: OnceCell::new(), element_bytes: OnceCell::new() }
+    }
+
     fn bytes(&self, row: usize) -> usize {
         match self.value {
             ColumnarValue::Array(array) => self.value_bytes(array.as_ref(), row),
@@ -355,6 +429,9 @@ mod tests {
             let refused = answer(&format!("select length({call}::text) from (values ('a', 1)) t (s, n)")).await.expect_err(&call);
             assert!(refused.starts_with(&format!("memory allocation limit reached: {name} would make ")), "{call}: {refused}");
         }
+        let wide = "select max(length(s || repeat('b', 100000))) from (select 'ab' s from generate_series(1, 5000))";
+        let refused = answer(wide).await.expect_err("a gigabyte");
+        assert!(refused.starts_with("memory allocation limit reached: || would make "), "{refused}");
     }
 
     #[tokio::test]

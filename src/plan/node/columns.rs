@@ -4,6 +4,7 @@
 //! runs. An [`Operator`]'s rows come in an order that columns cannot say, so above one there is nothing to find out.
 
 use super::operator::{Batches, Operator, OperatorNode};
+use crate::memory;
 use arrow::{
     array::ArrayRef,
     datatypes::{Schema, SchemaRef},
@@ -14,7 +15,7 @@ use datafusion::{
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::{Expr, LogicalPlan, Projection},
 };
-use futures::StreamExt;
+use futures::{StreamExt, TryStreamExt, stream};
 use std::sync::Arc;
 
 /// Where a column comes from.
@@ -25,12 +26,35 @@ pub enum Source {
     Constant(ScalarValue),
 }
 
+/// Bytes of constants in a batch.
+const PIECE_BYTES: usize = 4 << 20;
+/// No batch has more rows.
+const BATCH_ROWS: usize = 16_384;
+
 #[derive(Debug, Clone)]
 pub struct Columns(pub Vec<Source>);
 
 impl Columns {
-    /// The columns of a batch, under the names of `schema`.
-    pub fn of(&self, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
+    /// The columns of each batch, under the names of `schema`; in pieces, where constants would make much of them.
+    pub fn of(self, batches: SendableRecordBatchStream, schema: SchemaRef) -> Batches {
+        let constant_bytes = self.0.iter().map(|source| if let Source::Constant(value) = source { value.size() } else { 0 }).sum::<usize>();
+        let piece_rows = (PIECE_BYTES / constant_bytes.max(1)).max(1);
+        if piece_rows >= BATCH_ROWS {
+            return batches.map(move |batch| self.piece(&batch?, &schema)).boxed();
+        }
+        let pieces = move |batch: RecordBatch| {
+            let (columns, schema, row_count) = (self.clone(), schema.clone(), batch.num_rows());
+            let piece = move |from| {
+                let rows = piece_rows.min(row_count - from);
+                memory::allow(constant_bytes * rows, "a column of one value")?;
+                columns.piece(&batch.slice(from, rows), &schema)
+            };
+            stream::iter((0..row_count).step_by(piece_rows).map(piece))
+        };
+        batches.map_ok(pieces).try_flatten().boxed()
+    }
+
+    fn piece(&self, batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch> {
         let column = |source: &Source| -> Result<ArrayRef> {
             match source {
                 Source::Column(at) => Ok(batch.column(*at).clone()),
@@ -92,8 +116,7 @@ impl Operator for Chosen {
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {
-        let columns = self.columns.clone();
-        Ok(inputs.remove(0).map(move |batch| columns.of(&batch?, &schema)).boxed())
+        Ok(self.columns.clone().of(inputs.remove(0), schema))
     }
 }
 
@@ -131,6 +154,10 @@ mod tests {
         let found = MemoryContext::new(0).collect(plan).expect("rows");
         let shown = arrow::util::pretty::pretty_format_batches(&found).expect("a table").to_string();
         assert!(shown.contains("| b  | x  | seven |") && shown.contains("| 20 | 10 | 7     |"), "{shown}");
+        let long = lit("x".repeat(PIECE_BYTES - 10_000));
+        let pieces =
+            MemoryContext::new(0).collect(instead(input.clone(), vec![col("a"), long.alias("t")]).expect("a constant")).expect("rows");
+        assert_eq!(pieces.iter().map(RecordBatch::num_rows).collect::<Vec<_>>(), [1, 1], "long ones by themselves");
         let nothing = MemoryContext::new(0).collect(instead(input.clone(), vec![]).expect("nothing to compute")).expect("rows");
         assert_eq!(nothing.iter().map(RecordBatch::num_rows).sum::<usize>(), 2, "rows without columns are counted");
         assert!(instead(input, vec![(col("a") + col("b")).alias("sum")]).is_none(), "a sum is computed");

@@ -185,7 +185,7 @@ impl TableTransform for Transform {
         let linear = self.columns.iter().any(|c| matches!(c, Column::Linear { .. }));
         let carry = first.columns().iter().map(|c| c.slice(0, 1)).collect();
         let known = vec![false; self.columns.len()];
-        Ok(Box::new(Series { shape: self.clone(), carry, known, next: None, began: false, linear, held: None, given: 0 }))
+        Ok(Box::new(Series { shape: self.clone(), carry, known, next: None, began: false, linear, held: vec![], given: 0 }))
     }
 }
 
@@ -201,7 +201,7 @@ struct Series {
     began: bool,
     linear: bool,
     /// Rows whose lines are still open; the first `given` of them were given out and stay as the line's beginning.
-    held: Option<RecordBatch>,
+    held: Vec<RecordBatch>,
     given: usize,
 }
 
@@ -267,23 +267,23 @@ impl Series {
         }
         let batch = RecordBatch::try_new(self.shape.schema.clone(), columns)?;
         // A gap may be as long as time itself, and all of it is given at once.
-        let held = self.held.as_ref().map_or(0, held_bytes);
+        let held = self.held.iter().map(held_bytes).sum::<usize>();
         memory::allow(held_bytes(&batch).saturating_mul(out.len()).saturating_add(held.saturating_mul(2)), "filling gaps")?;
         if !self.linear {
             out.push(batch);
             return Ok(());
         }
-        let held = match self.held.take() {
-            Some(before) => concat_batches(&self.shape.schema, [&before, &batch])?,
-            None => batch,
-        };
-        self.held = Some(held);
-        self.draw_lines(false, out)
+        self.held.push(batch);
+        // No line ends in a gap: however long it is, its rows are put together once.
+        if rows.iter().any(|row| row.input.is_some()) { self.draw_lines(false, out) } else { Ok(()) }
     }
 
     /// Gives the rows up to which every line has its end; all of them when the series has ended.
     fn draw_lines(&mut self, ended: bool, out: &mut Vec<RecordBatch>) -> Result<()> {
-        let Some(held) = self.held.take() else { return Ok(()) };
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let held = concat_batches(&self.shape.schema, &std::mem::take(&mut self.held))?;
         let count = held.num_rows();
         let times = held.column(self.shape.time).as_primitive::<TimestampNanosecondType>().values().to_vec();
         let (mut columns, mut closed) = (held.columns().to_vec(), count);
@@ -310,7 +310,7 @@ impl Series {
             // One row stays behind as the beginning of the lines to come.
             let keep = upto.saturating_sub(1).min(count);
             self.given = upto.max(self.given) - keep;
-            self.held = Some(filled.slice(keep, count - keep));
+            self.held = vec![filled.slice(keep, count - keep)];
         }
         Ok(())
     }
@@ -371,7 +371,7 @@ impl TableState for Series {
     }
 
     fn size(&self) -> usize {
-        self.held.as_ref().map_or(0, RecordBatch::get_array_memory_size)
+        self.held.iter().map(RecordBatch::get_array_memory_size).sum()
     }
 }
 
