@@ -82,11 +82,7 @@ impl SeriesRuns {
     pub fn column(&self, tag: &TagRuns) -> ArrayRef {
         let mut keys: Vec<i32> = Vec::with_capacity(self.starts.last().map_or(0, |rows| *rows as usize));
         tag.codes.iter().zip(&self.starts[1..]).for_each(|(code, end)| keys.resize(*end as usize, *code));
-        let keys = match tag.codes.contains(&-1) {
-            true => keys.into_iter().map(|code| (code >= 0).then_some(code)).collect(),
-            false => Int32Array::from(keys),
-        };
-        Arc::new(DictionaryArray::<Int32Type>::new(keys, tag.dictionary.clone()))
+        tag_array(keys, tag.dictionary.clone())
     }
 
     /// Order of runs as bytes: tags in the order of `names`, an absent tag before every value.
@@ -108,6 +104,15 @@ impl SeriesRuns {
             out.extend([0, 0]);
         }
     }
+}
+
+/// A tag column of these codes, -1 for rows without the tag.
+pub fn tag_array(codes: Vec<i32>, dictionary: ArrayRef) -> ArrayRef {
+    let keys = match codes.contains(&-1) {
+        true => codes.into_iter().map(|code| (code >= 0).then_some(code)).collect(),
+        false => Int32Array::from(codes),
+    };
+    Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary))
 }
 
 fn codes(column: &ArrayRef) -> Vec<i32> {

@@ -7,7 +7,7 @@
 
 use crate::model::{Duplicates, FieldType, Result, schema::tag_type};
 use crate::storage::{
-    block::{Block, Span, single_run},
+    block::{Block, Span, single_run, tag_array},
     duplicates,
 };
 use arrow::{
@@ -434,11 +434,7 @@ fn tag_column(spans: &[(Arc<Block>, Span)], name: &str, rows: usize) -> ArrayRef
             Arc::new(values.finish())
         }
     };
-    let keys = match keys.contains(&-1) {
-        true => keys.into_iter().map(|k| (k >= 0).then_some(k)).collect(),
-        false => Int32Array::from(keys),
-    };
-    Arc::new(DictionaryArray::<Int32Type>::new(keys, dictionary))
+    tag_array(keys, dictionary)
 }
 
 /// The value of a tag that all spans share (`None`: none of them has the tag); nothing where they differ.

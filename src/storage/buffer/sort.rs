@@ -26,16 +26,20 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
     let order = order_rows(&ranked.rank_of, ranked.len(), &series, &times);
     let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
 
-    let has_duplicates = order.windows(2).any(|w| equal(w[0], w[1]));
-    let starts: Option<Vec<usize>> =
-        has_duplicates.then(|| (0..order.len()).filter(|&i| i == 0 || !equal(order[i - 1], order[i])).collect());
+    let groups = order.windows(2).any(|w| equal(w[0], w[1])).then(|| {
+        let ends = (1..=order.len()).filter(|&i| i == order.len() || !equal(order[i - 1], order[i])).collect();
+        Groups { order: order.clone(), ends }
+    });
+    // The last of each group of equal rows stands for the group.
+    let kept = match &groups {
+        Some(groups) => groups.ends.iter().map(|&end| order[end - 1]).collect(),
+        None => order,
+    };
     let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
     let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
-    let rows = SortedRows { parts: parts.to_vec(), order, starts, policy };
-    // The last of each group of equal rows stands for the group.
-    let kept = rows.kept();
-    let time = TimestampNanosecondArray::from_iter_values(kept.values().iter().map(|&row| times[row as usize]));
-    let runs = ranked.runs(&schema.tags, kept.values().iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
+    let time = TimestampNanosecondArray::from_iter_values(kept.iter().map(|&row| times[row as usize]));
+    let runs = ranked.runs(&schema.tags, kept.iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
+    let rows = SortedRows { parts: parts.to_vec(), kept: kept.into(), groups, policy };
     let fields = Fields::later(schema.fields.len(), rows);
     Chunk { schema: schema.clone(), runs: Arc::new(runs), time, fields, sequence, time_min, time_max }
 }
@@ -44,25 +48,22 @@ pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &
 #[derive(Debug)]
 pub struct SortedRows {
     parts: Vec<Arc<Part>>,
-    /// Rows of all parts, counted through.
-    order: Vec<u32>,
-    /// Where groups of equal rows begin in `order`; `None`: no two are equal.
-    starts: Option<Vec<usize>>,
+    /// In order. Rows of all parts are counted through.
+    kept: UInt32Array,
+    /// `None`: no two rows are equal.
+    groups: Option<Groups>,
     policy: Duplicates,
 }
 
+/// Equal rows.
+#[derive(Debug)]
+struct Groups {
+    order: Vec<u32>,
+    /// Where each group ends in `order`.
+    ends: Vec<usize>,
+}
+
 impl SortedRows {
-    fn ends<'a>(&'a self, starts: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
-        starts.iter().skip(1).copied().chain([self.order.len()])
-    }
-
-    fn kept(&self) -> UInt32Array {
-        match &self.starts {
-            Some(starts) => self.ends(starts).map(|end| self.order[end - 1]).collect::<Vec<u32>>().into(),
-            None => self.order.clone().into(),
-        }
-    }
-
     /// The values of a field, in order.
     pub fn field(&self, name: &str, field_type: FieldType) -> ArrayRef {
         let column = |part: &Arc<Part>| match part.columns.iter().find(|(n, _, _)| n.as_ref() == name) {
@@ -72,13 +73,13 @@ impl SortedRows {
         let pieces: Vec<ArrayRef> = self.parts.iter().map(column).collect();
         let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
         let flat = concat(&pieces).expect("a field has one type in all parts");
-        match &self.starts {
-            Some(starts) if flat.null_count() > 0 || self.policy != Duplicates::Last => {
-                let place = |i: usize| (0, self.order[i] as usize);
-                let merged = duplicates::merge(self.policy, field_type, &[flat.as_ref()], place, self.ends(starts));
+        match &self.groups {
+            Some(Groups { order, ends }) if flat.null_count() > 0 || self.policy != Duplicates::Last => {
+                let place = |i: usize| (0, order[i] as usize);
+                let merged = duplicates::merge(self.policy, field_type, &[flat.as_ref()], place, ends.iter().copied());
                 merged.expect("places are within the array")
             }
-            _ => take(&flat, &self.kept(), None).expect("row numbers are within the array"),
+            _ => take(&flat, &self.kept, None).expect("row numbers are within the array"),
         }
     }
 }

@@ -32,6 +32,10 @@ impl Part {
     }
 }
 
+fn row_count(parts: &[Arc<Part>]) -> usize {
+    parts.iter().map(|part| part.times.len()).sum()
+}
+
 /// Tag sets by place; only ever appended to, so that readers and the writer share it.
 pub type SeriesKeys = RwLock<Vec<Arc<str>>>;
 
@@ -46,7 +50,6 @@ pub struct Table {
     key_bytes: usize,
     /// In order of sequence.
     parts: Vec<Arc<Part>>,
-    row_count: usize,
     sorted: Vec<Sorted>,
     bytes: usize,
 }
@@ -54,7 +57,7 @@ pub struct Table {
 impl Default for Table {
     fn default() -> Table {
         let (places, keys, parts, sorted) = (AHashMap::new(), Arc::default(), vec![], vec![]);
-        Table { lineage: new_lineage(), places, keys, key_bytes: 0, parts, row_count: 0, sorted, bytes: 0 }
+        Table { lineage: new_lineage(), places, keys, key_bytes: 0, parts, sorted, bytes: 0 }
     }
 }
 
@@ -127,7 +130,6 @@ impl Table {
 
     fn insert(&mut self, part: Part) {
         self.bytes += part.bytes();
-        self.row_count += part.times.len();
         let at = self.parts.partition_point(|p| p.sequence < part.sequence);
         if at < self.parts.len() {
             // It stands before parts that may be sorted already: those chunks no longer say who wins.
@@ -160,11 +162,10 @@ impl Table {
         let rest = taken.parts.split_off(cut);
         taken.sorted.retain(|s| s.parts <= cut);
         let keys = taken.keys.read();
-        let rest_count = rest.iter().map(|part| part.times.len()).sum();
-        if keys.len() <= rest_count {
+        if keys.len() <= row_count(&rest) {
             (self.keys, self.places, self.key_bytes) = (taken.keys.clone(), std::mem::take(&mut taken.places), taken.key_bytes);
             self.bytes = self.key_bytes + rest.iter().map(|part| part.bytes()).sum::<usize>();
-            (self.parts, self.row_count) = (rest, rest_count);
+            self.parts = rest;
         } else {
             // Mostly series without a row left: while writes never pause, they would add up to all there ever were.
             for part in rest {
@@ -175,7 +176,6 @@ impl Table {
         drop(keys);
         // Together they count what was counted before.
         taken.bytes = taken.bytes.saturating_sub(self.bytes);
-        taken.row_count -= rest_count;
         taken
     }
 
@@ -183,14 +183,15 @@ impl Table {
         let stale = self.sorted.iter().any(|s| s.duplicates != duplicates);
         let mut kept = if stale { &[] } else { self.sorted.as_slice() };
         let end = |sorted: &[Sorted]| sorted.last().map_or(0, |s| s.parts);
-        let mut row_count: usize = self.parts[end(kept)..].iter().map(|part| part.times.len()).sum();
-        let merged_max = MERGED_ROWS.max(self.row_count / MERGED_SHARE);
+        let mut new = row_count(&self.parts[end(kept)..]);
+        let all = new + kept.iter().map(|s| s.row_count).sum::<usize>();
+        let merged_max = MERGED_ROWS.max(all / MERGED_SHARE);
         while let [before @ .., last] = kept
-            && row_count > 0
-            && last.row_count <= row_count * MERGE_RATIO
-            && last.row_count + row_count <= merged_max
+            && new > 0
+            && last.row_count <= new * MERGE_RATIO
+            && last.row_count + new <= merged_max
         {
-            row_count += last.row_count;
+            new += last.row_count;
             kept = before;
         }
         let parts = self.parts[end(kept)..].to_vec();
@@ -220,8 +221,7 @@ impl View {
         if !parts.is_empty() {
             let chunk = Arc::new(sorted_chunk(schema, &self.keys.read(), &parts, self.duplicates));
             let end = self.sorted.last().map_or(0, |s| s.parts) + parts.len();
-            let row_count = parts.iter().map(|part| part.times.len()).sum();
-            self.sorted.push(Sorted { parts: end, row_count, duplicates: self.duplicates, chunk });
+            self.sorted.push(Sorted { parts: end, row_count: row_count(&parts), duplicates: self.duplicates, chunk });
         }
         (self.sorted.iter().map(|s| s.chunk.clone()).collect(), !parts.is_empty())
     }
@@ -276,17 +276,21 @@ mod tests {
     }
 
     fn rows(table: &Table) -> usize {
-        table.parts.iter().map(|part| part.times.len()).sum()
+        row_count(&table.parts)
+    }
+
+    /// A measurement `m` with the field `f`.
+    fn schema(tags: &[&str]) -> Arc<MeasurementSchema> {
+        let mut schema = MeasurementSchema::new("m");
+        tags.iter().for_each(|tag| _ = schema.add_tag(tag));
+        schema.fields.insert("f".into(), FieldType::Float);
+        Arc::new(schema)
     }
 
     /// While writes go on, a flush always leaves something behind.
     #[test]
     fn series_leave_with_their_rows() {
-        let mut table = Table::default();
-        let mut schema = MeasurementSchema::new("m");
-        schema.add_tag("id");
-        schema.fields.insert("f".into(), FieldType::Float);
-        let schema = Arc::new(schema);
+        let (mut table, schema) = (Table::default(), schema(&["id"]));
         for flush in 0..3u64 {
             let lines: String = (0..500).map(|i| format!("m,id={flush}-{i} f={i} {i}\n")).collect();
             let before = table.bytes();
@@ -310,16 +314,13 @@ mod tests {
     /// A reader of rows that come in all the time sorts new ones, seldom old ones, and none that another has sorted.
     #[test]
     fn readers_sort_what_is_new() {
-        let mut table = Table::default();
-        let mut schema = MeasurementSchema::new("m");
-        schema.fields.insert("f".into(), FieldType::Float);
-        let schema = Arc::new(schema);
+        let (mut table, schema) = (Table::default(), schema(&[]));
         let (mut most, mut all, mut chunks_max) = (0, 0, 0);
         for request in 0..2_000u64 {
             let lines: String = (0..100).map(|i| format!("m f={i} {}\n", request * 100 + i)).collect();
             append(&mut table, request, &lines);
             let mut view = table.view(Duplicates::Last);
-            let sorted: usize = view.parts.iter().map(|part| part.times.len()).sum();
+            let sorted = row_count(&view.parts);
             let (chunks, is_new) = view.chunks(&schema);
             assert!(is_new && sorted >= 100);
             assert_eq!(chunks.iter().map(|chunk| chunk.row_count()).sum::<usize>(), rows(&table), "every row, once");
@@ -336,10 +337,7 @@ mod tests {
 
     #[test]
     fn what_was_sorted_of_other_rows_is_not_remembered() {
-        let mut table = Table::default();
-        let mut schema = MeasurementSchema::new("m");
-        schema.fields.insert("f".into(), FieldType::Float);
-        let schema = Arc::new(schema);
+        let (mut table, schema) = (Table::default(), schema(&[]));
         append(&mut table, 2, "m f=2 1");
         let mut before = table.view(Duplicates::Last);
         before.chunks(&schema);
