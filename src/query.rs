@@ -11,6 +11,7 @@ mod few_rules;
 mod held;
 pub mod memory;
 mod newest;
+mod plain;
 pub mod provider;
 mod requirements;
 pub mod run;

@@ -14,6 +14,7 @@ pub mod delete;
 pub mod disk;
 pub mod duplicates;
 pub mod failpoint;
+pub mod feed;
 pub mod files;
 pub mod fs;
 pub mod garbage;

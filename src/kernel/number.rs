@@ -11,6 +11,11 @@ pub trait Number: Copy + PartialOrd + Default + Send + Sync + 'static {
     /// Wrapping addition, as Go's integers have it.
     fn plus(self, other: Self) -> Self;
 
+    /// `sum` and the values, as floats one after the other: the result does not depend on how the values come in pieces.
+    fn added(sum: f64, values: &[Self]) -> f64 {
+        values.iter().fold(sum, |sum, v| sum + v.to_f64())
+    }
+
     /// A float as this type, truncated towards zero.
     fn from_f64(value: f64) -> Self;
 
@@ -41,9 +46,24 @@ impl Number for f64 {
     }
 }
 
+/// Below this every integer is a float.
+const EXACT: u64 = 1 << 53;
+
 impl Number for i64 {
     fn to_f64(self) -> f64 {
         self as f64
+    }
+
+    /// While no sum on the way can leave the integers that are floats, all of them are exact, and integers may be added in any order:
+    /// a processor adds several at once.
+    fn added(sum: f64, values: &[i64]) -> f64 {
+        // All bits that any magnitude has, so that no magnitude is larger.
+        let bits = values.iter().fold(0, |bits, v| bits | v.unsigned_abs());
+        let reach = u128::from(bits) * values.len() as u128 + u128::from(sum.abs() as u64);
+        if reach < u128::from(EXACT) && sum.trunc() == sum {
+            return sum + values.iter().sum::<i64>() as f64;
+        }
+        values.iter().fold(sum, |sum, v| sum + *v as f64)
     }
 
     fn minus(self, earlier: i64) -> f64 {
@@ -80,6 +100,26 @@ impl Number for u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn integers_add_up_as_floats_one_after_the_other() {
+        let far = (1_i64 << 53) - 3;
+        let cases: [(f64, &[i64]); 9] = [
+            (0.0, &[]),
+            (-0.0, &[0, 0]),
+            (7.0, &[1, -2, 3, -4, 5]),
+            (0.0, &[far, 1, 1, 1, 1, 1]),
+            (far as f64, &[1, 1, 1, 1, -5]),
+            (0.0, &[i64::MAX, i64::MIN, i64::MAX, 1, 1]),
+            (1e300, &[1, 2, 3]),
+            (f64::NAN, &[1]),
+            (0.5, &[far, 1, far]),
+        ];
+        for (sum, values) in cases {
+            let one_by_one = values.iter().fold(sum, |sum, v| sum + *v as f64);
+            assert_eq!(i64::added(sum, values).to_bits(), one_by_one.to_bits(), "{sum} and {values:?}");
+        }
+    }
 
     #[test]
     fn counters_are_subtracted_exactly() {

@@ -4,6 +4,7 @@
 //! columns that costs more than the choice itself.
 
 use crate::plan::node::columns::{Columns, Source};
+use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{
         config::ConfigOptions,
@@ -12,12 +13,13 @@ use datafusion::{
     error::Result,
     execution::{SendableRecordBatchStream, TaskContext},
     physical_expr::{
-        PhysicalExpr,
+        EquivalenceProperties, PhysicalExpr, PhysicalSortExpr,
         expressions::{Column, Literal},
     },
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
-        DisplayAs, DisplayFormatType, ExecutionPlan, PlanProperties, projection::ProjectionExec, stream::RecordBatchStreamAdapter,
+        DisplayAs, DisplayFormatType, ExecutionPlan, ExecutionPlanProperties, PlanProperties, projection::ProjectionExec,
+        stream::RecordBatchStreamAdapter,
     },
 };
 use std::{fmt, sync::Arc};
@@ -45,13 +47,31 @@ impl PhysicalOptimizerRule for ChooseColumns {
 }
 
 #[derive(Debug)]
-struct ColumnsExec {
+pub struct ColumnsExec {
     input: Arc<dyn ExecutionPlan>,
     columns: Columns,
     properties: Arc<PlanProperties>,
 }
 
 impl ColumnsExec {
+    /// `schema` is that of the columns. Rows come in the order of the input as far as its columns are chosen.
+    pub fn new(columns: Columns, input: Arc<dyn ExecutionPlan>, schema: SchemaRef) -> ColumnsExec {
+        let place = |sort: &PhysicalSortExpr| {
+            let below = sort.expr.downcast_ref::<Column>()?.index();
+            let at = columns.0.iter().position(|source| matches!(source, Source::Column(at) if *at == below))?;
+            Some(PhysicalSortExpr::new(Arc::new(Column::new(schema.field(at).name(), at)), sort.options))
+        };
+        let order: Vec<PhysicalSortExpr> = input.output_ordering().into_iter().flatten().map_while(place).collect();
+        let equivalence = EquivalenceProperties::new_with_orderings(schema, (!order.is_empty()).then_some(order));
+        let properties =
+            PlanProperties::new(equivalence, input.output_partitioning().clone(), input.pipeline_behavior(), input.boundedness());
+        ColumnsExec { input, columns, properties: Arc::new(properties) }
+    }
+
+    pub fn columns(&self) -> &Columns {
+        &self.columns
+    }
+
     fn instead_of(projection: &ProjectionExec) -> Option<ColumnsExec> {
         let columns = Columns(sources(projection).into_iter().collect::<Option<_>>()?);
         Some(ColumnsExec { input: projection.input().clone(), columns, properties: projection.properties().clone() })

@@ -38,7 +38,7 @@ pub async fn explain(context: QueryContext, question: Question) -> Result<String
     Ok(out)
 }
 
-fn plans(question: Question, context: &QueryContext) -> Result<Vec<(String, LogicalPlan)>> {
+pub(super) fn plans(question: Question, context: &QueryContext) -> Result<Vec<(String, LogicalPlan)>> {
     match question {
         Question::Sql { text, database } => Ok(vec![("sql".into(), sql::plan(&text, vec![], context, &database)?)]),
         Question::Flux { text } => {

@@ -4,7 +4,10 @@
 //! Groups by tags are made of whole series, so the newest rows of a group are among the newest of its series. Nothing may
 //! lie between that drops rows; conditions on time and tags are in the scan already.
 
-use super::{columns, scan::ScanExec};
+use super::{
+    columns::{self, ColumnsExec},
+    scan::ScanExec,
+};
 use crate::{
     model::TIME_COLUMN,
     plan::node::{
@@ -129,6 +132,9 @@ fn row_limit(predicate: &Arc<dyn PhysicalExpr>) -> Option<(usize, usize)> {
 fn sources_of(plan: &Arc<dyn ExecutionPlan>) -> Option<Vec<Option<Source>>> {
     if let Some(projection) = plan.downcast_ref::<ProjectionExec>() {
         return Some(columns::sources(projection));
+    }
+    if let Some(chosen) = plan.downcast_ref::<ColumnsExec>() {
+        return Some(chosen.columns().0.iter().cloned().map(Some).collect());
     }
     let operator: &dyn Any = operator_of(plan)?;
     Some(operator.downcast_ref::<Chosen>()?.columns.0.iter().cloned().map(Some).collect())

@@ -3,7 +3,10 @@
 //! Filters on time and on one tag each are exact: time becomes bounds, tag conditions are evaluated once per series.
 //! Everything else is left to DataFusion.
 
-use super::{scan::ScanExec, tag_filter::TagFilter};
+use super::{
+    scan::ScanExec,
+    tag_filter::{TagFilter, values},
+};
 use crate::model::schema::tag_type;
 use crate::plan::{condition::without_relation, time_bounds::time_bounds};
 use crate::storage::{block::RowFilter, read::MeasurementSnapshot};
@@ -36,6 +39,39 @@ impl SnapshotTable {
         let name = names.next().filter(|n| self.snapshot.schema.is_tag(n))?;
         (names.next().is_none() && !expr.is_volatile()).then(|| name.to_string())
     }
+
+    /// Whether the scan answers a condition by itself.
+    pub fn is_exact(&self, condition: &Expr) -> bool {
+        time_bounds(condition).is_some() || self.tag_of(condition).is_some()
+    }
+
+    /// The rows that meet all conditions, which are exact. `columns` are indices of the layout; all when absent.
+    pub fn rows(
+        &self,
+        state: &dyn Session,
+        columns: Option<Vec<usize>>,
+        conditions: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<ScanExec>> {
+        let mut filter = RowFilter::all();
+        for condition in conditions {
+            if let Some((min, max)) = time_bounds(condition) {
+                filter.time_min = filter.time_min.max(min);
+                filter.time_max = filter.time_max.min(max);
+            } else if let Some(tag) = self.tag_of(condition) {
+                filter.series.push(Arc::new(match values(condition) {
+                    Some(values) => TagFilter::one_of(tag.into(), values),
+                    None => {
+                        let schema = Arc::new(Schema::new(vec![Field::new(&tag, tag_type(), true)]));
+                        let unqualified = without_relation(condition.clone())?;
+                        let test = state.create_physical_expr(unqualified, &DFSchema::try_from(schema.clone())?)?;
+                        TagFilter::new(tag.into(), schema, test)
+                    }
+                }));
+            }
+        }
+        Ok(Arc::new(ScanExec::new(self.snapshot.clone(), columns, filter, limit)?))
+    }
 }
 
 #[async_trait]
@@ -49,8 +85,10 @@ impl TableProvider for SnapshotTable {
     }
 
     fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
-        let exact = |e: &&Expr| time_bounds(e).is_some() || self.tag_of(e).is_some();
-        let answer = |e| if exact(e) { TableProviderFilterPushDown::Exact } else { TableProviderFilterPushDown::Unsupported };
+        let answer = |e: &&Expr| match self.is_exact(e) {
+            true => TableProviderFilterPushDown::Exact,
+            false => TableProviderFilterPushDown::Unsupported,
+        };
         Ok(filters.iter().map(answer).collect())
     }
 
@@ -61,20 +99,7 @@ impl TableProvider for SnapshotTable {
         filters: &[Expr],
         limit: Option<usize>,
     ) -> Result<Arc<dyn ExecutionPlan>> {
-        let mut filter = RowFilter::all();
-        for expr in filters {
-            if let Some((min, max)) = time_bounds(expr) {
-                filter.time_min = filter.time_min.max(min);
-                filter.time_max = filter.time_max.min(max);
-            } else if let Some(tag) = self.tag_of(expr) {
-                let field = Field::new(&tag, tag_type(), true);
-                let schema = Arc::new(Schema::new(vec![field]));
-                let unqualified = without_relation(expr.clone())?;
-                let test = state.create_physical_expr(unqualified, &DFSchema::try_from(schema.clone())?)?;
-                filter.series.push(Arc::new(TagFilter::new(tag.into(), schema, test)));
-            }
-        }
-        Ok(Arc::new(ScanExec::new(self.snapshot.clone(), projection.cloned(), filter, limit)?))
+        Ok(self.rows(state, projection.cloned(), filters, limit)?)
     }
 }
 

@@ -41,7 +41,7 @@ impl PhysicalOptimizerRule for Requirements {
 }
 
 /// Whether the plan may run as it is, and has nothing in it that the rule would take away.
-fn are_met(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
+pub fn are_met(plan: &Arc<dyn ExecutionPlan>) -> Result<bool> {
     let mut met = true;
     plan.apply(|node| {
         met = is_settled(node)?;

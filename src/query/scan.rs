@@ -2,10 +2,10 @@
 
 use crate::model::{Failure, time::rfc3339};
 use crate::plan::node::size::held_bytes;
-use crate::storage::{block::RowFilter, merge::Merge, read::MeasurementSnapshot};
+use crate::storage::{block::RowFilter, feed::Reading, merge::Merge, read::MeasurementSnapshot};
 use arrow::{array::Array, compute::SortOptions, record_batch::RecordBatch};
 use datafusion::{
-    common::tree_node::TreeNodeRecursion,
+    common::{runtime::SpawnedTask, tree_node::TreeNodeRecursion},
     error::{DataFusionError, Result},
     execution::{TaskContext, memory_pool::MemoryConsumer},
     physical_expr::{EquivalenceProperties, PhysicalExpr, PhysicalSortExpr, expressions::Column},
@@ -182,7 +182,7 @@ impl ExecutionPlan for ScanExec {
         let pool = context.memory_pool().clone();
         let charged = move |merge: Merge| {
             let blocks = MemoryConsumer::new("scan").register(&pool);
-            merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?))
+            merge.charged(move |bytes| Ok(blocks.try_resize(bytes)?)).ahead(spawned)
         };
         let read = |filter| self.snapshot.read(self.projection.as_deref(), filter, batch_rows).map(&charged);
         let limit = self.limit.unwrap_or(usize::MAX);
@@ -211,6 +211,12 @@ impl ExecutionPlan for ScanExec {
         let chosen = RecordBatchStreamAdapter::new(self.schema(), futures::stream::once(chosen).try_flatten());
         Ok(make_cooperative(Box::pin(chosen)))
     }
+}
+
+/// A reading on whatever thread has time.
+fn spawned(reading: Reading) -> Reading {
+    let task = SpawnedTask::spawn(reading);
+    Box::pin(async move { task.join_unwind().await.map_err(|e| Failure::internal(format!("reading ahead: {e}")))? })
 }
 
 /// The merged rows, at most `left`.

@@ -10,6 +10,7 @@ use super::{
     few_rules,
     memory::{MeteredTasks, QueryPool},
     newest::NewestRows,
+    plain,
     split::SplitScans,
     text_keys::TextKeys,
     twice::NotTwice,
@@ -204,7 +205,8 @@ fn optimised(state: &SessionState, plan: &LogicalPlan) -> PlanResult<LogicalPlan
 
 /// The execution plan, and the rows of its batches: fewer where the plan itself puts long texts into each of them.
 pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(Arc<dyn ExecutionPlan>, usize)> {
-    let plan = optimised(state, plan)?;
+    let plain = plain::physical(state, plan)?;
+    let plan = if plain.is_some() { Cow::Borrowed(plan) } else { Cow::Owned(optimised(state, plan)?) };
     let mut bytes = 0;
     plan.apply_with_subqueries(|node| {
         node.apply_expressions(|expr| {
@@ -219,7 +221,10 @@ pub async fn physical(state: &SessionState, plan: &LogicalPlan) -> PlanResult<(A
             })
         })
     })?;
-    let physical = state.query_planner().create_physical_plan(&plan, state).await?;
+    let physical = match plain {
+        Some(physical) => physical,
+        None => state.query_planner().create_physical_plan(&plan, state).await?,
+    };
     Ok((physical, (LITERALS_BYTES / bytes.max(1)).clamp(1, BATCH_ROWS)))
 }
 

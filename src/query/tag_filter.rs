@@ -9,13 +9,11 @@ use arrow::{
 };
 use datafusion::{
     common::{ScalarValue, pruning::PruningStatistics},
-    logical_expr::Operator,
-    physical_expr::{
-        PhysicalExpr,
-        expressions::{BinaryExpr, Column, InListExpr, Literal},
-    },
+    logical_expr::{Expr, Operator},
+    physical_expr::PhysicalExpr,
     physical_optimizer::pruning::{PruningPredicate, PruningPredicateBuilder},
 };
+use itertools::Itertools;
 use std::{
     collections::{BTreeSet, HashSet},
     fmt,
@@ -25,63 +23,72 @@ use std::{
 /// A condition on one tag, evaluated on the tag's dictionary.
 pub struct TagFilter {
     tag: Arc<str>,
-    /// One column: the tag.
-    schema: SchemaRef,
-    test: Arc<dyn PhysicalExpr>,
     form: Form,
 }
 
-/// What a test on a tag comes to.
+/// What is asked of a tag.
 enum Form {
-    /// The tag is one of these. Most tests are of this kind, and not worth an expression's cost for a small query.
+    /// The tag is one of these. Most conditions are of this kind, and not worth an expression's cost for a small query.
     OneOf(BTreeSet<String>),
-    /// What the test says of bounds; `None` when it says nothing.
-    Other(Option<PruningPredicate>),
+    Other {
+        /// One column: the tag.
+        schema: SchemaRef,
+        test: Arc<dyn PhysicalExpr>,
+        /// What the test says of bounds; `None` when it says nothing.
+        pruning: Option<PruningPredicate>,
+    },
 }
 
 impl TagFilter {
-    /// `schema` has one column, the tag, and `test` is about it.
-    pub fn new(tag: Arc<str>, schema: SchemaRef, test: Arc<dyn PhysicalExpr>) -> TagFilter {
-        let form = values(&test).map(Form::OneOf).unwrap_or_else(|| {
-            let builder = PruningPredicateBuilder::new().with_file_schema(schema.clone());
-            Form::Other(builder.try_build(test.clone()).ok().filter(|p| !p.always_true()))
-        });
-        TagFilter { tag, schema, test, form }
+    pub fn one_of(tag: Arc<str>, values: BTreeSet<String>) -> TagFilter {
+        TagFilter { tag, form: Form::OneOf(values) }
     }
 
-    /// What the test says of each value of the dictionary, and of an absent tag at last.
+    /// `schema` has one column, the tag, and `test` is about it.
+    pub fn new(tag: Arc<str>, schema: SchemaRef, test: Arc<dyn PhysicalExpr>) -> TagFilter {
+        let builder = PruningPredicateBuilder::new().with_file_schema(schema.clone());
+        let pruning = builder.try_build(test.clone()).ok().filter(|p| !p.always_true());
+        TagFilter { tag, form: Form::Other { schema, test, pruning } }
+    }
+
+    /// What the condition says of each value of the dictionary, and of an absent tag at last.
     fn evaluate(&self, dictionary: ArrayRef) -> Result<Vec<bool>> {
-        if let (Form::OneOf(wanted), Some(texts)) = (&self.form, dictionary.as_string_opt::<i32>()) {
-            let is_wanted = |text: Option<&str>| text.is_some_and(|text| wanted.contains(text));
-            return Ok(texts.iter().chain([None]).map(is_wanted).collect());
-        }
+        let (schema, test) = match &self.form {
+            Form::OneOf(wanted) => {
+                let texts = dictionary.as_string_opt::<i32>().ok_or_else(|| Failure::internal("a tag is no text"))?;
+                let is_wanted = |text: Option<&str>| text.is_some_and(|text| wanted.contains(text));
+                return Ok(texts.iter().chain([None]).map(is_wanted).collect());
+            }
+            Form::Other { schema, test, .. } => (schema, test),
+        };
         let count = dictionary.len() as i32;
         let keys: Int32Array = (0..count).map(Some).chain([None]).collect();
         let column: ArrayRef = Arc::new(DictionaryArray::<Int32Type>::try_new(keys, dictionary)?);
-        let batch = RecordBatch::try_new(self.schema.clone(), vec![column])?;
-        let answers = self.test.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).map_err(Failure::from)?;
+        let batch = RecordBatch::try_new(schema.clone(), vec![column])?;
+        let answers = test.evaluate(&batch).and_then(|v| v.into_array(batch.num_rows())).map_err(Failure::from)?;
         let answers = answers.as_boolean_opt().ok_or_else(|| Failure::invalid("a filter on a tag is no condition"))?;
         Ok(answers.iter().map(|answer| answer == Some(true)).collect())
     }
 }
 
-/// The texts that a tag may have, of `tag = 'a'`, `tag IN ('a', 'b')` and such with OR between them.
-fn values(test: &Arc<dyn PhysicalExpr>) -> Option<BTreeSet<String>> {
-    let text = |e: &Arc<dyn PhysicalExpr>| match e.downcast_ref::<Literal>()?.value() {
-        ScalarValue::Dictionary(_, value) => value.try_as_str().flatten().map(str::to_string),
-        value => value.try_as_str().flatten().map(str::to_string),
+/// The texts that the one column of a condition may have: of `tag = 'a'`, `tag IN ('a', 'b')` and such with OR between them.
+pub fn values(condition: &Expr) -> Option<BTreeSet<String>> {
+    let text = |e: &Expr| match e {
+        Expr::Literal(ScalarValue::Dictionary(_, value), _) => value.try_as_str().flatten().map(str::to_string),
+        Expr::Literal(value, _) => value.try_as_str().flatten().map(str::to_string),
+        _ => None,
     };
-    if let Some(binary) = test.downcast_ref::<BinaryExpr>() {
-        let (left, right) = (binary.left(), binary.right());
-        return match binary.op() {
-            Operator::Eq if left.is::<Column>() => Some([text(right)?].into()),
-            Operator::Eq if right.is::<Column>() => Some([text(left)?].into()),
-            Operator::Or => Some(values(left)?.into_iter().chain(values(right)?).collect()),
+    let is_column = |e: &Expr| matches!(e, Expr::Column(_));
+    match condition {
+        Expr::BinaryExpr(binary) => match binary.op {
+            Operator::Eq if is_column(&binary.left) => Some([text(&binary.right)?].into()),
+            Operator::Eq if is_column(&binary.right) => Some([text(&binary.left)?].into()),
+            Operator::Or => Some(values(&binary.left)?.into_iter().chain(values(&binary.right)?).collect()),
             _ => None,
-        };
+        },
+        Expr::InList(within) if !within.negated && is_column(&within.expr) => within.list.iter().map(text).collect(),
+        _ => None,
     }
-    let within = test.downcast_ref::<InListExpr>().filter(|list| !list.negated() && list.expr().is::<Column>())?;
-    within.list().iter().map(text).collect()
 }
 
 /// Bounds of a tag as the library's pruning asks for them.
@@ -115,7 +122,11 @@ impl PruningStatistics for Bounds<'_> {
 
 impl fmt::Debug for TagFilter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.test)
+        match &self.form {
+            Form::OneOf(values) if values.len() == 1 => write!(f, "{} = {}", self.tag, values.iter().join("")),
+            Form::OneOf(values) => write!(f, "{} IN ({})", self.tag, values.iter().join(", ")),
+            Form::Other { test, .. } => write!(f, "{test}"),
+        }
     }
 }
 
@@ -132,7 +143,7 @@ impl SeriesFilter for TagFilter {
                 let may = |b: &TagBounds| b.absent != Some(b.rows) && wanted.iter().any(|text| within(b, text));
                 return stretches.iter().map(may).collect();
             }
-            Form::Other(pruning) => pruning.as_ref().and_then(|pruning| pruning.prune(&Bounds(stretches)).ok()),
+            Form::Other { pruning, .. } => pruning.as_ref().and_then(|pruning| pruning.prune(&Bounds(stretches)).ok()),
         };
         answer.unwrap_or_else(|| vec![true; stretches.len()])
     }
@@ -155,7 +166,7 @@ mod tests {
     use arrow::datatypes::{DataType, Field, Schema};
     use datafusion::{
         common::DFSchema,
-        prelude::{Expr, SessionContext, col, lit},
+        prelude::{SessionContext, col, lit},
     };
 
     fn filter(expr: &Expr) -> TagFilter {
@@ -192,18 +203,16 @@ mod tests {
             (col("host").in_list(["z", "c", "a", "b"].map(tag).to_vec(), false), vec![true, true, true, true, false]),
         ];
         for (expr, may) in cases {
-            let short = filter(&expr);
-            assert!(matches!(short.form, Form::OneOf(_)), "{expr}");
+            let short = TagFilter::one_of("host".into(), values(&expr).expect("values"));
             assert_eq!(short.may_keep(&stretches), may, "{expr}");
             let dictionary: ArrayRef = Arc::new(StringArray::from(texts.to_vec()));
-            let long = TagFilter { form: Form::Other(None), ..filter(&expr) };
             let answers = short.evaluate(dictionary.clone()).expect("an answer");
-            assert_eq!(answers, long.evaluate(dictionary).expect("an answer"), "{expr}");
+            assert_eq!(answers, filter(&expr).evaluate(dictionary).expect("an answer"), "{expr}");
             assert_eq!((answers.len(), answers.last()), (texts.len() + 1, Some(&false)));
         }
         let others = [host("b").is_not_true(), col("host").is_null(), col("host").not_eq(tag("b")), host("a").and(host("b"))];
         for other in others {
-            assert!(matches!(filter(&other).form, Form::Other(_)), "{other}");
+            assert!(values(&other).is_none(), "{other}");
         }
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! It works on runs of series, not rows: a run that overlaps nothing passes through as a slice, runs of one series
 //! that follow each other in time are appended, and only rows that really overlap are merged one by one. Memory: one
-//! block per source and one batch of output. It has never heard of Parquet. It can be asked for the last rows of each
-//! series only, which its sources then give, too; those of the series under way are held beside the batch.
+//! block per source, some that are read ahead, and one batch of output. It has never heard of Parquet. It can be asked for the
+//! last rows of each series only, which its sources then give, too; those of the series under way are held beside the batch.
 
 use crate::model::{Duplicates, FieldType, Result, schema::tag_type};
 use crate::storage::{
     block::{Block, Span, single_run, tag_array},
     duplicates,
+    feed::{Feed, Rows, Source, Spawn},
 };
 use arrow::{
     array::{Array, ArrayRef, AsArray, DictionaryArray, Int32Array, StringArray, StringBuilder, UInt32Array, new_null_array},
@@ -16,32 +17,10 @@ use arrow::{
     datatypes::{Int32Type, SchemaRef},
     record_batch::{RecordBatch, RecordBatchOptions},
 };
-use async_trait::async_trait;
 use std::{
     collections::{HashMap, VecDeque},
     sync::{Arc, LazyLock},
 };
-
-/// Sorted blocks with the rows that are wanted of them (never none).
-#[async_trait]
-pub trait Source: Send {
-    async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>>;
-
-    /// Bytes of the last block that exist because it was read.
-    fn held_bytes(&self) -> usize {
-        0
-    }
-}
-
-/// Rows already in memory.
-pub struct OneBlock(pub Option<(Arc<Block>, Vec<Span>)>);
-
-#[async_trait]
-impl Source for OneBlock {
-    async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>> {
-        Ok(self.0.take().filter(|(_, spans)| !spans.is_empty()))
-    }
-}
 
 /// What an output column is made of.
 #[derive(Debug, Clone)]
@@ -66,8 +45,10 @@ pub struct Layout {
     pub newest: Option<usize>,
 }
 
-/// Rows of the batches that queries ask for.
-const SHARED_ROWS: usize = 8_192;
+/// Rows of the batches that queries ask for, and half as many: see [`Merge::next`].
+const SHARED_ROWS: usize = 12_288;
+/// So many blocks are read ahead at most.
+const AHEAD: usize = 4;
 /// Bytes of a batch, where rows are long.
 const BATCH_BYTES: usize = 16 << 20;
 
@@ -75,8 +56,9 @@ const BATCH_BYTES: usize = 16 << 20;
 type Charge = Box<dyn Fn(usize) -> Result<()> + Send>;
 
 struct Cursor {
-    source: Box<dyn Source>,
+    feed: Feed,
     block: Option<Arc<Block>>,
+    held_bytes: usize,
     spans: Vec<Span>,
     at: usize,
     key: Vec<u8>,
@@ -115,8 +97,11 @@ pub struct Merge {
     /// As many as were asked for, or fewer where rows are long.
     batch_rows: usize,
     charge: Option<Charge>,
-    /// The series that the last rows of several sources were of.
-    series: Vec<u8>,
+    /// Reads ahead, while blocks have to be fetched.
+    spawn: Option<Spawn>,
+    fetching: bool,
+    /// Whether the last rows were the rest of a run of theirs.
+    run_ended: bool,
     last: LastRows,
 }
 
@@ -147,10 +132,22 @@ impl LastRows {
 impl Merge {
     /// `sources` in rising order of sequence.
     pub fn new(layout: Layout, sources: Vec<Box<dyn Source>>) -> Merge {
-        let cursor = |source| Cursor { source, block: None, spans: vec![], at: 0, key: vec![], keyed: None };
+        let cursor =
+            |source| Cursor { feed: Feed::Idle(source), block: None, held_bytes: 0, spans: vec![], at: 0, key: vec![], keyed: None };
         let cursors = sources.into_iter().map(cursor).collect();
         let (batch_rows, last) = (layout.batch_rows, LastRows::default());
-        Merge { layout, cursors, pending: vec![], pending_rows: 0, batch_rows, charge: None, series: vec![], last }
+        Merge {
+            layout,
+            cursors,
+            pending: vec![],
+            pending_rows: 0,
+            batch_rows,
+            charge: None,
+            spawn: None,
+            fetching: false,
+            run_ended: false,
+            last,
+        }
     }
 
     /// The same rows, whose blocks are charged while they are held.
@@ -158,14 +155,21 @@ impl Merge {
         Merge { charge: Some(Box::new(charge)), ..self }
     }
 
-    /// The next rows, at most `batch_rows` (or one of each source, where these are more); `None` at the end.
+    /// The same rows, of which blocks that are not in memory are read ahead by other threads.
+    pub fn ahead(self, spawn: Spawn) -> Merge {
+        Merge { spawn: Some(spawn), ..self }
+    }
+
+    /// The next rows, about `batch_rows`: up to half as many more, where that spares joining the rest of a run to others
+    /// (or one of each source, where these are more). `None` at the end.
     pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
         while self.pending_rows < self.batch_rows {
-            self.refill().await?;
-            // A batch of one series has one value of each tag, which spares whoever works on it looking at every row.
-            if self.pending_rows * 2 >= self.batch_rows && self.begins_series() {
+            // A batch of one series has one value of each tag, which spares whoever works on it looking at every row; one of
+            // one block is made without copying.
+            if self.pending_rows * 2 >= self.batch_rows && self.run_ended {
                 break;
             }
+            self.refill().await?;
             if self.cursors.is_empty() {
                 self.end_series()?;
                 break;
@@ -182,28 +186,25 @@ impl Merge {
 
     /// Gives every cursor a head with its key, and lets go of those at their end.
     async fn refill(&mut self) -> Result<()> {
-        let (mut at, mut read) = (0, false);
+        let mut at = 0;
         while at < self.cursors.len() {
+            if self.cursors[at].at < self.cursors[at].spans.len() {
+                at += 1;
+                continue;
+            }
+            self.read_ahead();
             let cursor = &mut self.cursors[at];
-            if cursor.block.is_none() || cursor.at == cursor.spans.len() {
-                match cursor.source.next_block().await? {
-                    None => {
-                        self.cursors.remove(at);
-                        continue;
-                    }
-                    Some((block, spans)) => {
-                        read = true;
-                        (cursor.block, cursor.spans, cursor.at) = (Some(block), spans, 0);
-                        cursor.keyed = None;
-                    }
-                }
-            }
-            if read {
-                self.account()?;
-                read = false;
-            }
+            let Some(Rows { block, spans, held_bytes, fetched }) = cursor.feed.next().await? else {
+                self.cursors.remove(at);
+                continue;
+            };
+            (cursor.block, cursor.spans, cursor.at) = (Some(block), spans, 0);
+            (cursor.held_bytes, cursor.keyed) = (held_bytes, None);
+            self.fetching = fetched;
+            self.account()?;
             at += 1;
         }
+        self.read_ahead();
         if self.cursors.len() > 1 {
             for cursor in &mut self.cursors {
                 let run = cursor.head().run;
@@ -218,15 +219,40 @@ impl Merge {
         Ok(())
     }
 
+    /// Begins to read blocks that will be wanted soon: while there are many sources, those whose last run is under way.
+    fn read_ahead(&mut self) {
+        let (Some(spawn), true) = (self.spawn, self.fetching) else { return };
+        let reading = self.cursors.iter().filter(|cursor| cursor.feed.is_reading()).count();
+        let (mut room, all) = (AHEAD.saturating_sub(reading), self.cursors.len() <= AHEAD);
+        if room == 0 {
+            return;
+        }
+        for cursor in &mut self.cursors {
+            let due = all || cursor.at + 1 >= cursor.spans.len();
+            if due && cursor.feed.begin(spawn) {
+                room -= 1;
+                if room == 0 {
+                    break;
+                }
+            }
+        }
+    }
+
     /// Looks at what the blocks under way take up.
     fn account(&mut self) -> Result<()> {
         let width = |cursor: &Cursor| cursor.block.as_ref().map_or(0, |block| block.bytes() / block.time.len().max(1));
         let widest = self.cursors.iter().map(width).max().unwrap_or(0);
         self.batch_rows = (BATCH_BYTES / widest.max(1)).clamp(1, self.layout.batch_rows.max(1));
-        match &self.charge {
-            Some(charge) => charge(self.cursors.iter().map(|cursor| cursor.source.held_bytes()).sum()),
-            None => Ok(()),
+        let Some(charge) = &self.charge else { return Ok(()) };
+        // A block that is on its way is taken for as large as the largest of those that are here.
+        let largest = self.cursors.iter().map(|cursor| cursor.held_bytes).max().unwrap_or(0);
+        let coming = self.cursors.iter().filter(|cursor| cursor.feed.is_reading()).count() * largest;
+        let held = self.cursors.iter().map(|cursor| cursor.held_bytes).sum::<usize>();
+        if charge(held + coming).is_ok() {
+            return Ok(());
         }
+        self.spawn = None;
+        charge(held)
     }
 
     fn key(&self, block: &Block, run: usize) -> Vec<u8> {
@@ -235,19 +261,10 @@ impl Merge {
         key
     }
 
-    /// Whether the next rows are certainly of another series than those before: the only source left begins one, or none of
-    /// several goes on with the series.
-    fn begins_series(&self) -> bool {
-        let Some((block, span)) = self.pending.last() else { return false };
-        match self.cursors.as_slice() {
-            [] => false,
-            [only] => only.block.as_ref().is_some_and(|next| Arc::ptr_eq(next, block)) && only.head().run != span.run,
-            several => several.iter().all(|cursor| cursor.key != self.series),
-        }
-    }
-
     fn push(&mut self, cursor: usize, rows: usize) -> Result<()> {
-        let rows = rows.min(self.batch_rows.saturating_sub(self.pending_rows).max(1));
+        let room = self.batch_rows.saturating_sub(self.pending_rows).max(1);
+        let rows = if rows <= room + self.batch_rows / 2 { rows } else { room };
+        self.run_ended = rows == self.cursors[cursor].times().len();
         let (block, span) = self.cursors[cursor].take(rows);
         self.give(block, span)
     }
@@ -309,8 +326,7 @@ impl Merge {
             return Ok(true);
         }
         let key = self.cursors.iter().map(|c| &c.key).min().expect("there are cursors");
-        self.series.clone_from(key);
-        let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| self.cursors[i].key == self.series).collect();
+        let group: Vec<usize> = (0..self.cursors.len()).filter(|&i| self.cursors[i].key == *key).collect();
         let first = *group.iter().min_by_key(|&&i| self.cursors[i].times()[0]).expect("the smallest key is somebody's");
         let others = group.iter().filter(|&&i| i != first).map(|&i| self.cursors[i].times()[0]).min();
         let times = self.cursors[first].times();
@@ -336,6 +352,7 @@ impl Merge {
         }
         let merged = merge_rows(&parts, &self.layout.fields, self.layout.duplicates)?;
         let span = Span { run: 0, start: 0, end: merged.time.len() };
+        self.run_ended = false;
         self.give(Arc::new(merged), span)?;
         Ok(true)
     }

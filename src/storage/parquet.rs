@@ -4,4 +4,5 @@ pub mod cache;
 pub mod check;
 pub mod decimal;
 pub mod file;
+mod pages;
 pub mod writer;

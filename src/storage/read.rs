@@ -4,8 +4,9 @@ use crate::model::{Duplicates, MeasurementSchema, Result};
 use crate::storage::{
     block::{RowFilter, select},
     chunk::Chunk,
+    feed::{OneBlock, Source},
     manifest::{FileSlice, LostFile, Tombstone},
-    merge::{Layout, Merge, OneBlock, Output, Source},
+    merge::{Layout, Merge, Output},
     parquet::file::{FileReader, FileSource},
     prune,
 };
@@ -75,7 +76,6 @@ impl MeasurementSnapshot {
                 filter: filter.clone(),
                 tombstones: self.tombstones.iter().filter(|t| t.hides_in(file)).cloned().collect(),
                 wanted_groups: None,
-                held_bytes: 0,
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }

@@ -117,7 +117,7 @@ pub async fn try_read(storage: &Storage, filter: RowFilter, batch_rows: usize) -
     }
     let mut before: Option<(String, i64)> = None;
     for batch in batches {
-        assert!(batch.num_rows() <= batch_rows.max(sources), "{} rows in a batch", batch.num_rows());
+        assert!(batch.num_rows() <= (batch_rows + batch_rows / 2).max(sources), "{} rows in a batch", batch.num_rows());
         let times = batch.column(0).as_primitive::<TimestampNanosecondType>();
         let host = batch.column_by_name("h").map(|c| c.as_dictionary::<Int32Type>().downcast_dict::<StringArray>().expect("text"));
         for row in 0..batch.num_rows() {

@@ -11,7 +11,7 @@ use arrow::{
     record_batch::{RecordBatch, RecordBatchOptions},
 };
 use datafusion::{
-    common::{DFSchema, DFSchemaRef, Result, ScalarValue},
+    common::{DFSchema, Result, ScalarValue},
     execution::{SendableRecordBatchStream, memory_pool::MemoryReservation},
     logical_expr::{Expr, LogicalPlan, Projection},
 };
@@ -85,15 +85,17 @@ impl Columns {
         }
     }
 
+    /// The columns of a projection that computes nothing.
+    pub fn chosen_by(projection: &Projection) -> Option<Columns> {
+        let below = projection.input.schema();
+        Some(Columns(projection.expr.iter().map(|e| Columns::source(e, below)).collect::<Option<_>>()?))
+    }
+
     /// A projection over one of our nodes that computes nothing, as one of them itself.
     pub fn instead_of(projection: &Projection) -> Option<LogicalPlan> {
-        let below = projection.input.schema();
-        let LogicalPlan::Extension(input) = projection.input.as_ref() else { return None };
-        if !input.node.as_any().is::<OperatorNode>() {
-            return None;
-        }
-        let columns = Columns(projection.expr.iter().map(|e| Columns::source(e, below)).collect::<Option<_>>()?);
-        let operator = Arc::new(Chosen { columns, from: below.clone(), to: projection.schema.clone() });
+        OperatorNode::of(&projection.input)?;
+        let (from, to) = (projection.input.schema().inner().clone(), projection.schema.inner().clone());
+        let operator = Arc::new(Chosen { columns: Columns::chosen_by(projection)?, from, to });
         Some(OperatorNode::shaped(operator, vec![projection.input.as_ref().clone()], projection.schema.clone()))
     }
 }
@@ -102,8 +104,8 @@ impl Columns {
 #[derive(Debug)]
 pub struct Chosen {
     pub columns: Columns,
-    from: DFSchemaRef,
-    to: DFSchemaRef,
+    pub from: SchemaRef,
+    pub to: SchemaRef,
 }
 
 impl Operator for Chosen {
@@ -112,7 +114,7 @@ impl Operator for Chosen {
     }
 
     fn describe(&self) -> String {
-        self.columns.describe(self.from.as_arrow(), self.to.as_arrow())
+        self.columns.describe(&self.from, &self.to)
     }
 
     fn run(&self, mut inputs: Vec<SendableRecordBatchStream>, schema: SchemaRef, _memory: MemoryReservation) -> Result<Batches> {

@@ -146,18 +146,30 @@ impl OperatorNode {
         LogicalPlan::Extension(Extension { node: Arc::new(OperatorNode { inputs, schema, operator }) })
     }
 
+    /// The top of a plan, when it is one of these.
+    pub fn of(plan: &LogicalPlan) -> Option<&OperatorNode> {
+        if let LogicalPlan::Extension(extension) = plan { extension.node.as_any().downcast_ref() } else { None }
+    }
+
+    pub fn operator(&self) -> &dyn Operator {
+        self.operator.as_ref()
+    }
+
+    /// The execution plan over these inputs, whose rows have this schema.
+    pub fn execution(&self, inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Arc<dyn ExecutionPlan> {
+        execution(self.operator.clone(), inputs, schema)
+    }
+
     /// The operator at the top of a plan, when it is an `O`, and its first input.
     pub fn as_operator<O: Operator>(plan: &LogicalPlan) -> Option<(&O, &LogicalPlan)> {
-        let LogicalPlan::Extension(extension) = plan else { return None };
-        let node = extension.node.as_any().downcast_ref::<OperatorNode>()?;
+        let node = OperatorNode::of(plan)?;
         let operator: &dyn Any = node.operator.as_ref();
         Some((operator.downcast_ref()?, node.inputs.first()?))
     }
 
     /// The plan, where one of ours is at its top without those of its optional columns that are not `wanted`.
     pub fn with_only(plan: &LogicalPlan, wanted: impl Fn(&str) -> bool) -> Result<LogicalPlan> {
-        let node = if let LogicalPlan::Extension(e) = plan { e.node.as_any().downcast_ref::<OperatorNode>() } else { None };
-        let Some(node) = node else { return Ok(plan.clone()) };
+        let Some(node) = OperatorNode::of(plan) else { return Ok(plan.clone()) };
         let (schema, optional) = (node.schema.as_arrow(), node.operator.optional());
         let stays = |name: &String| !optional.contains(name) || wanted(name);
         let kept: Vec<usize> = (0..schema.fields().len()).filter(|at| stays(schema.field(*at).name())).collect();
@@ -258,11 +270,15 @@ impl ExtensionPlanner for NodePlanner {
     ) -> Result<Option<Arc<dyn ExecutionPlan>>> {
         let Some(node) = node.as_any().downcast_ref::<OperatorNode>() else { return Ok(None) };
         let schema = Arc::new(node.schema.as_arrow().clone());
-        Ok(Some(Arc::new(OperatorExec::new(node.operator.clone(), physical_inputs.to_vec(), schema))))
+        Ok(Some(node.execution(physical_inputs.to_vec(), schema)))
     }
 }
 
-/// The execution plan.
+/// The execution plan of an operator.
+pub fn execution(operator: Arc<dyn Operator>, inputs: Vec<Arc<dyn ExecutionPlan>>, schema: SchemaRef) -> Arc<dyn ExecutionPlan> {
+    Arc::new(OperatorExec::new(operator, inputs, schema))
+}
+
 #[derive(Debug)]
 struct OperatorExec {
     operator: Arc<dyn Operator>,

@@ -5,13 +5,14 @@
 use super::{
     cache::{Cache, Decoded, Part},
     decimal,
+    pages::GroupPages,
     writer::{FOOTER_KEY, Footer, footer_start, seal},
 };
 use crate::model::{Failure, MeasurementSchema, Result, schema::tag_type, schema::time_type};
 use crate::storage::{
-    block::{Block, RowFilter, SeriesRuns, Span, select},
+    block::{Block, RowFilter, SeriesRuns, select},
+    feed::{Rows, Source},
     manifest::{FileMeta, Tombstone},
-    merge::Source,
     object::{Store, StoreError},
     prune,
 };
@@ -25,7 +26,8 @@ use parking_lot::Mutex;
 use parquet::{
     arrow::{
         ProjectionMask,
-        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder},
+        arrow_reader::{ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReader},
+        parquet_to_arrow_field_levels,
     },
     file::{
         metadata::{ParquetMetaData, ParquetMetaDataReader},
@@ -150,8 +152,14 @@ impl FileReader {
         if whole { Ok(parts) } else { Err(self.damage(path, "it is shorter than it was")) }
     }
 
-    /// Columns of one row group, decoded; absent ones are `None`.
-    async fn columns(&self, file: &FileMeta, footer: &OpenFooter, group: usize, names: &[Arc<str>]) -> Result<Vec<Option<ArrayRef>>> {
+    /// Columns of one row group, decoded; absent ones are `None`. And whether some were not in the cache.
+    async fn columns(
+        &self,
+        file: &FileMeta,
+        footer: &OpenFooter,
+        group: usize,
+        names: &[Arc<str>],
+    ) -> Result<(Vec<Option<ArrayRef>>, bool)> {
         let part = |name: &Arc<str>| Part::Column { group: group as u32, name: name.clone() };
         let mut out: Vec<Option<ArrayRef>> = vec![None; names.len()];
         let mut missing = vec![];
@@ -161,12 +169,13 @@ impl FileReader {
                 _ => missing.extend(footer.schema().index_of(name).ok().map(|leaf| (leaf, i))),
             }
         }
+        let fetched = !missing.is_empty();
         for (leaf, array) in self.decode(file, footer, group, missing.iter().map(|m| m.0).collect()).await? {
             let i = missing.iter().find(|m| m.0 == leaf).expect("only missing columns were asked for").1;
             self.cache.put(file.id, part(&names[i]), Decoded::Column(array.clone()));
             out[i] = Some(array);
         }
-        Ok(out)
+        Ok((out, fetched))
     }
 
     pub(super) async fn decode(
@@ -190,13 +199,12 @@ impl FileReader {
                 return Err(damaged(&format!("the checksum of column `{column}` in row group {group} does not match")));
             }
         }
-        let bytes = Fetched { length: file.bytes, parts: ranges.iter().map(|r| r.start).zip(parts).collect() };
+        let bytes = Arc::new(Fetched { length: file.bytes, parts: ranges.iter().map(|r| r.start).zip(parts).collect() });
         let mask = ProjectionMask::leaves(footer.arrow.parquet_schema(), leaves.iter().copied());
-        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(bytes, footer.arrow.clone())
-            .with_row_groups(vec![group])
-            .with_projection(mask)
-            .with_batch_size(metadata.num_rows() as usize)
-            .build();
+        let hint = Some(footer.schema().fields());
+        let levels = parquet_to_arrow_field_levels(footer.arrow.parquet_schema(), mask, hint).map_err(|e| damaged(&e))?;
+        let pages = GroupPages { metadata: footer.metadata(), group, bytes };
+        let reader = ParquetRecordBatchReader::try_new_with_row_groups(&levels, &pages, metadata.num_rows() as usize, None);
         let mut reader = reader.map_err(|e| damaged(&e))?;
         let batch = reader.next().ok_or_else(|| damaged(&"an empty row group"))?.map_err(|e| damaged(&e))?;
         if batch.num_rows() as i64 != metadata.num_rows() {
@@ -224,7 +232,7 @@ impl FileReader {
 }
 
 /// The fetched byte ranges of a file, each from its offset.
-struct Fetched {
+pub struct Fetched {
     length: u64,
     parts: Vec<(u64, Bytes)>,
 }
@@ -270,13 +278,11 @@ pub struct FileSource {
     pub tombstones: Vec<Arc<Tombstone>>,
     /// Row groups that may have wanted rows and were not read yet; `None` before the first.
     pub wanted_groups: Option<VecDeque<usize>>,
-    /// Of the block given last.
-    pub held_bytes: usize,
 }
 
 #[async_trait]
 impl Source for FileSource {
-    async fn next_block(&mut self) -> Result<Option<(Arc<Block>, Vec<Span>)>> {
+    async fn next_block(&mut self) -> Result<Option<Rows>> {
         let footer = self.reader.footer(&self.file).await?;
         let time_name: Arc<str> = "time".into();
         let mut groups = match self.wanted_groups.take() {
@@ -289,27 +295,26 @@ impl Source for FileSource {
             if !wanted.contains(&true) {
                 continue;
             }
-            let time = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?.pop().flatten();
-            let time = time.ok_or_else(|| self.reader.damage(&self.file.path, "it has no time column"))?;
+            let (mut time, time_fetched) = self.reader.columns(&self.file, &footer, group, std::slice::from_ref(&time_name)).await?;
+            let time = time.pop().flatten().ok_or_else(|| self.reader.damage(&self.file.path, "it has no time column"))?;
             let time = time.as_primitive().clone();
             let spans = select(&runs, &wanted, time.values(), &self.filter, &self.tombstones);
             if spans.is_empty() {
                 continue;
             }
             debug_assert_eq!(runs.starts.last().copied(), Some(time.len() as u32), "runs cover the row group");
-            let fields = self.reader.columns(&self.file, &footer, group, &self.fields).await?;
+            let (fields, fields_fetched) = self.reader.columns(&self.file, &footer, group, &self.fields).await?;
             self.wanted_groups = Some(groups);
             let block = Block { runs, time, fields };
-            self.held_bytes = block.bytes();
-            return Ok(Some((Arc::new(block), spans)));
+            let held_bytes = block.bytes();
+            return Ok(Some(Rows { block: Arc::new(block), spans, held_bytes, fetched: time_fetched || fields_fetched }));
         }
         self.wanted_groups = Some(groups);
-        self.held_bytes = 0;
         Ok(None)
     }
 
-    fn held_bytes(&self) -> usize {
-        self.held_bytes
+    fn has_more(&self) -> bool {
+        self.wanted_groups.as_ref().is_none_or(|groups| !groups.is_empty())
     }
 }
 

@@ -148,6 +148,10 @@ impl Tally {
                     _ => {}
                 }
             }
+            Aggregate::Mean if column.null_count() == 0 => {
+                self.count += rows.len() as i64;
+                self.float = T::Native::added(self.float, &column.values()[rows]);
+            }
             Aggregate::Mean => self.count += each(column, rows, |v| self.float += v.to_f64()),
             Aggregate::Stddev { .. } => {
                 let mut count = self.count;

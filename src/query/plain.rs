@@ -1,0 +1,180 @@
+//! Plans of our own nodes over scans go straight to execution plans.
+//!
+//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, and a scan under a condition. Of DataFusion's rules
+//! only two would have work there, those that bring conditions and choices of columns to the scan, and that is done here on the way.
+//! Whatever else is in a plan sends all of it the long way, with the same answer.
+
+use super::{columns::ColumnsExec, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
+use crate::plan::{
+    condition::without_relation,
+    node::{
+        columns::{Chosen, Columns, Source},
+        operator::{OperatorNode, execution},
+    },
+    time_bounds::time_bounds,
+};
+use arrow::datatypes::SchemaRef;
+use datafusion::{
+    common::{DFSchema, tree_node::TreeNode},
+    datasource::source_as_provider,
+    error::Result,
+    execution::context::SessionState,
+    logical_expr::{
+        Expr, LogicalPlan, Projection, TableScan, UserDefinedLogicalNodeCore,
+        physical_planning_context::PhysicalPlanningContext,
+        simplify::SimplifyContext,
+        utils::{conjunction, split_conjunction, split_conjunction_owned},
+    },
+    optimizer::simplify_expressions::ExprSimplifier,
+    physical_expr::create_physical_expr,
+    physical_optimizer::PhysicalOptimizerRule,
+    physical_plan::{ExecutionPlan, filter::FilterExecBuilder},
+};
+use itertools::Itertools;
+use std::sync::Arc;
+
+/// The execution plan; `None` when the plan has to go the long way.
+pub fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
+    let all = vec![true; plan.schema().fields().len()];
+    let Some(Made { plan, .. }) = node(state, plan, &all)? else { return Ok(None) };
+    let plan = NewestRows.optimize(plan, state.config_options())?;
+    Ok(requirements::are_met(&plan)?.then_some(plan))
+}
+
+/// An execution plan, and where in it the columns of the logical one are: nowhere those that nobody wants.
+struct Made {
+    plan: Arc<dyn ExecutionPlan>,
+    places: Vec<Option<usize>>,
+}
+
+fn node(state: &SessionState, plan: &LogicalPlan, wanted: &[bool]) -> Result<Option<Made>> {
+    match plan {
+        LogicalPlan::Projection(projection) => columns(state, projection, wanted),
+        LogicalPlan::Extension(_) => match OperatorNode::of(plan) {
+            Some(operator) => operation(state, operator, wanted),
+            None => Ok(None),
+        },
+        LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+            LogicalPlan::TableScan(scan) => rows(state, scan, Some(&filter.predicate), wanted),
+            _ => Ok(None),
+        },
+        LogicalPlan::TableScan(scan) => rows(state, scan, None, wanted),
+        _ => Ok(None),
+    }
+}
+
+fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
+    let Some(Columns(sources)) = Columns::chosen_by(projection) else { return Ok(None) };
+    let mut below = vec![false; projection.input.schema().fields().len()];
+    for (source, wanted) in sources.iter().zip(wanted) {
+        if let (Source::Column(at), true) = (source, *wanted) {
+            below[*at] = true;
+        }
+    }
+    let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
+    let (mut kept, mut chosen, mut places) = (vec![], vec![], vec![None; wanted.len()]);
+    for (at, source) in sources.into_iter().enumerate().filter(|(at, _)| wanted[*at]) {
+        let place = |column: usize| input.places[column].map(Source::Column);
+        let Some(source) = (if let Source::Column(column) = source { place(column) } else { Some(source) }) else { return Ok(None) };
+        places[at] = Some(kept.len());
+        kept.push(at);
+        chosen.push(source);
+    }
+    let schema = projection.schema.inner();
+    let schema = if kept.len() == wanted.len() { schema.clone() } else { Arc::new(schema.project(&kept)?) };
+    let is_same = |(at, source): (usize, &Source)| matches!(source, Source::Column(from) if *from == at);
+    if chosen.iter().enumerate().all(is_same) && input.plan.schema() == schema {
+        return Ok(Some(Made { plan: input.plan, places }));
+    }
+    let chosen = Columns(chosen);
+    let plan = match OperatorNode::of(&projection.input) {
+        Some(_) => {
+            let operator = Chosen { columns: chosen, from: input.plan.schema(), to: schema.clone() };
+            execution(Arc::new(operator), vec![input.plan], schema)
+        }
+        None => Arc::new(ColumnsExec::new(chosen, input.plan, schema)),
+    };
+    Ok(Some(Made { plan, places }))
+}
+
+fn operation(state: &SessionState, operation: &OperatorNode, wanted: &[bool]) -> Result<Option<Made>> {
+    let operator = operation.operator();
+    if let ([input], true) = (operation.inputs().as_slice(), operator.passes_rows_on()) {
+        let mut below = wanted.to_vec();
+        for name in operator.input_order(0) {
+            if let Some(at) = input.schema().index_of_column_by_name(None, &name) {
+                below[at] = true;
+            }
+        }
+        let Some(Made { plan, places }) = node(state, input, &below)? else { return Ok(None) };
+        let schema = plan.schema();
+        return Ok(Some(Made { plan: operation.execution(vec![plan], schema), places }));
+    }
+    let mut inputs = vec![];
+    for input in operation.inputs() {
+        let all = vec![true; input.schema().fields().len()];
+        let Some(made) = node(state, input, &all)? else { return Ok(None) };
+        inputs.push(made.plan);
+    }
+    let plan = operation.execution(inputs, operation.schema().inner().clone());
+    Ok(Some(Made { plan, places: (0..wanted.len()).map(Some).collect() }))
+}
+
+fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted: &[bool]) -> Result<Option<Made>> {
+    let provider = source_as_provider(&scan.source)?;
+    let Some(table) = provider.downcast_ref::<SnapshotTable>() else { return Ok(None) };
+    if scan.fetch.is_some() || !scan.filters.is_empty() {
+        return Ok(None);
+    }
+    let schema = scan.projected_schema.inner();
+    let parts = condition.map(split_conjunction).unwrap_or_default().into_iter().cloned();
+    let (mut exact, others): (Vec<Expr>, Vec<Expr>) =
+        parts.partition(|e| time_bounds(e).is_some() || table.is_exact(e) && values(e).is_some());
+    let mut rest = None;
+    if let Some(others) = conjunction(others) {
+        let Some(others) = simplified(state, without_relation(others)?, schema)? else { return Ok(None) };
+        let (more, left): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(others).into_iter().partition(|e| table.is_exact(e));
+        exact.extend(more);
+        rest = conjunction(left);
+    }
+    let mut read = wanted.to_vec();
+    for column in rest.iter().flat_map(Expr::column_refs) {
+        read[schema.index_of(&column.name)?] = true;
+    }
+    let kept: Vec<usize> = (0..read.len()).filter(|at| read[*at]).collect();
+    let mut places = vec![None; read.len()];
+    kept.iter().enumerate().for_each(|(place, at)| places[*at] = Some(place));
+    let layout = |at: &usize| scan.projection.as_ref().map_or(*at, |columns| columns[*at]);
+    let plan = table.rows(state, Some(kept.iter().map(layout).collect()), &exact, None)?;
+    let Some(rest) = rest else { return Ok(Some(Made { plan, places })) };
+    let named = DFSchema::try_from(plan.schema())?;
+    let test = create_physical_expr(&rest, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
+    let mut filter = FilterExecBuilder::new(test, plan).with_batch_size(state.config().batch_size());
+    if read != wanted {
+        // What only the condition asked for stays below.
+        filter = filter.apply_projection(Some(kept.iter().positions(|at| wanted[*at]).collect()))?;
+        let mut places_left = 0..;
+        places = wanted.iter().map(|wanted| if *wanted { places_left.next() } else { None }).collect();
+    }
+    Ok(Some(Made { plan: Arc::new(filter.build()?), places }))
+}
+
+/// The condition as it may be run; `None` where there is more to do about it: it asks sub-queries, or settles the matter.
+fn simplified(state: &SessionState, condition: Expr, schema: &SchemaRef) -> Result<Option<Expr>> {
+    let asks = |e: &Expr| matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_));
+    if condition.exists(|e| Ok(asks(e)))? {
+        return Ok(None);
+    }
+    let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+    let context = SimplifyContext::builder()
+        .with_schema(schema.clone())
+        .with_config_options(state.config_options().clone())
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    let condition = simplifier.simplify(simplifier.coerce(condition, &schema)?)?;
+    Ok((!matches!(condition, Expr::Literal(..))).then_some(condition))
+}
+
+#[cfg(test)]
+mod tests;
