@@ -1,6 +1,6 @@
 //! Plans of our own nodes over scans go straight to execution plans.
 //!
-//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, and a scan under a condition. Of DataFusion's rules
+//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition. Of DataFusion's rules
 //! only two would have work there, those that bring conditions and choices of columns to the scan, and that is done here on the way.
 //! Whatever else is in a plan sends all of it the long way, with the same answer.
 
@@ -15,7 +15,10 @@ use crate::plan::{
 };
 use arrow::datatypes::SchemaRef;
 use datafusion::{
-    common::{DFSchema, tree_node::TreeNode},
+    common::{
+        DFSchema,
+        tree_node::{TreeNode, TreeNodeRecursion},
+    },
     datasource::source_as_provider,
     error::Result,
     execution::context::SessionState,
@@ -28,7 +31,11 @@ use datafusion::{
     optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::create_physical_expr,
     physical_optimizer::PhysicalOptimizerRule,
-    physical_plan::{ExecutionPlan, filter::FilterExecBuilder},
+    physical_plan::{
+        ExecutionPlan,
+        filter::FilterExecBuilder,
+        projection::{ProjectionExec, ProjectionExpr},
+    },
 };
 use itertools::Itertools;
 use std::sync::Arc;
@@ -64,7 +71,7 @@ fn node(state: &SessionState, plan: &LogicalPlan, wanted: &[bool]) -> Result<Opt
 }
 
 fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
-    let Some(Columns(sources)) = Columns::chosen_by(projection) else { return Ok(None) };
+    let Some(Columns(sources)) = Columns::chosen_by(projection) else { return computed(state, projection, wanted) };
     let mut below = vec![false; projection.input.schema().fields().len()];
     for (source, wanted) in sources.iter().zip(wanted) {
         if let (Source::Column(at), true) = (source, *wanted) {
@@ -95,6 +102,41 @@ fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Re
         None => Arc::new(ColumnsExec::new(chosen, input.plan, schema)),
     };
     Ok(Some(Made { plan, places }))
+}
+
+/// Nodes of expressions that are computed straight. Among more of them it may pay to look for those that occur twice.
+const SMALL_NODES: usize = 64;
+
+/// Small expressions.
+fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
+    let (mut nodes, mut asks) = (0, false);
+    for expr in &projection.expr {
+        expr.apply(|e| {
+            nodes += 1;
+            asks |= is_question(e);
+            Ok(if asks || nodes > SMALL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+        })?;
+    }
+    if asks || nodes > SMALL_NODES {
+        return Ok(None);
+    }
+    let exprs: Vec<&Expr> = projection.expr.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(expr, _)| expr).collect();
+    let mut below = vec![false; projection.input.schema().fields().len()];
+    for column in exprs.iter().flat_map(|e| e.column_refs()) {
+        below[projection.input.schema().index_of_column(column)?] = true;
+    }
+    let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
+    let named = Arc::new(DFSchema::try_from(input.plan.schema())?);
+    let simplifier = simplifier(state, &named);
+    let fields = projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted);
+    let exprs = exprs.into_iter().zip(fields).map(|(expr, (field, _))| {
+        let expr = simplifier.simplify(simplifier.coerce(without_relation(expr.clone().unalias())?, &named)?)?;
+        let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
+        Ok(ProjectionExpr { expr, alias: field.name().clone() })
+    });
+    let plan = Arc::new(ProjectionExec::try_new(exprs.collect::<Result<Vec<_>>>()?, input.plan)?);
+    let mut place = 0..;
+    Ok(Some(Made { plan, places: wanted.iter().map(|wanted| if *wanted { place.next() } else { None }).collect() }))
 }
 
 fn operation(state: &SessionState, operation: &OperatorNode, wanted: &[bool]) -> Result<Option<Made>> {
@@ -161,19 +203,26 @@ fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted
 
 /// The condition as it may be run; `None` where there is more to do about it: it asks sub-queries, or settles the matter.
 fn simplified(state: &SessionState, condition: Expr, schema: &SchemaRef) -> Result<Option<Expr>> {
-    let asks = |e: &Expr| matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_));
-    if condition.exists(|e| Ok(asks(e)))? {
+    if condition.exists(|e| Ok(is_question(e)))? {
         return Ok(None);
     }
     let schema = Arc::new(DFSchema::try_from(schema.clone())?);
+    let simplifier = simplifier(state, &schema);
+    let condition = simplifier.simplify(simplifier.coerce(condition, &schema)?)?;
+    Ok((!matches!(condition, Expr::Literal(..))).then_some(condition))
+}
+
+fn is_question(e: &Expr) -> bool {
+    matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
+}
+
+fn simplifier(state: &SessionState, schema: &Arc<DFSchema>) -> ExprSimplifier {
     let context = SimplifyContext::builder()
         .with_schema(schema.clone())
         .with_config_options(state.config_options().clone())
         .with_query_execution_start_time(state.execution_props().query_execution_start_time)
         .build();
-    let simplifier = ExprSimplifier::new(context);
-    let condition = simplifier.simplify(simplifier.coerce(condition, &schema)?)?;
-    Ok((!matches!(condition, Expr::Literal(..))).then_some(condition))
+    ExprSimplifier::new(context)
 }
 
 #[cfg(test)]

@@ -90,7 +90,9 @@ async fn plain_plans_read_and_answer_what_others_do() {
         (flux(&format!("{one} |> last()")), true),
         (flux(&format!("{one} |> derivative(unit: 1s) |> limit(n: 3)")), true),
         (flux(r#"filter(fn: (r) => r._measurement == "m") |> keep(columns: ["_time", "_value", "_field"]) |> sum()"#), true),
-        (flux(&format!(r#"{one} |> map(fn: (r) => ({{r with _value: r._value * 2.0}}))"#)), false),
+        (flux(&format!(r#"{one} |> map(fn: (r) => ({{r with _value: r._value * 2.0}}))"#)), true),
+        (flux(&format!(r#"{one} |> map(fn: (r) => ({{r with _value: {}r._value}}))"#, "r._value + ".repeat(70))), false),
+        (influxql("SELECT max(v), mean(w) / 2 FROM m WHERE time >= 3s AND time < 90s GROUP BY time(10s), host"), true),
         (influxql("SELECT max(v) FROM m WHERE host = 'a' AND time >= 3s AND time < 90s GROUP BY time(10s)"), true),
         (influxql("SELECT mean(v), count(w) FROM m WHERE time >= 3s AND time < 90s GROUP BY time(10s), host fill(0)"), true),
         (influxql("SELECT last(v) FROM m GROUP BY host, rack"), true),
@@ -100,7 +102,8 @@ async fn plain_plans_read_and_answer_what_others_do() {
         (sql("SELECT host, time, v FROM m WHERE v > 2 AND w IS NOT NULL AND host IN ('a', 'b')"), true),
         (sql("SELECT v FROM m WHERE host = (SELECT 'a')"), false),
         (sql("SELECT host, max(v) FROM m GROUP BY host"), false),
-        (sql("SELECT v + 1 FROM m"), false),
+        (sql("SELECT v + 1 FROM m"), true),
+        (sql("SELECT v + (SELECT 1) FROM m"), false),
     ];
     for (question, straight) in cases {
         let shown = format!("{question:?}");
