@@ -1,11 +1,14 @@
 use super::*;
 use crate::{
     clock::{ManualClock, Randomness},
-    model::{ErrorKind, Precision, TimeRange},
+    model::{Duplicates, ErrorKind, Precision, TimeRange},
     storage::{
         buffer::Rejected,
+        disk::simulated::SimulatedDisk,
+        failpoint::Failpoints,
         fs::{FileSystem, LogFile, faulty::FaultyDisk},
         object::Store,
+        testing::World,
     },
 };
 use arrow::util::pretty::pretty_format_batches;
@@ -500,4 +503,26 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
         seconds.push(sorted.as_secs_f64());
     }
     assert!(seconds[1].max(seconds[2]) < 5.0 * seconds[0], "{seconds:?}");
+}
+
+/// What is found of a bucket is written anew: a file and its name, in a folder whose own name is synced once more. (Those of all
+/// buckets are synced at once.)
+#[tokio::test]
+async fn opening_syncs_three_times_for_each_bucket() {
+    let mut world = World::on(SimulatedDisk::default(), 0, 1, Duplicates::Last, Failpoints::default()).await;
+    let (disk, mut syncs) = (world.disk.disk.clone(), vec![]);
+    for buckets in [1..=10, 11..=40] {
+        for number in buckets {
+            let (bucket, body) = (BucketId::new(number).expect("not zero"), Bytes::from_static(b"m f=1 1"));
+            let (precision, bad_lines) = (Precision::Nanosecond, BadLines::Skip);
+            let request = WriteRequest { bucket, body, precision, now: 0, bad_lines, retention_floor: None };
+            world.storage.write(request).await.expect("stored");
+        }
+        world.storage.flush().await.expect("flushed");
+        let before = disk.syncs();
+        world.reopen().await.expect("it opens");
+        assert_eq!(world.storage.damage_now(), []);
+        syncs.push(disk.syncs() - before);
+    }
+    assert_eq!(syncs[1] - syncs[0], 30 * 3, "{syncs:?}");
 }
