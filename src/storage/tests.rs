@@ -84,7 +84,7 @@ async fn rows_are_sorted_by_tags_then_time_and_fields_merge() {
 async fn bad_lines_are_refused_one_by_one() {
     let storage = open(&Store::memory(), &FaultyDisk::default()).await;
     let report = write(&storage, "m f=1 1\nm f=\"text\" 2\nnonsense\nm,f=tag g=1 3\nm f=5 5").await.expect("the good lines are stored");
-    let refused: Vec<String> = report.rejected.iter().map(|r| format!("{} {:?} {}", r.number, r.kind, r.reason)).collect();
+    let refused: Vec<String> = report.rejected.named().into_iter().map(|r| format!("{} {:?} {}", r.number, r.kind, r.reason)).collect();
     expect![[r#"
         [
             "2 TypeConflict field type conflict: input field \"f\" on measurement \"m\" is type string, already exists as type float",
@@ -112,7 +112,7 @@ async fn a_request_can_be_all_or_nothing_and_rows_can_be_too_old() {
     assert_eq!(all_values(&storage).await, [0.0; 0]);
     let old = WriteRequest { body: Bytes::from_static(b"m f=1 0\nm f=2 1"), ..request };
     let report = storage.write(old).await.expect("an answer");
-    assert_eq!((report.row_count, report.rejected[0].kind), (1, Rejected::Expired));
+    assert_eq!((report.row_count, report.rejected.count_of(Rejected::Expired)), (1, 1));
 }
 
 #[tokio::test]
@@ -240,7 +240,11 @@ async fn a_dropped_measurement_is_gone_and_its_names_are_free() {
         assert_eq!(row_count(storage, "n").await, 2, "the rows of others stay");
     }
     let storage = open(&store, &disk).await;
-    assert_eq!(write(&storage, "m,f=tag h=\"field\" 1").await.expect("stored").rejected, vec![], "tag and field have changed places");
+    assert_eq!(
+        write(&storage, "m,f=tag h=\"field\" 1").await.expect("stored").rejected,
+        Default::default(),
+        "tag and field have changed places"
+    );
     for flushed in [false, true] {
         let storage = open(&store, &disk).await;
         assert_eq!((measurements(&storage), storage.damage()), (vec!["m None".into(), "n Some(Float)".to_string()], &[][..]));
@@ -491,7 +495,7 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
         let requests: Vec<String> = times.chunks(5_000).map(|times| times.iter().enumerate().map(line).collect()).collect();
         let started = std::time::Instant::now();
         for request in &requests {
-            assert_eq!(write(&storage, request).await.expect("stored").rejected, []);
+            assert_eq!(write(&storage, request).await.expect("stored").rejected, Default::default());
         }
         let written = started.elapsed();
         let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.row_count()).sum();

@@ -3,7 +3,7 @@
 
 use super::{
     Bucket, Storage,
-    buffer::{Conflicts, Rejected, RejectedLine, Staged, StagedTable, stage},
+    buffer::{Conflicts, Rejected, RejectedLines, Staged, StagedTable, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
@@ -54,8 +54,7 @@ pub struct WriteRequest {
 pub struct WriteReport {
     /// Without those in quarantine.
     pub row_count: usize,
-    /// In order of their numbers.
-    pub rejected: Vec<RejectedLine>,
+    pub rejected: RejectedLines,
     /// Lines that clash and are kept in the measurement `_quarantine`.
     pub quarantined: usize,
 }
@@ -66,8 +65,8 @@ const INLINE_BYTES_MAX: usize = 32 << 10;
 impl Storage {
     /// Stores the good lines of a request; durable when it returns.
     ///
-    /// Fails with `Unavailable` when the buffer is over its budget or the log cannot be written; nothing was then
-    /// acknowledged. Dropping the future does not undo the write.
+    /// Fails with `Unavailable` when the buffer is over its budget, there is no memory for lines in quarantine, or the log cannot be
+    /// written; nothing was then acknowledged. Dropping the future does not undo the write.
     pub async fn write(&self, request: WriteRequest) -> Result<WriteReport> {
         if self.buffered_bytes() > self.options().buffer_bytes_max {
             self.flush_soon();
@@ -112,11 +111,13 @@ impl Storage {
     async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<Staged> {
         let conflicts = match (self.options().type_conflicts.get(request.bucket), request.bad_lines) {
             (TypeConflicts::Coerce, _) => Conflicts::Coerce,
-            (TypeConflicts::Quarantine, BadLines::Skip) => Conflicts::Quarantine { write: self.inner.randomness.next_u64() },
+            (TypeConflicts::Quarantine, BadLines::Skip) => {
+                Conflicts::Quarantine { write: self.inner.randomness.next_u64(), memory: self.options().requests.clone() }
+            }
             (TypeConflicts::Quarantine, BadLines::RefuseAll) | (TypeConflicts::Reject, _) => Conflicts::Reject,
         };
         loop {
-            let (storage, work) = (self.clone(), request.clone());
+            let (storage, work, conflicts) = (self.clone(), request.clone(), conflicts.clone());
             let run = move || {
                 let schema = |measurement: &str| storage.schema(work.bucket, measurement);
                 stage(&work.body, work.precision, work.now, work.retention_floor, conflicts, schema)
@@ -126,8 +127,12 @@ impl Storage {
             } else {
                 tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(format!("reading a write panicked: {e}")))?
             };
-            let refuses = |line: &RejectedLine| line.kind != Rejected::Expired;
-            if request.bad_lines == BadLines::RefuseAll && staged.rejected.iter().any(refuses) {
+            if staged.lacks_memory {
+                let message = "other requests hold the memory that lines in quarantine need; nothing was stored";
+                return Err(Failure::new(ErrorKind::Unavailable, message).retry_after(1));
+            }
+            let refuses = staged.rejected.count() > staged.rejected.count_of(Rejected::Expired);
+            if request.bad_lines == BadLines::RefuseAll && refuses {
                 return Ok(Staged { rejected: staged.rejected, ..Staged::default() });
             }
             // Another request may have given a new field another type since; then the lines are read again.
