@@ -95,8 +95,7 @@ pub async fn v3(State(app): State<App>, call: Call) -> Response {
         let bad_lines = if partial { BadLines::Skip } else { BadLines::RefuseAll };
         let target = Target { org: None, bucket: BucketRef::Database { database, policy: None } };
         let written = write(&app, &caller, target, &call, WriteOptions { precision, bad_lines, create: true }).await?;
-        // Rows that are too old cost the others nothing.
-        Ok((partial || written.report.row_count > 0, written.report))
+        Ok((partial, written.report))
     };
     match outcome.await {
         Err(failure) => problem::v3(failure),

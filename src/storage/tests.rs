@@ -111,7 +111,10 @@ async fn a_request_can_be_all_or_nothing_and_rows_can_be_too_old() {
     assert_eq!(storage.write(request.clone()).await.expect("an answer").row_count, 0);
     assert_eq!(all_values(&storage).await, [0.0; 0]);
     let old = WriteRequest { body: Bytes::from_static(b"m f=1 0\nm f=2 1"), ..request };
-    let report = storage.write(old).await.expect("an answer");
+    let report = storage.write(old.clone()).await.expect("an answer");
+    assert_eq!((report.row_count, report.rejected.count_of(Rejected::Expired)), (0, 1));
+    assert_eq!(all_values(&storage).await, [0.0; 0]);
+    let report = storage.write(WriteRequest { bad_lines: BadLines::Skip, ..old }).await.expect("an answer");
     assert_eq!((report.row_count, report.rejected.count_of(Rejected::Expired)), (1, 1));
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     Bucket, Storage,
-    buffer::{Conflicts, Rejected, RejectedLines, Staged, StagedTable, stage},
+    buffer::{Conflicts, RejectedLines, Staged, StagedTable, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
@@ -31,7 +31,7 @@ use std::{
 pub enum BadLines {
     /// Bad lines are reported, the others are stored.
     Skip,
-    /// One line that cannot be read, or clashes, refuses the whole request; nothing is stored, in quarantine neither.
+    /// One line that cannot be read, clashes or has expired refuses the whole request; nothing is stored, in quarantine neither.
     RefuseAll,
 }
 
@@ -131,8 +131,7 @@ impl Storage {
                 let message = "other requests hold the memory that lines in quarantine need; nothing was stored";
                 return Err(Failure::new(ErrorKind::Unavailable, message).retry_after(1));
             }
-            let refuses = staged.rejected.count() > staged.rejected.count_of(Rejected::Expired);
-            if request.bad_lines == BadLines::RefuseAll && refuses {
+            if request.bad_lines == BadLines::RefuseAll && !staged.rejected.is_empty() {
                 return Ok(Staged { rejected: staged.rejected, ..Staged::default() });
             }
             // Another request may have given a new field another type since; then the lines are read again.
