@@ -494,7 +494,7 @@ fn log(bytes: &[u8]) {
     let mut sequence = 1 + numbers.byte() as u64;
     for _ in 0..1 + numbers.byte() % 3 {
         let name = format!("{sequence:016x}.wal");
-        let mut segment = frame::beginning(sequence - 1);
+        let mut segment = frame::beginning(sequence - 1, 1);
         for _ in 0..numbers.byte() % 6 {
             let length = numbers.byte();
             let (text, rest) = numbers.0.split_at(length.min(numbers.0.len()));

@@ -120,6 +120,9 @@ impl Storage {
         for damaged in replayed.damage.iter().map(|d| &d.segment).chain(replayed.missing.iter().map(|m| &m.segment)) {
             keep_aside(log_files.as_ref(), damaged);
         }
+        if !options.failpoints.has(Mistake::RefusedRecordsFound) {
+            records.retain(|record| !replayed.was_refused(record.sequence));
+        }
         // Segments may be there twice, or under each other's names.
         records.sort_by_key(|record| record.sequence);
         records.dedup_by_key(|record| record.sequence);

@@ -3,7 +3,7 @@
 
 use super::{
     Bucket, Storage,
-    buffer::{Conflicts, RejectedLines, Staged, StagedTable, stage},
+    buffer::{Conflicts, RejectedLines, Staged, StagedTable, Table, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
@@ -88,7 +88,7 @@ impl Storage {
 
     async fn write_to_the_end(self, request: WriteRequest) -> Result<WriteReport> {
         let request = Arc::new(request);
-        let _writing = self.inner.writing.read().await;
+        let writing = self.inner.writing.read().await;
         // The rows are typed by the schemas that were found, and stand above what was found to be deleted.
         self.inner.files.renew(request.bucket).await?;
         let mut staged = self.stage_and_admit(&request).await?;
@@ -99,7 +99,14 @@ impl Storage {
                 false => staged.log_text(&request.body),
             };
             let tables = std::mem::take(&mut staged.tables);
-            self.append_and_apply(&request, &text, tables).await?;
+            let named: Vec<Arc<str>> = tables.iter().filter(|t| t.names_something()).map(|t| t.measurement.clone()).collect();
+            if let Err(failure) = self.append_and_apply(&request, &text, tables).await {
+                drop(writing);
+                if !named.is_empty() {
+                    self.forget_names(request.bucket, named).await;
+                }
+                return Err(failure);
+            }
         }
         if self.buffered_bytes() > self.options().flush_bytes {
             self.flush_soon();
@@ -143,7 +150,7 @@ impl Storage {
 
     /// Adds new tags and fields to the schemas; false, and nothing added, when one has become something else meanwhile.
     pub(super) fn admit(&self, bucket: BucketId, tables: &[StagedTable]) -> bool {
-        if tables.iter().all(|t| t.new_tags.is_empty() && !t.new_fields) {
+        if !tables.iter().any(StagedTable::names_something) {
             return true;
         }
         let mut schemas = self.inner.schemas.write();
@@ -168,6 +175,33 @@ impl Storage {
         }
         schemas.extend(changed.into_iter().map(|s| (s.measurement.clone(), s)));
         true
+    }
+
+    /// Takes out of the schemas of measurements what neither files nor buffered rows have: a write has brought it, and was not stored. Later
+    /// lines are not held to it.
+    async fn forget_names(&self, bucket: BucketId, measurements: Vec<Arc<str>>) {
+        // No flush is under way with a schema that it has taken before, and no write between its look at one and its rows.
+        let _no_flush = self.inner.flushing.lock().await;
+        let _no_write = self.inner.writing.write().await;
+        // Where a flush may have arrived unheard, files may have more than is known.
+        if self.inner.files.entry(bucket).is_in_doubt() {
+            return;
+        }
+        let (version, rows) = (self.inner.files.version(bucket), self.inner.buckets.read().get(&bucket).cloned().unwrap_or_default());
+        for measurement in measurements {
+            let stored = version.as_ref().and_then(|version| version.schemas.get(&measurement));
+            let mut schema = stored.map_or_else(|| MeasurementSchema::new(measurement.clone()), |schema| MeasurementSchema::clone(schema));
+            let mut tables = rows.tables.lock();
+            tables.of_mut(&measurement).for_each(|table| table.add_names(&mut schema));
+            if let Some(schemas) = self.inner.schemas.write().get_mut(&bucket) {
+                match schema.fields.is_empty() {
+                    true => schemas.remove(&measurement),
+                    false => schemas.insert(measurement.clone(), Arc::new(schema)),
+                };
+            }
+            tables.of_mut(&measurement).for_each(Table::forget_sorted);
+        }
+        self.inner.drops.fetch_add(1, std::sync::atomic::Ordering::Release);
     }
 
     async fn append_and_apply(&self, request: &WriteRequest, text: &[u8], tables: Vec<StagedTable>) -> Result<()> {

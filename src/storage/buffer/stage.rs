@@ -91,6 +91,11 @@ pub struct StagedTable {
 }
 
 impl StagedTable {
+    /// Whether it has a tag or field that the schema did not have.
+    pub fn names_something(&self) -> bool {
+        self.new_fields || !self.new_tags.is_empty()
+    }
+
     /// Keeps the rows whose times are wanted.
     pub fn retain(&mut self, wanted: impl Fn(Timestamp) -> bool) {
         let keep: BooleanArray = self.times.iter().map(|time| Some(wanted(*time))).collect();
