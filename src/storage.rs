@@ -81,7 +81,7 @@ struct Inner {
     flushing: tokio::sync::Mutex<()>,
     /// Writes share it from their first look at a schema until their rows are visible; what takes a schema away has it alone.
     writing: tokio::sync::RwLock<()>,
-    /// How many measurements were dropped: by it a reader notices that the schema it began with is another one by now.
+    /// How often a schema lost something: by it a reader notices that the one it began with is another one by now.
     drops: AtomicUsize,
     flush_wanted: tokio::sync::Notify,
     /// Buckets of which the log has records that are in files by the word of another process.
@@ -102,6 +102,14 @@ struct Tables {
     active: HashMap<Arc<str>, Table>,
     /// What a flush is making files of; visible until its manifest commit. A failed flush leaves it for the next one.
     frozen: Vec<(Arc<str>, Table)>,
+}
+
+impl Tables {
+    /// Those of a measurement, the one with the newest rows last.
+    fn of_mut(&mut self, measurement: &str) -> impl Iterator<Item = &mut Table> {
+        let frozen = self.frozen.iter_mut().filter(move |(m, _)| m.as_ref() == measurement).map(|(_, table)| table);
+        frozen.chain(self.active.get_mut(measurement))
+    }
 }
 
 /// Sequences that the log has given out and whose rows are not yet visible.
@@ -209,11 +217,8 @@ impl Storage {
         for mut view in views {
             let (sorted, is_new) = view.chunks(&schema);
             if is_new {
-                let mut tables = entry.tables.lock();
-                let Tables { active, frozen } = &mut *tables;
                 // A flush may have set it apart meanwhile.
-                let frozen = frozen.iter_mut().filter(|(m, _)| m.as_ref() == measurement).map(|(_, table)| table);
-                frozen.chain(active.get_mut(measurement)).for_each(|table| table.remember(&view));
+                entry.tables.lock().of_mut(measurement).for_each(|table| table.remember(&view));
             }
             chunks.extend(sorted);
         }

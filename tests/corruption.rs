@@ -131,7 +131,7 @@ pub fn settings(folder: &Path) -> EngineSettings {
 pub async fn write(engine: &Engine, operator: &Caller, lines: String) -> Result<()> {
     let options = WriteOptions { precision: Precision::Nanosecond, bad_lines: BadLines::RefuseAll, create: false };
     let target = Target { org: Some("o"), bucket: BucketRef::NameOrId("b") };
-    engine.write(operator, target, lines.into(), options).await.map(|written| assert_eq!(written.report.rejected, []))
+    engine.write(operator, target, lines.into(), options).await.map(|written| assert_eq!(written.report.rejected, Default::default()))
 }
 
 pub fn recognise(engine: &Engine) -> Caller {

@@ -294,7 +294,8 @@ fn compact(url: &str, stop: &AtomicBool, compactions: &AtomicUsize) {
 /// What is stored is what the ledgers say, to the row; from now on they know what became of what was not answered.
 fn verify(url: &str, ledgers: &mut [Ledger], when: &str) {
     let question = [("db", "b"), ("epoch", "ns"), ("q", "SELECT n FROM ledger GROUP BY writer")];
-    let request = authorised(client(60).get(format!("{url}/query"))).query(&question);
+    // Patient: a test that is stopped for a while, as long forms are, must not take that for a loss.
+    let request = authorised(client(600).get(format!("{url}/query"))).query(&question);
     let answer: serde_json::Value = request.send().and_then(|a| a.error_for_status()?.json()).expect("an answer");
     assert!(answer["results"][0]["error"].is_null(), "{when}: {answer}");
     let mut stored: BTreeMap<String, Rows> = BTreeMap::new();

@@ -199,3 +199,25 @@ fn a_damaged_file_stops_the_import_and_is_named() {
     assert_eq!(refused.status.code(), Some(1));
     assert!(refused.err.contains("000000001-000000001.tsm is damaged at byte 5: "), "{}", refused.err);
 }
+
+/// Where a bucket coerces integers, both sides are the same as floats.
+#[test]
+fn integers_that_a_bucket_makes_floats_of_are_no_difference() {
+    let server = Server::set_up();
+    server.out(&["bucket", "create", "-n", "plant/autogen", "--type-conflicts", "coerce"]);
+    server.out(&["write", "-b", "plant/autogen", "machine,host=z jobs=1.5 1"]);
+    let dir = v1().to_string_lossy().into_owned();
+    let import = ["import", "influxdb-v1", &dir, "--database", "plant", "--rp", "autogen"];
+    let table = server.out(&import);
+    let machine: Vec<String> = lines(&table).into_iter().filter(|line| line.contains("| machine |")).collect();
+    assert!(machine.len() == 1 && machine[0].ends_with(" | same as floats"), "{table}");
+    assert!(lines(&table).iter().all(|line| line.contains("| machine |") || line.ends_with(" | same")), "{table}");
+    let json: serde_json::Value = serde_json::from_str(&server.out(&[&import[..], &["--json"]].concat())).expect("JSON");
+    let found = |name: &str| json.as_array().expect("lines").iter().find(|line| line["measurement"] == name).expect("a line").clone();
+    assert_eq!((&found("machine")["same"], &found("machine")["asFloats"]), (&true.into(), &true.into()));
+    assert_eq!((&found("sparse")["same"], &found("sparse")["asFloats"]), (&true.into(), &false.into()));
+
+    // What is another number is a difference.
+    server.out(&["write", "-b", "plant/autogen", "sparse,side=west depth=0i 8"]);
+    assert_eq!(server.call(&import).status.code(), Some(1));
+}

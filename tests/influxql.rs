@@ -54,7 +54,7 @@ async fn answers_are_those_of_influxdb() {
             let place = tempfile::tempdir().expect("a folder for the test");
             let database = Database::open(place.path(), 1_600_000_000_000_000_000).await;
             let report = database.write(&cases.lines).await;
-            assert_eq!(report.rejected, vec![], "every line of a case is good");
+            assert_eq!(report.rejected, Default::default(), "every line of a case is good");
             if phase == "after it" {
                 database.storage.flush().await.expect("a flush");
             }

@@ -90,7 +90,7 @@ async fn phases(text: &str, kind: &str, store: impl Fn() -> Store, wrong: &mut S
     let database = Database::over(store(), log.path(), 1_000_000_000_000_000_000).await;
     for request in lines.lines().collect::<Vec<_>>().chunks(4) {
         let report = database.write(&request.join("\n")).await;
-        assert_eq!(report.rejected, vec![], "every line of a case is good");
+        assert_eq!(report.rejected, Default::default(), "every line of a case is good");
     }
     ask(&database, "before a flush").await;
     database.storage.flush().await.expect("a flush");

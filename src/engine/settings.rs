@@ -54,6 +54,7 @@ impl EngineSettings {
         // Rows being flushed stay in the buffer meanwhile.
         self.storage.flush_bytes = self.storage.flush_bytes.min(memory.buffer.limit() / 4);
         self.storage.files.cache_bytes = memory.files.limit();
+        self.storage.requests = memory.requests.clone();
         self.memory = Arc::new(memory);
         self
     }

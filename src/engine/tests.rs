@@ -50,7 +50,7 @@ async fn one_engine_serves_three_languages_and_keeps_rows_and_people_over_a_rest
     let set_up = engine.catalog().set_up(request).expect("set up");
     let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
     let report = write(&engine, &operator, "gpu", "m,host=a v=1 10\nm,host=a v=x 20\nm,host=b v=3 30").await.expect("stored");
-    assert_eq!((report.row_count, report.rejected.len()), (2, 1));
+    assert_eq!((report.row_count, report.rejected.count()), (2, 1));
 
     let on = |action| Permission::new(action, Resource::one(ResourceKind::Buckets, set_up.bucket.id.0, set_up.org.id));
     let reader = token(&engine, &operator, set_up.org.id, vec![on(Action::Read)]);

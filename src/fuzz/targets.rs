@@ -6,13 +6,14 @@ use crate::{
     http::predicate,
     influxql,
     line_protocol::{Parser, escape, parse_series, whole_lines, write_point},
+    memory::Share,
     model::{
         BucketId, FieldType, MeasurementSchema, Precision,
         time::{parse_rfc3339, rfc3339, rfc3339_full},
     },
     sql,
     storage::{
-        buffer::{Conflicts, Staged, stage},
+        buffer::{Conflicts, RejectedLines, Staged, stage},
         fs::{FileSystem, LogFile},
         manifest::{FileMeta, Version},
         parquet::{decimal::Decimals, file::inspect, writer::FileWriter},
@@ -327,13 +328,14 @@ fn line_protocol(body: &[u8]) {
     assert_eq!(points(written.as_bytes()), whole, "written again: {written}");
 
     // Also by a replay that does not know the schema that they were staged by.
-    for conflicts in [Conflicts::Reject, Conflicts::Coerce, Conflicts::Quarantine { write: 7 }] {
+    let quarantine = Conflicts::Quarantine { write: 7, memory: Share::new("requests", usize::MAX) };
+    for conflicts in [Conflicts::Reject, Conflicts::Coerce, quarantine] {
         let staged = stage(body, Precision::Nanosecond, 7, None, conflicts, |m| (m == "m").then(|| Arc::new(schema())));
         let logged = staged.log_text(body);
         let again = stage(&logged, Precision::Nanosecond, 7, None, Conflicts::Reject, |_| None);
         assert_eq!(
-            (again.rejected.as_slice(), stored(&again)),
-            ([].as_slice(), stored(&staged)),
+            (&again.rejected, stored(&again)),
+            (&RejectedLines::default(), stored(&staged)),
             "of the log: {}",
             String::from_utf8_lossy(&logged)
         );
@@ -492,7 +494,7 @@ fn log(bytes: &[u8]) {
     let mut sequence = 1 + numbers.byte() as u64;
     for _ in 0..1 + numbers.byte() % 3 {
         let name = format!("{sequence:016x}.wal");
-        let mut segment = frame::beginning(sequence - 1);
+        let mut segment = frame::beginning(sequence - 1, 1);
         for _ in 0..numbers.byte() % 6 {
             let length = numbers.byte();
             let (text, rest) = numbers.0.split_at(length.min(numbers.0.len()));

@@ -20,7 +20,10 @@ use crate::{
     engine::{Target, WriteOptions, Written},
     model::{ErrorKind, Failure, Precision, Result, duration::go_duration, time::rfc3339},
     plan::BucketRef,
-    storage::{BadLines, WriteReport, buffer::Rejected, buffer::RejectedLine},
+    storage::{
+        BadLines, WriteReport,
+        buffer::{Rejected, RejectedLine},
+    },
 };
 use axum::{
     Json,
@@ -33,12 +36,6 @@ use std::sync::atomic::Ordering;
 
 /// How many lines of a request are in quarantine; absent without any.
 pub const QUARANTINED_LINES: HeaderName = HeaderName::from_static("x-tidegauge-quarantined-lines");
-
-/// Lines that an answer names; a request may have a million bad ones.
-const NAMED_MAX: usize = 100;
-
-/// As much of a line as the list has.
-const LINE_BYTES_MAX: usize = 1024;
 
 pub async fn v2(State(app): State<App>, AnyAuth(caller): AnyAuth, call: Call) -> Answer {
     let precision = Precision::parse_v2(call.text("precision").unwrap_or(""))?;
@@ -98,8 +95,7 @@ pub async fn v3(State(app): State<App>, call: Call) -> Response {
         let bad_lines = if partial { BadLines::Skip } else { BadLines::RefuseAll };
         let target = Target { org: None, bucket: BucketRef::Database { database, policy: None } };
         let written = write(&app, &caller, target, &call, WriteOptions { precision, bad_lines, create: true }).await?;
-        // Rows that are too old cost the others nothing.
-        Ok((partial || written.report.row_count > 0, written.report))
+        Ok((partial, written.report))
     };
     match outcome.await {
         Err(failure) => problem::v3(failure),
@@ -129,8 +125,8 @@ fn answer(refused: Option<Response>, report: &WriteReport) -> Response {
 
 /// The first refused lines, in the form that InfluxDB 3 has for them, and how many there are.
 fn lines(report: &WriteReport) -> Map<String, Value> {
-    let data: Vec<Value> = report.rejected.iter().take(NAMED_MAX).map(entry).collect();
-    let mut lines = Map::from_iter([("data".into(), data.into()), ("rejectedCount".into(), report.rejected.len().into())]);
+    let data: Vec<Value> = report.rejected.named().into_iter().map(entry).collect();
+    let mut lines = Map::from_iter([("data".into(), data.into()), ("rejectedCount".into(), report.rejected.count().into())]);
     if report.quarantined > 0 {
         lines.insert("quarantinedCount".into(), report.quarantined.into());
     }
@@ -139,9 +135,7 @@ fn lines(report: &WriteReport) -> Map<String, Value> {
 
 /// A refused line: its number in the body, from 1, why, and its text, or the beginning of that.
 fn entry(line: &RejectedLine) -> Value {
-    let shown = &line.text[..line.text.floor_char_boundary(LINE_BYTES_MAX)];
-    let more = if shown.len() < line.text.len() { "..." } else { "" };
-    json!({ "original_line": format!("{shown}{more}"), "line_number": line.number, "error_message": line.reason })
+    json!({ "original_line": line.text, "line_number": line.number, "error_message": line.reason })
 }
 
 fn options(precision: Precision) -> WriteOptions {
@@ -152,36 +146,30 @@ async fn write(app: &App, caller: &Caller, target: Target<'_>, call: &Call, opti
     let written = app.engine.write(caller, target, call.body.clone(), options).await?;
     app.figures.write_bytes.fetch_add(call.body.len() as u64, Ordering::Relaxed);
     app.figures.written_rows.fetch_add(written.report.row_count as u64, Ordering::Relaxed);
-    app.figures.rejected_lines.fetch_add(written.report.rejected.len() as u64, Ordering::Relaxed);
+    app.figures.rejected_lines.fetch_add(written.report.rejected.count() as u64, Ordering::Relaxed);
     app.figures.quarantined_lines.fetch_add(written.report.quarantined as u64, Ordering::Relaxed);
     Ok(written)
 }
 
-fn of_kind(report: &WriteReport, kind: Rejected) -> impl Iterator<Item = &RejectedLine> {
-    report.rejected.iter().filter(move |line| line.kind == kind)
-}
-
-/// Lines that could not be read, each in a line of its own, in InfluxDB's words.
+/// Lines that could not be read, the first ones, each in a line of its own, in InfluxDB's words.
 fn unreadable(report: &WriteReport) -> Option<String> {
-    let named = of_kind(report, Rejected::Unreadable).take(NAMED_MAX);
+    let named = report.rejected.of_kind(Rejected::Unreadable).iter();
     let texts: Vec<String> = named.map(|l| format!("unable to parse '{}': {} (line {})", l.text, l.reason, l.number)).collect();
     (!texts.is_empty()).then(|| texts.join("\n"))
 }
 
 /// Rows that clash with stored data, in the words of InfluxDB's store.
 fn clashes(report: &WriteReport) -> Option<String> {
-    let first = of_kind(report, Rejected::TypeConflict).next()?;
-    Some(format!("partial write: {} dropped={}", first.reason, of_kind(report, Rejected::TypeConflict).count()))
+    let first = report.rejected.of_kind(Rejected::TypeConflict).first()?;
+    Some(format!("partial write: {} dropped={}", first.reason, report.rejected.count_of(Rejected::TypeConflict)))
 }
 
 /// Rows older than the bucket keeps, in the words of InfluxDB 2.7.
 fn expired(written: &Written) -> Option<String> {
-    let mut times: Vec<_> = of_kind(&written.report, Rejected::Expired).map(|line| (line.time.unwrap_or_default(), line)).collect();
-    times.sort_by_key(|(time, _)| *time);
-    let (oldest, newest) = (times.first()?, times.last()?);
-    let (count, floor) = (times.len(), rfc3339(written.retention_floor.unwrap_or_default()));
-    let point = |(time, line): &(i64, &RejectedLine)| {
-        let text = format!("{} at {}", series_of(&line.text), rfc3339(*time));
+    let (oldest, newest) = written.report.rejected.expired()?;
+    let (count, floor) = (written.report.rejected.count_of(Rejected::Expired), rfc3339(written.retention_floor.unwrap_or_default()));
+    let point = |line: &RejectedLine| {
+        let text = format!("{} at {}", series_of(&line.text), rfc3339(line.time.unwrap_or_default()));
         format!("{text} dropped because it violates a Retention Policy Lower Bound at {floor}")
     };
     let kept = go_duration(written.bucket.retention_ns.unwrap_or_default());
@@ -214,7 +202,7 @@ fn refusal_v2(written: &Written) -> Option<Failure> {
         None if stored.is_empty() => None,
         None => Some(Failure::new(ErrorKind::Unprocessable, stored.join("\n"))),
         Some(text) => {
-            let summary = format!("partial write: {} lines refused, {} stored", report.rejected.len(), report.row_count);
+            let summary = format!("partial write: {} lines refused, {} stored", report.rejected.count(), report.row_count);
             let parts = std::iter::once(text).chain(stored).chain([summary]);
             Some(Failure::invalid(parts.collect::<Vec<_>>().join("\n")))
         }
@@ -223,7 +211,7 @@ fn refusal_v2(written: &Written) -> Option<Failure> {
 
 /// All of them are 400 (InfluxDB 1.8), which its clients take as "do not send this again".
 fn refusal_v1(report: &WriteReport) -> Option<Failure> {
-    let expired = of_kind(report, Rejected::Expired).count();
+    let expired = report.rejected.count_of(Rejected::Expired);
     let parts = [
         unreadable(report).map(|text| format!("partial write: {text} dropped=0")),
         clashes(report),

@@ -307,7 +307,7 @@ impl Context for QueryContext {
             let report = self.wait(self.inner.storage.write_rows(bucket.id, &measurement, &batch, self.inner.now))?;
             count += report.row_count as u64;
             if let Some(first) = report.rejected.first() {
-                let dropped = report.rejected.len();
+                let dropped = report.rejected.count();
                 return Err(Failure::invalid(format!("partial write: {} dropped={dropped}", first.reason)));
             }
         }

@@ -7,9 +7,11 @@
 //! The only per-series memory is that of series with rows in the buffer; it goes when they are flushed.
 
 pub mod quarantine;
+pub mod rejected;
 pub mod sort;
 pub mod stage;
 pub mod table;
 
-pub use stage::{Conflicts, Rejected, RejectedLine, Staged, StagedTable, stage};
+pub use rejected::{Rejected, RejectedLine, RejectedLines};
+pub use stage::{Conflicts, Staged, StagedTable, stage};
 pub use table::Table;

@@ -21,7 +21,7 @@ pub mod simulated;
 
 use parking_lot::Mutex;
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     fmt::Debug,
     fs, io,
     os::unix::fs::FileExt,
@@ -117,15 +117,16 @@ impl DiskFile for fs::File {
 /// Makes folders so that they survive a power loss.
 ///
 /// That a folder is there says nothing of that: whoever made it may have been killed, or be a thread that has not got to syncing it
-/// yet, or have seen the sync fail. So every folder is synced into its parent once by every process that writes to it, and one that is
-/// empty is made anew: nobody puts anything into a folder whose name may not last. The outermost one is the user's, who may have set it up
-/// with care, and is only synced.
+/// yet, or have seen the sync fail. So every folder is synced into its parent by every process that writes to it (those that are found in a
+/// parent all at once: nobody else makes any there), and one that is empty is made anew: nobody puts anything into a folder whose name may
+/// not last. The outermost one is the user's, who may have set it up with care, and is only synced.
 #[derive(Debug)]
 pub struct Folders {
     disk: Arc<dyn Disk>,
     root: PathBuf,
-    /// Held while one is made, so that the next one waits for its sync.
     durable: Mutex<HashSet<PathBuf>>,
+    /// Of each folder one that is held while something is made in it, so that the next one waits for its sync; and whether it was synced.
+    parents: Mutex<HashMap<PathBuf, Arc<Mutex<bool>>>>,
     doubtful: Mutex<HashSet<PathBuf>>,
 }
 
@@ -133,7 +134,8 @@ impl Folders {
     /// Those from `root` on, which is made with its parents when it is not there. A root that is there and cannot be synced now is synced
     /// before anything is put into it: what it holds can be read until then.
     pub fn at(disk: Arc<dyn Disk>, root: &Path) -> io::Result<Folders> {
-        let mut folders = Folders { disk, root: root.to_path_buf(), durable: Mutex::default(), doubtful: Mutex::default() };
+        let (durable, parents, doubtful) = Default::default();
+        let mut folders = Folders { disk, root: root.to_path_buf(), durable, parents, doubtful };
         let was_there = is_folder(root);
         match folders.make(root) {
             Err(e) if was_there => tracing::warn!(folder = %root.display(), "the disk cannot be synced: {e}"),
@@ -146,19 +148,25 @@ impl Folders {
 
     /// Makes a folder and its missing parents, below the root or the root itself.
     pub fn make(&self, folder: &Path) -> io::Result<()> {
-        let mut durable = self.durable.lock();
         let is_above = |f: &Path| f != self.root && self.root.starts_with(f);
-        let known = |f: &Path| is_folder(f) && (durable.contains(f) || is_above(f));
-        let new: Vec<PathBuf> = folder.ancestors().take_while(|f| !known(f)).map(Path::to_path_buf).collect();
+        let is_known = |f: &Path| is_folder(f) && (self.durable.lock().contains(f) || is_above(f));
+        let new: Vec<&Path> = folder.ancestors().take_while(|f| !is_known(f)).collect();
         for folder in new.into_iter().rev() {
-            self.make_one(&folder)?;
-            durable.extend(folder.canonicalize().ok().filter(|_| folder == self.root));
-            durable.insert(folder);
+            let parent = folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+            let its_turn = self.parents.lock().entry(parent.to_path_buf()).or_default().clone();
+            let mut is_synced = its_turn.lock();
+            if !is_known(folder) {
+                self.make_one(folder, parent, &mut is_synced)?;
+                let mut durable = self.durable.lock();
+                durable.extend(folder.canonicalize().ok().filter(|_| folder == self.root));
+                durable.insert(folder.to_path_buf());
+            }
         }
         Ok(())
     }
 
-    fn make_one(&self, folder: &Path) -> io::Result<()> {
+    /// `is_synced`: the parent was, by this process.
+    fn make_one(&self, folder: &Path, parent: &Path, is_synced: &mut bool) -> io::Result<()> {
         self.forget(folder, |folder| self.disk.remove_folder(folder))?;
         let is_inner = folder != self.root && folder.starts_with(&self.root);
         let mut made = self.disk.make_folder(folder);
@@ -168,8 +176,11 @@ impl Folders {
         if made.is_err() && !is_folder(folder) {
             return made;
         }
+        if made.is_err() && *is_synced {
+            return Ok(());
+        }
         use io::ErrorKind as K;
-        match self.disk.sync_folder(folder.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))) {
+        match self.disk.sync_folder(parent) {
             // It was there before, in a place that need not be ours.
             Err(e)
                 if made.is_err() && matches!(e.kind(), K::PermissionDenied | K::ReadOnlyFilesystem | K::InvalidInput | K::Unsupported) =>
@@ -181,7 +192,7 @@ impl Folders {
                 let _ = self.forget(folder, |folder| self.disk.remove_folder(folder));
                 Err(e)
             }
-            synced => synced,
+            synced => synced.map(|()| *is_synced = true),
         }
     }
 

@@ -79,6 +79,8 @@ pub enum Mistake {
     InputsDeletedTooEarly,
     /// What is found in the log counts as durable.
     FoundRecordsBelieved,
+    /// What the log could not take is found again, also when something else was stored since.
+    RefusedRecordsFound,
     /// What a manifest version that is found says counts as durable.
     FoundStateBelieved,
     /// The log is trimmed, and files are deleted, by a manifest version that was only found.

@@ -211,8 +211,8 @@ fn arrived() -> Failure {
     Failure::new(ErrorKind::Unavailable, "an earlier commit had arrived after all; the next flush goes on from it")
 }
 
-/// Buckets whose manifests are renewed at the same time.
-const RENEWALS_IN_FLIGHT: usize = 8;
+/// Buckets whose manifests are renewed at the same time. A file system has one commit for all that wait for a sync.
+const RENEWALS_IN_FLIGHT: usize = 32;
 /// Files that one flush encodes and writes at the same time.
 const FLUSH_WRITERS: usize = 2;
 /// Enough for the footers of the files that one compaction reads and a row group of each.

@@ -29,13 +29,14 @@ enum Test {
     FailingStore,
     Model,
     TypeConflicts,
+    RefusedTypes,
 }
 
 use Plant::*;
 use Test::*;
 
 /// What is planted, who must notice, and what would come of it.
-const MISTAKES: [(Plant, Test, &str); 20] = [
+const MISTAKES: [(Plant, Test, &str); 21] = [
     (OnDisk(Lie::LogNotSynced), PowerLoss, "answered rows are gone"),
     (OnDisk(Lie::ObjectNotSynced), PowerLoss, "a file or manifest is empty or torn after the log was trimmed"),
     (OnDisk(Lie::FolderNotSynced), PowerLoss, "a segment, file or manifest has no name"),
@@ -60,6 +61,7 @@ const MISTAKES: [(Plant, Test, &str); 20] = [
     (InCode(Mistake::DeleteNotFoldedIn), Model, "rows that were deleted come back"),
     (InCode(Mistake::CompactedSequencesLost), Model, "old values hide new ones"),
     (InCode(Mistake::LinesLoggedAsSent), TypeConflicts, "a replay refuses lines that were answered, or makes others of them"),
+    (InCode(Mistake::RefusedRecordsFound), RefusedTypes, "a replay refuses lines that were answered, for types that no row had"),
 ];
 
 /// Runs a test as it runs by itself, seed by seed; the first seed that fails.
@@ -72,7 +74,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
     let seeds = match test {
         PowerLoss => 0..100,
         FailingDisk => 0..2_000,
-        FoundFiles | FoundDrops => 0..1,
+        FoundFiles | FoundDrops | RefusedTypes => 0..1,
         FailingStore => 0..200,
         Model => 1..9,
         TypeConflicts => 0..60,
@@ -89,6 +91,7 @@ async fn first_failure(plant: Plant, test: Test) -> Option<u64> {
                 TypeConflicts => {
                     type_conflicts::through_kills(Failpoint::ALL[seed as usize % 15], seed, failpoints, &mut Default::default()).await
                 }
+                RefusedTypes => type_conflicts::refused_types(failpoints).await,
                 Model => drop(simulation::reads_like_an_ordered_map(seed, simulation::OPERATIONS, Duplicates::default(), failpoints).await),
             }
         };
@@ -114,6 +117,7 @@ async fn every_planted_mistake_is_noticed() {
             FoundDrops => "storage::power_loss::what_was_found_to_be_gone_does_not_come_back",
             FailingStore => "storage::failing_store::a_store_that_fails_at_any_request_loses_nothing_and_does_nothing_twice",
             Model => "storage::simulation::every_answer_is_that_of_an_ordered_map",
+            RefusedTypes => "storage::type_conflicts::a_write_that_the_log_refuses_leaves_no_type_behind",
             TypeConflicts => "storage::type_conflicts::what_became_of_a_line_stays_so_through_any_kill",
         };
         let seed = first_failure(plant, test).await.unwrap_or_else(|| panic!("{name}: {by} does not notice it"));

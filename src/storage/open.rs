@@ -13,6 +13,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Randomness},
+    memory::Share,
     model::{BucketId, Precision, Result, TypeConflicts},
 };
 use parking_lot::{Mutex, RwLock};
@@ -33,6 +34,8 @@ pub struct StorageOptions {
     pub log: LogOptions,
     pub files: FileOptions,
     pub type_conflicts: PolicyOf<TypeConflicts>,
+    /// Memory for what requests make beside their bodies.
+    pub requests: Arc<Share>,
     pub failpoints: Failpoints,
 }
 
@@ -45,6 +48,7 @@ impl Default for StorageOptions {
             log: LogOptions::default(),
             files: FileOptions::default(),
             type_conflicts: PolicyOf::default(),
+            requests: Share::new("requests", usize::MAX),
             failpoints: Failpoints::default(),
         }
     }
@@ -116,6 +120,9 @@ impl Storage {
         for damaged in replayed.damage.iter().map(|d| &d.segment).chain(replayed.missing.iter().map(|m| &m.segment)) {
             keep_aside(log_files.as_ref(), damaged);
         }
+        if !options.failpoints.has(Mistake::RefusedRecordsFound) {
+            records.retain(|record| !replayed.was_refused(record.sequence));
+        }
         // Segments may be there twice, or under each other's names.
         records.sort_by_key(|record| record.sequence);
         records.dedup_by_key(|record| record.sequence);
@@ -178,10 +185,16 @@ impl Storage {
         };
         // The log has lines as they were stored: a replay decides nothing anew, whatever the bucket is set to by now.
         let staged = stage(&record.text, precision, record.now, None, Conflicts::Reject, |m| self.schema(record.bucket, m));
-        damage.extend(staged.rejected.iter().map(|line| BufferedDamage {
+        let named = staged.rejected.named();
+        let not_named = staged.rejected.count() - named.len();
+        damage.extend(named.into_iter().map(|line| BufferedDamage {
             file: "log".into(),
             what: format!("record {}: `{}` can no longer be stored: {}", record.sequence, line.text, line.reason),
         }));
+        if not_named > 0 {
+            let what = format!("record {}: {not_named} more lines can no longer be stored", record.sequence);
+            damage.push(BufferedDamage { file: "log".into(), what });
+        }
         if self.admit(record.bucket, &staged.tables) {
             let tables = match ahead.get(&record.bucket) {
                 Some(version) if !self.options().failpoints.has(Mistake::FoundRowsReplayed) => {

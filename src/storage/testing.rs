@@ -94,7 +94,7 @@ pub async fn try_write(storage: &Storage, text: String) -> Result<WriteReport> {
 }
 
 pub async fn write(storage: &Storage, text: impl Into<String>) {
-    assert_eq!(try_write(storage, text.into()).await.expect("stored").rejected, vec![]);
+    assert_eq!(try_write(storage, text.into()).await.expect("stored").rejected, Default::default());
 }
 
 pub async fn read(storage: &Storage, batch_rows: usize) -> Rows {

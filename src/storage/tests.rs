@@ -1,11 +1,14 @@
 use super::*;
 use crate::{
     clock::{ManualClock, Randomness},
-    model::{ErrorKind, Precision, TimeRange},
+    model::{Duplicates, ErrorKind, Precision, TimeRange},
     storage::{
         buffer::Rejected,
+        disk::simulated::SimulatedDisk,
+        failpoint::Failpoints,
         fs::{FileSystem, LogFile, faulty::FaultyDisk},
         object::Store,
+        testing::World,
     },
 };
 use arrow::util::pretty::pretty_format_batches;
@@ -81,7 +84,7 @@ async fn rows_are_sorted_by_tags_then_time_and_fields_merge() {
 async fn bad_lines_are_refused_one_by_one() {
     let storage = open(&Store::memory(), &FaultyDisk::default()).await;
     let report = write(&storage, "m f=1 1\nm f=\"text\" 2\nnonsense\nm,f=tag g=1 3\nm f=5 5").await.expect("the good lines are stored");
-    let refused: Vec<String> = report.rejected.iter().map(|r| format!("{} {:?} {}", r.number, r.kind, r.reason)).collect();
+    let refused: Vec<String> = report.rejected.named().into_iter().map(|r| format!("{} {:?} {}", r.number, r.kind, r.reason)).collect();
     expect![[r#"
         [
             "2 TypeConflict field type conflict: input field \"f\" on measurement \"m\" is type string, already exists as type float",
@@ -108,8 +111,11 @@ async fn a_request_can_be_all_or_nothing_and_rows_can_be_too_old() {
     assert_eq!(storage.write(request.clone()).await.expect("an answer").row_count, 0);
     assert_eq!(all_values(&storage).await, [0.0; 0]);
     let old = WriteRequest { body: Bytes::from_static(b"m f=1 0\nm f=2 1"), ..request };
-    let report = storage.write(old).await.expect("an answer");
-    assert_eq!((report.row_count, report.rejected[0].kind), (1, Rejected::Expired));
+    let report = storage.write(old.clone()).await.expect("an answer");
+    assert_eq!((report.row_count, report.rejected.count_of(Rejected::Expired)), (0, 1));
+    assert_eq!(all_values(&storage).await, [0.0; 0]);
+    let report = storage.write(WriteRequest { bad_lines: BadLines::Skip, ..old }).await.expect("an answer");
+    assert_eq!((report.row_count, report.rejected.count_of(Rejected::Expired)), (1, 1));
 }
 
 #[tokio::test]
@@ -237,7 +243,11 @@ async fn a_dropped_measurement_is_gone_and_its_names_are_free() {
         assert_eq!(row_count(storage, "n").await, 2, "the rows of others stay");
     }
     let storage = open(&store, &disk).await;
-    assert_eq!(write(&storage, "m,f=tag h=\"field\" 1").await.expect("stored").rejected, vec![], "tag and field have changed places");
+    assert_eq!(
+        write(&storage, "m,f=tag h=\"field\" 1").await.expect("stored").rejected,
+        Default::default(),
+        "tag and field have changed places"
+    );
     for flushed in [false, true] {
         let storage = open(&store, &disk).await;
         assert_eq!((measurements(&storage), storage.damage()), (vec!["m None".into(), "n Some(Float)".to_string()], &[][..]));
@@ -488,7 +498,7 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
         let requests: Vec<String> = times.chunks(5_000).map(|times| times.iter().enumerate().map(line).collect()).collect();
         let started = std::time::Instant::now();
         for request in &requests {
-            assert_eq!(write(&storage, request).await.expect("stored").rejected, []);
+            assert_eq!(write(&storage, request).await.expect("stored").rejected, Default::default());
         }
         let written = started.elapsed();
         let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.row_count()).sum();
@@ -500,4 +510,26 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
         seconds.push(sorted.as_secs_f64());
     }
     assert!(seconds[1].max(seconds[2]) < 5.0 * seconds[0], "{seconds:?}");
+}
+
+/// What is found of a bucket is written anew: a file and its name, in a folder whose own name is synced once more. (Those of all
+/// buckets are synced at once.)
+#[tokio::test]
+async fn opening_syncs_three_times_for_each_bucket() {
+    let mut world = World::on(SimulatedDisk::default(), 0, 1, Duplicates::Last, Failpoints::default()).await;
+    let (disk, mut syncs) = (world.disk.disk.clone(), vec![]);
+    for buckets in [1..=10, 11..=40] {
+        for number in buckets {
+            let (bucket, body) = (BucketId::new(number).expect("not zero"), Bytes::from_static(b"m f=1 1"));
+            let (precision, bad_lines) = (Precision::Nanosecond, BadLines::Skip);
+            let request = WriteRequest { bucket, body, precision, now: 0, bad_lines, retention_floor: None };
+            world.storage.write(request).await.expect("stored");
+        }
+        world.storage.flush().await.expect("flushed");
+        let before = disk.syncs();
+        world.reopen().await.expect("it opens");
+        assert_eq!(world.storage.damage_now(), []);
+        syncs.push(disk.syncs() - before);
+    }
+    assert_eq!(syncs[1] - syncs[0], 30 * 3, "{syncs:?}");
 }

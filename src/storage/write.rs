@@ -3,7 +3,7 @@
 
 use super::{
     Bucket, Storage,
-    buffer::{Conflicts, Rejected, RejectedLine, Staged, StagedTable, stage},
+    buffer::{Conflicts, RejectedLines, Staged, StagedTable, Table, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
@@ -31,7 +31,7 @@ use std::{
 pub enum BadLines {
     /// Bad lines are reported, the others are stored.
     Skip,
-    /// One line that cannot be read, or clashes, refuses the whole request; nothing is stored, in quarantine neither.
+    /// One line that cannot be read, clashes or has expired refuses the whole request; nothing is stored, in quarantine neither.
     RefuseAll,
 }
 
@@ -54,8 +54,7 @@ pub struct WriteRequest {
 pub struct WriteReport {
     /// Without those in quarantine.
     pub row_count: usize,
-    /// In order of their numbers.
-    pub rejected: Vec<RejectedLine>,
+    pub rejected: RejectedLines,
     /// Lines that clash and are kept in the measurement `_quarantine`.
     pub quarantined: usize,
 }
@@ -66,8 +65,8 @@ const INLINE_BYTES_MAX: usize = 32 << 10;
 impl Storage {
     /// Stores the good lines of a request; durable when it returns.
     ///
-    /// Fails with `Unavailable` when the buffer is over its budget or the log cannot be written; nothing was then
-    /// acknowledged. Dropping the future does not undo the write.
+    /// Fails with `Unavailable` when the buffer is over its budget, there is no memory for lines in quarantine, or the log cannot be
+    /// written; nothing was then acknowledged. Dropping the future does not undo the write.
     pub async fn write(&self, request: WriteRequest) -> Result<WriteReport> {
         if self.buffered_bytes() > self.options().buffer_bytes_max {
             self.flush_soon();
@@ -89,7 +88,7 @@ impl Storage {
 
     async fn write_to_the_end(self, request: WriteRequest) -> Result<WriteReport> {
         let request = Arc::new(request);
-        let _writing = self.inner.writing.read().await;
+        let writing = self.inner.writing.read().await;
         // The rows are typed by the schemas that were found, and stand above what was found to be deleted.
         self.inner.files.renew(request.bucket).await?;
         let mut staged = self.stage_and_admit(&request).await?;
@@ -100,7 +99,14 @@ impl Storage {
                 false => staged.log_text(&request.body),
             };
             let tables = std::mem::take(&mut staged.tables);
-            self.append_and_apply(&request, &text, tables).await?;
+            let named: Vec<Arc<str>> = tables.iter().filter(|t| t.names_something()).map(|t| t.measurement.clone()).collect();
+            if let Err(failure) = self.append_and_apply(&request, &text, tables).await {
+                drop(writing);
+                if !named.is_empty() {
+                    self.forget_names(request.bucket, named).await;
+                }
+                return Err(failure);
+            }
         }
         if self.buffered_bytes() > self.options().flush_bytes {
             self.flush_soon();
@@ -112,11 +118,13 @@ impl Storage {
     async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<Staged> {
         let conflicts = match (self.options().type_conflicts.get(request.bucket), request.bad_lines) {
             (TypeConflicts::Coerce, _) => Conflicts::Coerce,
-            (TypeConflicts::Quarantine, BadLines::Skip) => Conflicts::Quarantine { write: self.inner.randomness.next_u64() },
+            (TypeConflicts::Quarantine, BadLines::Skip) => {
+                Conflicts::Quarantine { write: self.inner.randomness.next_u64(), memory: self.options().requests.clone() }
+            }
             (TypeConflicts::Quarantine, BadLines::RefuseAll) | (TypeConflicts::Reject, _) => Conflicts::Reject,
         };
         loop {
-            let (storage, work) = (self.clone(), request.clone());
+            let (storage, work, conflicts) = (self.clone(), request.clone(), conflicts.clone());
             let run = move || {
                 let schema = |measurement: &str| storage.schema(work.bucket, measurement);
                 stage(&work.body, work.precision, work.now, work.retention_floor, conflicts, schema)
@@ -126,8 +134,11 @@ impl Storage {
             } else {
                 tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(format!("reading a write panicked: {e}")))?
             };
-            let refuses = |line: &RejectedLine| line.kind != Rejected::Expired;
-            if request.bad_lines == BadLines::RefuseAll && staged.rejected.iter().any(refuses) {
+            if staged.lacks_memory {
+                let message = "other requests hold the memory that lines in quarantine need; nothing was stored";
+                return Err(Failure::new(ErrorKind::Unavailable, message).retry_after(1));
+            }
+            if request.bad_lines == BadLines::RefuseAll && !staged.rejected.is_empty() {
                 return Ok(Staged { rejected: staged.rejected, ..Staged::default() });
             }
             // Another request may have given a new field another type since; then the lines are read again.
@@ -139,7 +150,7 @@ impl Storage {
 
     /// Adds new tags and fields to the schemas; false, and nothing added, when one has become something else meanwhile.
     pub(super) fn admit(&self, bucket: BucketId, tables: &[StagedTable]) -> bool {
-        if tables.iter().all(|t| t.new_tags.is_empty() && !t.new_fields) {
+        if !tables.iter().any(StagedTable::names_something) {
             return true;
         }
         let mut schemas = self.inner.schemas.write();
@@ -164,6 +175,33 @@ impl Storage {
         }
         schemas.extend(changed.into_iter().map(|s| (s.measurement.clone(), s)));
         true
+    }
+
+    /// Takes out of the schemas of measurements what neither files nor buffered rows have: a write has brought it, and was not stored. Later
+    /// lines are not held to it.
+    async fn forget_names(&self, bucket: BucketId, measurements: Vec<Arc<str>>) {
+        // No flush is under way with a schema that it has taken before, and no write between its look at one and its rows.
+        let _no_flush = self.inner.flushing.lock().await;
+        let _no_write = self.inner.writing.write().await;
+        // Where a flush may have arrived unheard, files may have more than is known.
+        if self.inner.files.entry(bucket).is_in_doubt() {
+            return;
+        }
+        let (version, rows) = (self.inner.files.version(bucket), self.inner.buckets.read().get(&bucket).cloned().unwrap_or_default());
+        for measurement in measurements {
+            let stored = version.as_ref().and_then(|version| version.schemas.get(&measurement));
+            let mut schema = stored.map_or_else(|| MeasurementSchema::new(measurement.clone()), |schema| MeasurementSchema::clone(schema));
+            let mut tables = rows.tables.lock();
+            tables.of_mut(&measurement).for_each(|table| table.add_names(&mut schema));
+            if let Some(schemas) = self.inner.schemas.write().get_mut(&bucket) {
+                match schema.fields.is_empty() {
+                    true => schemas.remove(&measurement),
+                    false => schemas.insert(measurement.clone(), Arc::new(schema)),
+                };
+            }
+            tables.of_mut(&measurement).for_each(Table::forget_sorted);
+        }
+        self.inner.drops.fetch_add(1, std::sync::atomic::Ordering::Release);
     }
 
     async fn append_and_apply(&self, request: &WriteRequest, text: &[u8], tables: Vec<StagedTable>) -> Result<()> {

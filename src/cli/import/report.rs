@@ -22,9 +22,29 @@ pub struct Line {
     pub server: Option<Tally>,
 }
 
+/// What both sides are to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Compared {
+    Same,
+    /// Some integers became floats, as a bucket has it that coerces them.
+    SameAsFloats,
+    Differs,
+}
+
 impl Line {
+    /// `None` when nothing was imported.
+    fn compared(&self) -> Option<Compared> {
+        let (files, server) = (&self.files, self.server.as_ref()?);
+        let as_floats = |tally: &Tally| Tally { checksum: 0, ..tally.clone() };
+        Some(match files == server {
+            true => Compared::Same,
+            false if as_floats(files) == as_floats(server) => Compared::SameAsFloats,
+            false => Compared::Differs,
+        })
+    }
+
     fn differs(&self) -> bool {
-        self.server.as_ref().is_some_and(|server| *server != self.files)
+        self.compared() == Some(Compared::Differs)
     }
 
     /// What the files hold; where the server has something else, that in a row of its own.
@@ -34,10 +54,13 @@ impl Line {
             let (first, last) = (first.unwrap_or_default(), last.unwrap_or_default());
             vec![self.bucket.clone(), name.into(), tally.rows.to_string(), tally.values.to_string(), first, last, checksum, outcome.into()]
         };
-        match &self.server {
-            None => vec![row(&self.measurement, &self.files, "not imported")],
-            Some(_) if !self.differs() => vec![row(&self.measurement, &self.files, "same")],
-            Some(server) => vec![row(&self.measurement, &self.files, "differs"), row(&self.measurement, server, "on the server")],
+        let files = |outcome| row(&self.measurement, &self.files, outcome);
+        let server = self.server.iter().map(|server| row(&self.measurement, server, "on the server"));
+        match self.compared() {
+            None => vec![files("not imported")],
+            Some(Compared::Same) => vec![files("same")],
+            Some(Compared::SameAsFloats) => vec![files("same as floats")],
+            Some(Compared::Differs) => std::iter::once(files("differs")).chain(server).collect(),
         }
     }
 
@@ -46,9 +69,17 @@ impl Line {
             let (first, last, checksum) = printed(tally);
             json!({ "rows": tally.rows, "values": tally.values, "first": first, "last": last, "checksum": checksum })
         };
-        let same = self.server.as_ref().map(|_| !self.differs());
+        let same = self.compared().map(|compared| compared != Compared::Differs);
+        let as_floats = self.compared().map(|compared| compared == Compared::SameAsFloats);
         let (files, server) = (tally(&self.files), self.server.as_ref().map(tally));
-        json!({ "bucket": self.bucket, "measurement": self.measurement, "files": files, "server": server, "same": same })
+        json!({
+            "bucket": self.bucket,
+            "measurement": self.measurement,
+            "files": files,
+            "server": server,
+            "same": same,
+            "asFloats": as_floats,
+        })
     }
 }
 

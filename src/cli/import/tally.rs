@@ -16,6 +16,8 @@ pub struct Tally {
     /// The sum of the checksums of all values, each over its tags, field, time, type and bits. Sums are comparable within
     /// one program.
     pub checksum: u64,
+    /// The same with floats for integers: of a bucket that coerces these, where a field has floats.
+    pub checksum_as_floats: u64,
 }
 
 /// A value in the form that both sides have.
@@ -39,6 +41,7 @@ impl Tally {
         self.rows += other.rows;
         self.values += other.values;
         self.checksum = self.checksum.wrapping_add(other.checksum);
+        self.checksum_as_floats = self.checksum_as_floats.wrapping_add(other.checksum_as_floats);
         self.times = match (self.times, other.times) {
             (Some((first, last)), Some((other_first, other_last))) => Some((first.min(other_first), last.max(other_last))),
             (own, other) => own.or(other),
@@ -48,7 +51,10 @@ impl Tally {
     /// `series`, `field`: their [`checksum`]s.
     pub fn value(&mut self, series: u64, field: u64, time: i64, cell: Cell<'_>) {
         self.values += 1;
-        self.checksum = self.checksum.wrapping_add(state().hash_one((series, field, time, cell)));
+        let of = |cell: Cell<'_>| state().hash_one((series, field, time, cell));
+        let checksum = of(cell);
+        self.checksum = self.checksum.wrapping_add(checksum);
+        self.checksum_as_floats = self.checksum_as_floats.wrapping_add(cell.as_float().map_or(checksum, of));
     }
 }
 
@@ -63,6 +69,18 @@ fn state() -> RandomState {
     RandomState::with_seeds(1, 2, 3, 4)
 }
 
+impl Cell<'_> {
+    /// What becomes of an integer where integers are coerced.
+    fn as_float(&self) -> Option<Cell<'static>> {
+        let float = match self.kind {
+            FieldType::Integer => self.bits as i64 as f64,
+            FieldType::Unsigned => self.bits as f64,
+            _ => return None,
+        };
+        Some(Cell { kind: FieldType::Float, bits: float.to_bits(), text: &[] })
+    }
+}
+
 impl<'a> From<&'a Value> for Cell<'a> {
     fn from(value: &'a Value) -> Cell<'a> {
         let number = |kind, bits| Cell { kind, bits, text: &[] };
@@ -73,5 +91,28 @@ impl<'a> From<&'a Value> for Cell<'a> {
             Value::Boolean(v) => number(FieldType::Boolean, u64::from(*v)),
             Value::String(text) => Cell { kind: FieldType::String, bits: 0, text },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn integers_and_the_floats_that_became_of_them_are_the_same_as_floats() {
+        let tally = |values: &[Value]| {
+            let mut tally = Tally::default();
+            for (time, value) in (0..).zip(values) {
+                tally.row(time);
+                tally.value(1, 2, time, value.into());
+            }
+            tally
+        };
+        let sent = tally(&[Value::Integer(-3), Value::Unsigned(u64::MAX), Value::Integer((1 << 53) + 1), Value::Boolean(true)]);
+        let coerced = tally(&[Value::Float(-3.0), Value::Float(u64::MAX as f64), Value::Float((1_u64 << 53) as f64), Value::Boolean(true)]);
+        assert!(sent != coerced && sent.checksum != coerced.checksum && sent.checksum_as_floats == coerced.checksum_as_floats);
+        let other = tally(&[Value::Float(-3.5), Value::Unsigned(u64::MAX), Value::Integer((1 << 53) + 1), Value::Boolean(true)]);
+        let one = tally(&[Value::Integer(-3), Value::Unsigned(u64::MAX), Value::Integer((1 << 53) + 1), Value::Integer(1)]);
+        assert!([other, one].iter().all(|other| other.checksum_as_floats != sent.checksum_as_floats));
     }
 }

@@ -189,4 +189,13 @@ async fn retention_is_that_of_the_bucket() {
     let old = server.send(V2, &[], body(7_200)).await;
     old.says(422, "dropped because it violates a Retention Policy Lower Bound");
     assert_eq!((old.header("x-tidegauge-quarantined-lines"), &old.json()["rejectedCount"]), ("", &json!(2)));
+
+    // All or nothing is nothing, also where lines are only too old.
+    let mixed = format!("late v=1 {}\nlate v=2 {now}", now - 7_200);
+    let whole = server.send(&format!("{V3}&accept_partial=false"), &[], mixed.clone()).await;
+    whole.says(400, "line protocol parsing error");
+    assert_eq!((&whole.json()["data"]["line_number"], &whole.json()["rejectedCount"]), (&json!(1), &json!(1)));
+    server.get("/query?db=gpu&q=SHOW+MEASUREMENTS+WITH+MEASUREMENT+%3D+late").await.says(200, "{\"results\":[{\"statement_id\":0}]}");
+    server.send(V3, &[], mixed).await.says(400, "partial write of line protocol occurred");
+    assert_eq!(sql(&server, "SELECT v FROM late").await, json!([{ "v": 2.0 }]));
 }

@@ -23,6 +23,10 @@ pub const MEASUREMENT: &str = "_quarantine";
 /// as lines of the quarantine.
 pub const BYTES_MAX: usize = 16 << 20;
 
+/// What such a line costs while its request is worked on, times its length: it, what would be answered, its row, the text and the record
+/// of the log.
+pub const COPIES: usize = 5;
+
 /// The line as which `refused` is kept, its time in units of its request. `write`: a number that no other write has; `clash`: the name
 /// of the field or tag. It may be too long to be read (a string of more than a mebibyte, names of 64 KiB).
 pub fn line(refused: &Line<'_>, write: u64, clash: &str, reason: &str, unit_ns: i64) -> String {

@@ -1,8 +1,12 @@
 //! A request's lines as typed columns, before anything shared is touched, so that requests are staged in parallel.
 
-use super::quarantine;
+use super::{
+    quarantine,
+    rejected::{Rejected, RejectedLine, RejectedLines},
+};
 use crate::{
     line_protocol::{Field, Line, Parser, escape, parse_series, write::push_series_tags, write_row},
+    memory::{Lease, Share},
     model::{FieldType, FieldValue, MeasurementSchema, Precision, TIME_COLUMN, Timestamp},
 };
 use ahash::AHashMap;
@@ -10,57 +14,35 @@ use arrow::{
     array::{ArrayRef, BooleanArray, BooleanBuilder, Float64Builder, Int64Builder, StringBuilder, UInt64Builder},
     compute::filter,
 };
-use std::{
-    borrow::Cow,
-    collections::{BTreeMap, HashSet},
-    sync::Arc,
-};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 /// What becomes of a line that clashes with what its measurement has, as [`TypeConflicts`](crate::model::TypeConflicts) has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub enum Conflicts {
     Reject,
     Coerce,
     /// `write`: a number that no other write has.
     Quarantine {
         write: u64,
+        /// Has the memory that such lines take beside the body.
+        memory: Arc<Share>,
     },
-}
-
-/// Why a line was not stored.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Rejected {
-    /// It is no line protocol, or breaks a rule on names.
-    Unreadable,
-    /// A field has another type already, or a name is both tag and field.
-    TypeConflict,
-    /// Older than the bucket keeps rows.
-    Expired,
-}
-
-/// One line that was refused while the others of its request were stored.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RejectedLine {
-    /// Counted from 1.
-    pub number: usize,
-    pub text: String,
-    pub reason: String,
-    pub kind: Rejected,
-    /// The line's time, where it could be read.
-    pub time: Option<Timestamp>,
 }
 
 /// The accepted lines of one request.
 #[derive(Debug, Default)]
 pub struct Staged {
     pub tables: Vec<StagedTable>,
-    /// In order of their numbers.
-    pub rejected: Vec<RejectedLine>,
+    pub rejected: RejectedLines,
     /// Rows without those in quarantine.
     pub row_count: usize,
     pub quarantined: usize,
     /// Lines that are not stored as they were sent, by number: a value was coerced, or they are in quarantine.
     pub restated: BTreeMap<usize, String>,
+    /// What lines in quarantine take, as long as the request is worked on.
+    pub held: Option<Lease>,
+    /// There was no memory for lines in quarantine: it was not read to the end, and nothing of it may be stored.
+    pub lacks_memory: bool,
 }
 
 impl Staged {
@@ -71,7 +53,6 @@ impl Staged {
         if self.rejected.is_empty() && self.restated.is_empty() {
             return Cow::Borrowed(body);
         }
-        let refused: HashSet<usize> = self.rejected.iter().map(|r| r.number).collect();
         let mut parser = Parser::new(body, Precision::Nanosecond, 0);
         let (mut fields, mut out) = (vec![], Vec::with_capacity(body.len()));
         while let Some(line) = parser.next(&mut fields) {
@@ -83,7 +64,7 @@ impl Staged {
             };
             match self.restated.get(&number) {
                 Some(line) => out.extend_from_slice(line.as_bytes()),
-                None if !refused.contains(&number) => {
+                None if !self.rejected.has(number) => {
                     out.extend_from_slice(text.as_bytes());
                     out.push(b'\n');
                 }
@@ -110,6 +91,11 @@ pub struct StagedTable {
 }
 
 impl StagedTable {
+    /// Whether it has a tag or field that the schema did not have.
+    pub fn names_something(&self) -> bool {
+        self.new_fields || !self.new_tags.is_empty()
+    }
+
     /// Keeps the rows whose times are wanted.
     pub fn retain(&mut self, wanted: impl Fn(Timestamp) -> bool) {
         let keep: BooleanArray = self.times.iter().map(|time| Some(wanted(*time))).collect();
@@ -135,9 +121,14 @@ pub fn stage(
     conflicts: Conflicts,
     schema: impl Fn(&str) -> Option<Arc<MeasurementSchema>>,
 ) -> Staged {
-    let rules = Rules { floor, unit_ns: precision.nanoseconds(), coerces: conflicts == Conflicts::Coerce };
+    let rules = Rules { floor, unit_ns: precision.nanoseconds(), coerces: matches!(conflicts, Conflicts::Coerce) };
     let (mut kept, mut kept_bytes, mut restated) = (vec![], 0, BTreeMap::new());
-    let mut staging = Staging { schema, rules, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected: vec![] };
+    let mut held = match &conflicts {
+        Conflicts::Quarantine { memory, .. } => Some(memory.lease()),
+        _ => None,
+    };
+    let rejected = RejectedLines::default();
+    let mut staging = Staging { schema, rules, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected };
     let mut parser = Parser::new(body, precision, now);
     let mut fields = vec![];
     while let Some(line) = parser.next(&mut fields) {
@@ -151,10 +142,13 @@ pub fn stage(
         match staging.line(&line, &mut fields) {
             Ok(None) => {}
             Ok(Some(coerced)) => drop(restated.insert(line.number, coerced)),
-            Err(refusal) => match (conflicts, &refusal) {
-                (Conflicts::Quarantine { write }, Refusal::Conflict { name, reason }) if kept_bytes < quarantine::BYTES_MAX => {
-                    let text = quarantine::line(&line, write, name, reason, rules.unit_ns);
+            Err(refusal) => match (&conflicts, &refusal) {
+                (Conflicts::Quarantine { write, .. }, Refusal::Conflict { name, reason }) if kept_bytes < quarantine::BYTES_MAX => {
+                    let text = quarantine::line(&line, *write, name, reason, rules.unit_ns);
                     kept_bytes += text.len();
+                    if held.as_mut().is_some_and(|held| !held.try_grow(text.len() * quarantine::COPIES)) {
+                        return Staged { lacks_memory: true, ..Staged::default() };
+                    }
                     kept.push(Kept { refused: refusal.of(line.number, line.text, Some(line.time)), text });
                 }
                 _ => staging.reject(line.number, line.text, Some(line.time), refusal),
@@ -169,12 +163,11 @@ pub fn stage(
     for (Kept { refused, text }, is_kept) in kept.into_iter().zip(is_kept) {
         match is_kept {
             true => drop(restated.insert(refused.number, text)),
-            false => rejected.push(refused),
+            false => rejected.add(refused),
         }
     }
-    rejected.sort_by_key(|line| line.number);
     let row_count = tables.iter().map(|t| t.times.len()).sum::<usize>() - quarantined;
-    Staged { tables, rejected, row_count, quarantined, restated }
+    Staged { tables, rejected, row_count, quarantined, restated, held, lacks_memory: false }
 }
 
 /// What a request's lines are held to.
@@ -206,7 +199,7 @@ impl Refusal {
             Refusal::Expired => (Rejected::Expired, "points beyond retention policy".into()),
             Refusal::Conflict { reason, .. } => (Rejected::TypeConflict, reason),
         };
-        RejectedLine { number, text: text.to_string(), reason, kind, time }
+        RejectedLine::new(number, text, time, kind, reason)
     }
 }
 
@@ -223,12 +216,12 @@ struct Staging<'a, S> {
     table_of: AHashMap<Box<str>, usize>,
     /// The series part as written: its table and its place there.
     series_of: AHashMap<&'a str, (u32, u32)>,
-    rejected: Vec<RejectedLine>,
+    rejected: RejectedLines,
 }
 
 impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
     fn reject(&mut self, number: usize, text: &str, time: Option<Timestamp>, refusal: Refusal) {
-        self.rejected.push(refusal.of(number, text, time));
+        self.rejected.add(refusal.of(number, text, time));
     }
 
     /// The line as it is stored, where a value was coerced. A line that is refused leaves nothing behind: no name and no type that
@@ -256,7 +249,7 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
         line.text.len() + 1 == text.len() && matches!(self.line(&line, fields), Ok(None))
     }
 
-    fn finish(self) -> (Vec<StagedTable>, Vec<RejectedLine>) {
+    fn finish(self) -> (Vec<StagedTable>, RejectedLines) {
         let tables = self.tables.into_iter().filter(|t| !t.times.is_empty()).map(Building::finish);
         (tables.collect(), self.rejected)
     }

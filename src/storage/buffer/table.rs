@@ -2,6 +2,7 @@
 
 use super::{sort::sorted_chunk, stage::StagedTable};
 use crate::{
+    line_protocol::series::series_tags,
     model::{Duplicates, FieldType, MeasurementSchema, Timestamp},
     storage::chunk::Chunk,
 };
@@ -177,6 +178,24 @@ impl Table {
         // Together they count what was counted before.
         taken.bytes = taken.bytes.saturating_sub(self.bytes);
         taken
+    }
+
+    /// Adds the tags and fields of the rows to a schema.
+    pub fn add_names(&self, schema: &mut MeasurementSchema) {
+        for key in self.keys.read().iter() {
+            for (tag, _) in series_tags(key) {
+                schema.add_tag(&tag);
+            }
+        }
+        for (name, field_type, _) in self.parts.iter().flat_map(|part| &part.columns) {
+            schema.fields.entry(name.clone()).or_insert(*field_type);
+        }
+    }
+
+    /// What readers have sorted may have columns that the schema has no more.
+    pub fn forget_sorted(&mut self) {
+        self.sorted.clear();
+        self.lineage = new_lineage();
     }
 
     pub fn view(&self, duplicates: Duplicates) -> View {

@@ -200,6 +200,12 @@ impl SimulatedDisk {
         self.0.state.lock().journal.len()
     }
 
+    /// How often files and folders were synced.
+    pub fn syncs(&self) -> usize {
+        let is_sync = |call: &&Call| matches!(call, Call::Sync { .. } | Call::SyncFolder { .. });
+        self.0.state.lock().journal.iter().filter(is_sync).count()
+    }
+
     /// Calls of these numbers fail (the first call of all has number 0).
     pub fn trouble(&self, calls: Range<u64>, trouble: Trouble) {
         self.0.state.lock().troubles.push((calls, trouble));

@@ -14,8 +14,8 @@
 //! 48  CRC32C           u32, of bytes 4..48 and the payload
 //! 52  payload          LZ4 block of line protocol, only lines that were accepted
 //! ```
-//! The beginning of a segment has no payload; its sequence is that of the last record that was durable before, and the bucket and
-//! the times are 0.
+//! The beginning of a segment has no payload. Its sequence is that of the last record that was durable before, and in the place of the unit
+//! stands the first sequence that its process gave out (0 in segments of earlier builds); the bucket and the time are 0.
 //!
 //! A reader that meets damage looks for the next magic with a good CRC behind it: a flipped bit costs one record.
 
@@ -33,9 +33,10 @@ const KIND_BEGINNING: u8 = 2;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Frame {
     Lines(Record),
-    /// The first one of a segment.
+    /// The first one of a segment, as [`beginning`] has it.
     Beginning {
         durable: u64,
+        began: u64,
     },
 }
 
@@ -66,12 +67,14 @@ pub fn encode(bucket: BucketId, unit_ns: i64, now: i64, text: &[u8]) -> Vec<u8> 
     out
 }
 
-/// The first frame of a segment, sealed; `durable`: the last record that is durable in the segments before.
-pub fn beginning(durable: u64) -> Vec<u8> {
+/// The first frame of a segment, sealed; `durable`: the last record that is durable in the segments before; `began`: the first sequence that
+/// this process has given out, or will.
+pub fn beginning(durable: u64, began: u64) -> Vec<u8> {
     let mut out = vec![0; HEADER_BYTES];
     out[..4].copy_from_slice(MAGIC);
     out[4] = VERSION;
     out[5] = KIND_BEGINNING;
+    out[24..32].copy_from_slice(&began.to_le_bytes());
     seal(&mut out, durable);
     out
 }
@@ -108,7 +111,7 @@ pub fn decode(bytes: &[u8]) -> Option<(Frame, usize)> {
             let text = lz4_flex::block::decompress(payload, text_bytes).ok()?;
             Frame::Lines(Record { sequence, bucket: BucketId::new(word(16)?)?, unit_ns: word(24)? as i64, now: word(32)? as i64, text })
         }
-        KIND_BEGINNING => Frame::Beginning { durable: sequence },
+        KIND_BEGINNING => Frame::Beginning { durable: sequence, began: word(24)? },
         _ => return None,
     };
     Some((frame, length))

@@ -71,7 +71,8 @@ impl Log {
         let segments = Arc::new(Segments { files, finished, not_renewed, failpoints });
         let (queue, appends) = mpsc::channel();
         let durable = replayed.last_record.unwrap_or(0);
-        let mut writer = Writer { segments: segments.clone(), options, open: None, sequence: replayed.last_sequence, durable };
+        let (sequence, began) = (replayed.last_sequence, replayed.last_sequence + 1);
+        let mut writer = Writer { segments: segments.clone(), options, open: None, began, sequence, durable };
         let thread = thread::Builder::new().name("log".into()).spawn(move || writer.run(&appends))?;
         Ok(Log { queue: Mutex::new(Some(queue)), segments, thread: Mutex::new(Some(thread)) })
     }
@@ -159,6 +160,8 @@ struct Writer {
     segments: Arc<Segments>,
     options: LogOptions,
     open: Option<Open>,
+    /// The first sequence that is given out.
+    began: u64,
     /// The last one given out.
     sequence: u64,
     /// The last one that was synced.
@@ -242,7 +245,7 @@ impl Writer {
             none => {
                 let name = format!("{first_sequence:016x}.wal");
                 let file = self.segments.files.create(&name)?;
-                let beginning = frame::beginning(self.durable);
+                let beginning = frame::beginning(self.durable, self.began);
                 let open = none.insert(Open { name, file, bytes: beginning.len(), has_records: false });
                 open.file.append(&beginning)?;
                 open
@@ -436,6 +439,33 @@ mod tests {
         assert_eq!(missing(), [(names[0].clone(), 4..=4)], "a segment that is gone");
         disk.remove(&names[0]).expect("removed");
         assert_eq!(missing(), [], "trimmed, for all that anybody knows");
+    }
+
+    #[tokio::test]
+    async fn what_was_refused_is_known_by_what_came_after_it() {
+        let disk = FaultyDisk::default();
+        let refused = || {
+            let replayed = replay(&disk, |_| ()).expect("the disk can be read");
+            (0..20).filter(|sequence| replayed.was_refused(*sequence)).collect::<Vec<_>>()
+        };
+        let (log, ..) = open(&disk, 1 << 20);
+        append(&log, "m f=1 1").await.expect("a good disk");
+        disk.fail_after(1);
+        append(&log, "m f=2 2").await.expect_err("the sync fails");
+        disk.disk.heal();
+        assert_eq!(refused(), [0; 0], "nothing was stored since");
+        append(&log, "m f=3 3").await.expect("a good disk");
+        drop(log);
+        let (log, records, replayed) = open(&disk, 1 << 20);
+        assert_eq!(texts(&records), ["m f=1 1", "m f=2 2", "m f=3 3"], "the disk has it all the same");
+        append(&log, "m f=4 4").await.expect("a good disk");
+        drop(log);
+        assert_eq!(refused(), [2]);
+        // What a process does not find when it begins, it has not refused.
+        let later = Replayed { last_sequence: 9, last_record: None, segments: vec![], ..replayed };
+        let log = Log::open(Arc::new(disk.clone()), &later, None, LogOptions::default()).expect("a thread");
+        assert_eq!(append(&log, "m f=10 10").await.expect("a good disk"), 10);
+        assert_eq!(refused(), [2]);
     }
 
     #[tokio::test]

@@ -40,6 +40,8 @@ pub struct Replayed {
     pub bytes: u64,
     pub damage: Vec<Damage>,
     pub missing: Vec<Missing>,
+    /// Sequences of what was refused to its writer, as a segment says: its process had given them out before, and had not made them durable.
+    pub(super) refused: Vec<Range<u64>>,
     /// Segments with records from before the sequence of their names: copies, or under another's name.
     pub misnamed: Vec<String>,
 }
@@ -54,6 +56,12 @@ impl Replayed {
     /// up to `in_files`.
     pub fn lacks_before(&self, in_files: u64) -> Option<&str> {
         self.trimmed.as_ref().filter(|(_, durable)| *durable > in_files).map(|(name, _)| name.as_str())
+    }
+
+    /// Whether the record of that sequence was refused to its writer. It may be there all the same; what came after it was stored as though
+    /// it were not.
+    pub fn was_refused(&self, sequence: u64) -> bool {
+        self.refused.iter().any(|sequences| sequences.contains(&sequence))
     }
 }
 
@@ -73,7 +81,7 @@ pub fn replay(files: &dyn FileSystem, mut each: impl FnMut(Record)) -> io::Resul
             }
             Err(e) => return Err(io::Error::new(e.kind(), format!("log segment {name}: {e}"))),
         };
-        let (mut sequences, mut durable): (Option<(u64, u64)>, Option<u64>) = (None, None);
+        let (mut sequences, mut beginning): (Option<(u64, u64)>, Option<(u64, u64)>) = (None, None);
         let (mut at, mut bad_from) = (0, None);
         while at < bytes.len() {
             match frame::decode(&bytes[at..]) {
@@ -84,8 +92,8 @@ pub fn replay(files: &dyn FileSystem, mut each: impl FnMut(Record)) -> io::Resul
                     at += length;
                     let record = match frame {
                         Frame::Lines(record) => record,
-                        Frame::Beginning { durable: last } => {
-                            durable = Some(last);
+                        Frame::Beginning { durable, began } => {
+                            beginning = Some((durable, began));
                             continue;
                         }
                     };
@@ -104,11 +112,15 @@ pub fn replay(files: &dyn FileSystem, mut each: impl FnMut(Record)) -> io::Resul
         if first < named {
             found.misnamed.push(name.clone());
         }
+        if let (Some((durable, began @ 1..)), Some(_)) = (beginning, sequences) {
+            let refused = began.max(durable.saturating_add(1))..first.min(named);
+            found.refused.extend(Some(refused).filter(|sequences| !sequences.is_empty()));
+        }
         found.bytes += bytes.len() as u64;
         found.last_sequence = found.last_sequence.max(last).max(named);
         found.last_record = found.last_record.max(sequences.map(|s| s.1));
         found.segments.push((name.clone(), last));
-        spans.push((first, sequences.map(|s| s.1), durable, name));
+        spans.push((first, sequences.map(|s| s.1), beginning.map(|(durable, _)| durable), name));
     }
     spans.sort();
     found.trimmed = spans.first().and_then(|(_, _, durable, name)| Some((name.clone(), (*durable)?)));

@@ -14,15 +14,19 @@ fn schema(measurement: &str) -> Option<Arc<MeasurementSchema>> {
 
 const NOW: Timestamp = 1_700_000_000_123_456_789;
 
+fn quarantine(write: u64) -> Conflicts {
+    Conflicts::Quarantine { write, memory: Share::new("requests", usize::MAX) }
+}
+
 /// What is staged, what the log has of it, and what is refused. What the log has is read as a replay does that knows no schema, after
 /// the bucket was set to refuse clashes: it must bring the same.
 fn staged(body: &str, precision: Precision, conflicts: Conflicts) -> String {
     let staged = stage(body.as_bytes(), precision, NOW, None, conflicts, schema);
     let logged = staged.log_text(body.as_bytes());
     let again = stage(&logged, precision, NOW, None, Conflicts::Reject, |_| None);
-    assert_eq!((again.rejected.len(), rows(&again)), (0, rows(&staged)), "{}", String::from_utf8_lossy(&logged));
+    assert_eq!((again.rejected.count(), rows(&again)), (0, rows(&staged)), "{}", String::from_utf8_lossy(&logged));
     assert_eq!(again.row_count, staged.row_count + staged.quarantined);
-    let refused = staged.rejected.iter().map(|line| format!("refused {}: {}\n", line.number, line.reason));
+    let refused = staged.rejected.named().into_iter().map(|line| format!("refused {}: {}\n", line.number, line.reason));
     let logged = logged.split_inclusive(|b| *b == b'\n').map(|line| format!("log: {}", String::from_utf8_lossy(line)));
     let counts = format!("{} stored, {} in quarantine\n", staged.row_count, staged.quarantined);
     [counts].into_iter().chain(rows(&staged)).chain(logged).chain(refused).collect()
@@ -149,7 +153,7 @@ fn a_type_that_is_known_from_the_same_request_counts() {
     );
     check(
         body,
-        Conflicts::Quarantine { write: 0xabc },
+        quarantine(0xabc),
         expect![[r#"
             3 stored, 2 in quarantine
             _quarantine,field=a,id=0000000000000abc-2,measurement=n line=n a=2i 2 (string), line_number=2 (integer), reason=field type conflict: input field "a" on measurement "n" is type integer, already exists as type float (string) 2
@@ -170,7 +174,7 @@ fn a_type_that_is_known_from_the_same_request_counts() {
 fn clashes_are_kept_in_quarantine() {
     check(
         CLASHES,
-        Conflicts::Quarantine { write: u64::MAX },
+        quarantine(u64::MAX),
         expect![[r#"
             1 stored, 8 in quarantine
             _quarantine,field=f,id=ffffffffffffffff-1,measurement=m line=m f=1i 1 (string), line_number=1 (integer), reason=field type conflict: input field "f" on measurement "m" is type integer, already exists as type float (string) 1
@@ -214,7 +218,7 @@ fn lines_in_quarantine_say_their_time_and_keep_their_text() {
         log: _quarantine,field=x,id=0000000000000001-7,measurement=m\,n line="m\\,n x=1i 4000000000",line_number=7i,reason="field type conflict: input field \"x\" on measurement \"m,n\" is type integer, already exists as type string" 4
         log: _quarantine,field=f,id=0000000000000001-8,measurement=m line="m f=t 1700000000000000000",line_number=8i,reason="field type conflict: input field \"f\" on measurement \"m\" is type boolean, already exists as type float" 1700000000
         log: _quarantine,field=f,id=0000000000000001-9,measurement=m line="m  f=\"last 8\" 1700000000000000000",line_number=9i,reason="field type conflict: input field \"f\" on measurement \"m\" is type string, already exists as type float" 1700000000
-    "#]].assert_eq(&staged(body, Precision::Second, Conflicts::Quarantine { write: 1 }));
+    "#]].assert_eq(&staged(body, Precision::Second, quarantine(1)));
 }
 
 #[test]
@@ -233,17 +237,15 @@ fn what_can_not_be_kept_is_refused() {
         (&format!("m f=t,a=\"{long}\" 1\n").repeat(25), Some(25)),
         (&format!("{} x=1 1\n{} x=t 2", &long[..65_500], &long[..65_500]), Some(2)),
     ] {
-        let quarantine = Conflicts::Quarantine { write: 1 };
-        let staged = stage(body.as_bytes(), Precision::Nanosecond, NOW, None, quarantine, schema);
-        let clashes = |line: &&RejectedLine| line.kind == Rejected::TypeConflict && line.number != 4;
-        let found: Vec<usize> = staged.rejected.iter().filter(clashes).map(|line| line.number).collect();
+        let staged = stage(body.as_bytes(), Precision::Nanosecond, NOW, None, quarantine(1), schema);
+        let clashes = staged.rejected.of_kind(Rejected::TypeConflict).iter();
+        let found: Vec<usize> = clashes.map(|line| line.number).filter(|number| *number != 4).collect();
         let shown = &body[..body.len().min(80)];
         assert_eq!(found, refused.into_iter().collect::<Vec<_>>(), "{shown}");
         let clashing = body.matches("f=t").count() + body.matches("x=t").count();
         assert_eq!(staged.quarantined, clashing - found.len(), "{shown}");
-        assert!(staged.rejected.is_sorted_by_key(|line| line.number), "{shown}");
         let again = stage(&staged.log_text(body.as_bytes()), Precision::Nanosecond, NOW, None, Conflicts::Reject, |_| None);
-        assert_eq!((again.rejected.len(), rows(&again)), (0, rows(&staged)), "{shown}");
+        assert_eq!((again.rejected.count(), rows(&again)), (0, rows(&staged)), "{shown}");
     }
 }
 
@@ -270,7 +272,7 @@ fn a_line_that_is_refused_leaves_no_name_and_no_type_behind() {
 
 #[test]
 fn a_request_that_fits_is_logged_as_it_came() {
-    for conflicts in [Conflicts::Reject, Conflicts::Coerce, Conflicts::Quarantine { write: 1 }] {
+    for conflicts in [Conflicts::Reject, Conflicts::Coerce, quarantine(1)] {
         let body = b"m f=1,i=2i 1\r\n# note\n\nm,h=a f=2";
         let staged = stage(body, Precision::Nanosecond, NOW, None, conflicts, schema);
         assert!(matches!(staged.log_text(body), Cow::Borrowed(text) if text == body));
