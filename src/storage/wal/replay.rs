@@ -81,7 +81,8 @@ pub fn replay(files: &dyn FileSystem, mut each: impl FnMut(Record)) -> io::Resul
             }
             Err(e) => return Err(io::Error::new(e.kind(), format!("log segment {name}: {e}"))),
         };
-        let (mut sequences, mut beginning): (Option<(u64, u64)>, Option<(u64, u64)>) = (None, None);
+        let mut sequences: Option<(u64, u64)> = None;
+        let mut beginning: Option<(u64, u64)> = None;
         let (mut at, mut bad_from) = (0, None);
         while at < bytes.len() {
             match frame::decode(&bytes[at..]) {
