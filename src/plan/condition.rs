@@ -38,14 +38,7 @@ impl RowCondition {
         let columns = names.into_iter().map(Into::into).collect();
         let schema = Arc::new(Schema::new(fields));
         let known = Arc::new(DFSchema::try_from(schema.clone())?);
-        // Some functions exist only until they are simplified.
-        let context = SimplifyContext::builder()
-            .with_schema(known.clone())
-            .with_config_options(state.config_options().clone())
-            .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-            .build();
-        let simplifier = ExprSimplifier::new(context);
-        let expr = simplifier.simplify(simplifier.coerce(expr, &known)?)?;
+        let expr = simplified(expr, &known, state)?;
         let test = state.create_physical_expr(expr, &known)?;
         Ok(RowCondition { columns, schema, test })
     }
@@ -67,6 +60,17 @@ impl RowCondition {
         let answers = answers.as_boolean_opt().ok_or_else(|| Failure::invalid("what stands behind WHERE is no condition"))?;
         Ok(answers.clone())
     }
+}
+
+/// The expression as it may be run: with its types brought together, and simplified. Some functions exist only until that is done.
+pub fn simplified(expr: Expr, schema: &Arc<DFSchema>, state: &SessionState) -> Result<Expr, datafusion::common::DataFusionError> {
+    let context = SimplifyContext::builder()
+        .with_schema(schema.clone())
+        .with_config_options(state.config_options().clone())
+        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
+        .build();
+    let simplifier = ExprSimplifier::new(context);
+    simplifier.simplify(simplifier.coerce(expr, schema)?)
 }
 
 /// The same, of columns that name no table.

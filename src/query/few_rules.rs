@@ -69,6 +69,11 @@ fn runs_as_rows_come(expr: &Expr) -> bool {
     }
 }
 
+/// Whether an expression asks another query.
+pub fn is_subquery(e: &Expr) -> bool {
+    matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
+}
+
 /// Whether [`rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, DISTINCT, grouping sets, or windows that
 /// hold many rows.
 pub fn are_enough(plan: &LogicalPlan) -> bool {
@@ -92,7 +97,7 @@ pub fn are_enough(plan: &LogicalPlan) -> bool {
         node.apply_expressions(|expr| {
             needs_more |= expr.exists(|e| {
                 Ok(match e {
-                    Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
+                    e if is_subquery(e) => true,
                     // `grouping()` is resolved by a rule, and DISTINCT is cheaper as an aggregate of its own.
                     Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
                     _ => false,

@@ -1,19 +1,18 @@
 //! Plans of our own nodes over scans go straight to execution plans.
 //!
-//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition. Of DataFusion's rules
-//! only two would have work there, those that bring conditions and choices of columns to the scan, and that is done here on the way.
-//! Whatever else is in a plan sends all of it the long way, with the same answer.
+//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition.
+//! Of DataFusion's rules only two would have work there, those that bring conditions and choices of columns to the scan, and that is done
+//! here on the way. Whatever else is in a plan sends all of it the long way, with the same answer.
 
-use super::{columns::ColumnsExec, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
+use super::{columns::ColumnsExec, few_rules::is_subquery, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
 use crate::plan::{
-    condition::without_relation,
+    condition::{simplified, without_relation},
     node::{
         columns::{Chosen, Columns, Source},
         operator::{OperatorNode, execution},
     },
     time_bounds::time_bounds,
 };
-use arrow::datatypes::SchemaRef;
 use datafusion::{
     common::{
         DFSchema,
@@ -25,10 +24,8 @@ use datafusion::{
     logical_expr::{
         Expr, LogicalPlan, Projection, TableScan, UserDefinedLogicalNodeCore,
         physical_planning_context::PhysicalPlanningContext,
-        simplify::SimplifyContext,
         utils::{conjunction, split_conjunction, split_conjunction_owned},
     },
-    optimizer::simplify_expressions::ExprSimplifier,
     physical_expr::create_physical_expr,
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
@@ -52,6 +49,12 @@ pub fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Option<Arc<d
 struct Made {
     plan: Arc<dyn ExecutionPlan>,
     places: Vec<Option<usize>>,
+}
+
+/// The places of columns of which only the wanted ones are there.
+fn places_of(wanted: &[bool]) -> Vec<Option<usize>> {
+    let mut place = 0..;
+    wanted.iter().map(|wanted| if *wanted { place.next() } else { None }).collect()
 }
 
 fn node(state: &SessionState, plan: &LogicalPlan, wanted: &[bool]) -> Result<Option<Made>> {
@@ -79,11 +82,10 @@ fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Re
         }
     }
     let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
-    let (mut kept, mut chosen, mut places) = (vec![], vec![], vec![None; wanted.len()]);
+    let (mut kept, mut chosen, places) = (vec![], vec![], places_of(wanted));
     for (at, source) in sources.into_iter().enumerate().filter(|(at, _)| wanted[*at]) {
         let place = |column: usize| input.places[column].map(Source::Column);
         let Some(source) = (if let Source::Column(column) = source { place(column) } else { Some(source) }) else { return Ok(None) };
-        places[at] = Some(kept.len());
         kept.push(at);
         chosen.push(source);
     }
@@ -113,7 +115,7 @@ fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> R
     for expr in &projection.expr {
         expr.apply(|e| {
             nodes += 1;
-            asks |= is_question(e);
+            asks |= is_subquery(e);
             Ok(if asks || nodes > SMALL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
     }
@@ -127,16 +129,14 @@ fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> R
     }
     let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
     let named = Arc::new(DFSchema::try_from(input.plan.schema())?);
-    let simplifier = simplifier(state, &named);
     let fields = projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted);
     let exprs = exprs.into_iter().zip(fields).map(|(expr, (field, _))| {
-        let expr = simplifier.simplify(simplifier.coerce(without_relation(expr.clone().unalias())?, &named)?)?;
+        let expr = simplified(without_relation(expr.clone().unalias())?, &named, state)?;
         let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
         Ok(ProjectionExpr { expr, alias: field.name().clone() })
     });
     let plan = Arc::new(ProjectionExec::try_new(exprs.collect::<Result<Vec<_>>>()?, input.plan)?);
-    let mut place = 0..;
-    Ok(Some(Made { plan, places: wanted.iter().map(|wanted| if *wanted { place.next() } else { None }).collect() }))
+    Ok(Some(Made { plan, places: places_of(wanted) }))
 }
 
 fn operation(state: &SessionState, operation: &OperatorNode, wanted: &[bool]) -> Result<Option<Made>> {
@@ -174,7 +174,14 @@ fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted
         parts.partition(|e| time_bounds(e).is_some() || table.is_exact(e) && values(e).is_some());
     let mut rest = None;
     if let Some(others) = conjunction(others) {
-        let Some(others) = simplified(state, without_relation(others)?, schema)? else { return Ok(None) };
+        if others.exists(|e| Ok(is_subquery(e)))? {
+            return Ok(None);
+        }
+        let others = simplified(without_relation(others)?, &Arc::new(DFSchema::try_from(schema.clone())?), state)?;
+        // One that settles the matter is for a rule.
+        if matches!(others, Expr::Literal(..)) {
+            return Ok(None);
+        }
         let (more, left): (Vec<Expr>, Vec<Expr>) = split_conjunction_owned(others).into_iter().partition(|e| table.is_exact(e));
         exact.extend(more);
         rest = conjunction(left);
@@ -184,45 +191,17 @@ fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted
         read[schema.index_of(&column.name)?] = true;
     }
     let kept: Vec<usize> = (0..read.len()).filter(|at| read[*at]).collect();
-    let mut places = vec![None; read.len()];
-    kept.iter().enumerate().for_each(|(place, at)| places[*at] = Some(place));
     let layout = |at: &usize| scan.projection.as_ref().map_or(*at, |columns| columns[*at]);
     let plan = table.rows(state, Some(kept.iter().map(layout).collect()), &exact, None)?;
-    let Some(rest) = rest else { return Ok(Some(Made { plan, places })) };
+    let Some(rest) = rest else { return Ok(Some(Made { plan, places: places_of(wanted) })) };
     let named = DFSchema::try_from(plan.schema())?;
     let test = create_physical_expr(&rest, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
     let mut filter = FilterExecBuilder::new(test, plan).with_batch_size(state.config().batch_size());
     if read != wanted {
         // What only the condition asked for stays below.
         filter = filter.apply_projection(Some(kept.iter().positions(|at| wanted[*at]).collect()))?;
-        let mut places_left = 0..;
-        places = wanted.iter().map(|wanted| if *wanted { places_left.next() } else { None }).collect();
     }
-    Ok(Some(Made { plan: Arc::new(filter.build()?), places }))
-}
-
-/// The condition as it may be run; `None` where there is more to do about it: it asks sub-queries, or settles the matter.
-fn simplified(state: &SessionState, condition: Expr, schema: &SchemaRef) -> Result<Option<Expr>> {
-    if condition.exists(|e| Ok(is_question(e)))? {
-        return Ok(None);
-    }
-    let schema = Arc::new(DFSchema::try_from(schema.clone())?);
-    let simplifier = simplifier(state, &schema);
-    let condition = simplifier.simplify(simplifier.coerce(condition, &schema)?)?;
-    Ok((!matches!(condition, Expr::Literal(..))).then_some(condition))
-}
-
-fn is_question(e: &Expr) -> bool {
-    matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
-}
-
-fn simplifier(state: &SessionState, schema: &Arc<DFSchema>) -> ExprSimplifier {
-    let context = SimplifyContext::builder()
-        .with_schema(schema.clone())
-        .with_config_options(state.config_options().clone())
-        .with_query_execution_start_time(state.execution_props().query_execution_start_time)
-        .build();
-    ExprSimplifier::new(context)
+    Ok(Some(Made { plan: Arc::new(filter.build()?), places: places_of(wanted) }))
 }
 
 #[cfg(test)]

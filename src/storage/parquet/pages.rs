@@ -86,44 +86,18 @@ struct Unpacked {
 }
 
 impl Unpacked {
-    fn unpack(&self, page: Page) -> Result<Page> {
-        Ok(match page {
-            Page::DataPageV2 {
-                buf,
-                num_values,
-                encoding,
-                num_nulls,
-                num_rows,
-                def_levels_byte_len,
-                rep_levels_byte_len,
-                is_compressed: true,
-                statistics,
-            } => {
+    fn unpack(&self, mut page: Page) -> Result<Page> {
+        match &mut page {
+            Page::DataPageV2 { is_compressed: false, .. } => {}
+            Page::DataPageV2 { buf, def_levels_byte_len, rep_levels_byte_len, is_compressed, .. } => {
                 // Levels stand before the values, and are not packed.
-                let levels = def_levels_byte_len as usize + rep_levels_byte_len as usize;
-                let buf = unpacked(&buf, levels, self.size_max)?;
-                let is_compressed = false;
-                Page::DataPageV2 {
-                    buf,
-                    num_values,
-                    encoding,
-                    num_nulls,
-                    num_rows,
-                    def_levels_byte_len,
-                    rep_levels_byte_len,
-                    is_compressed,
-                    statistics,
-                }
+                let levels = *def_levels_byte_len as usize + *rep_levels_byte_len as usize;
+                *buf = unpacked(buf, levels, self.size_max)?;
+                *is_compressed = false;
             }
-            Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics } => {
-                let buf = unpacked(&buf, 0, self.size_max)?;
-                Page::DataPage { buf, num_values, encoding, def_level_encoding, rep_level_encoding, statistics }
-            }
-            Page::DictionaryPage { buf, num_values, encoding, is_sorted } => {
-                Page::DictionaryPage { buf: unpacked(&buf, 0, self.size_max)?, num_values, encoding, is_sorted }
-            }
-            plain => plain,
-        })
+            Page::DataPage { buf, .. } | Page::DictionaryPage { buf, .. } => *buf = unpacked(buf, 0, self.size_max)?,
+        }
+        Ok(page)
     }
 }
 
