@@ -68,9 +68,10 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     gap_fill::rewrite(bounded::bound(bind(plan, params)?)?, context)
 }
 
-/// Whether the query would change something.
+/// Whether the query would change something. A text without the word is not parsed.
 pub fn deletes(text: &str) -> Result<bool> {
-    Ok(deletion(&parse(text)?).is_some())
+    let has_word = text.as_bytes().windows(6).any(|word| word.eq_ignore_ascii_case(b"delete"));
+    Ok(has_word && deletion(&parse(text)?).is_some())
 }
 
 /// A statement that is not too deep for what comes after.

@@ -69,9 +69,14 @@ fn runs_as_rows_come(expr: &Expr) -> bool {
     }
 }
 
-/// Whether an expression asks another query.
-pub fn is_subquery(e: &Expr) -> bool {
-    matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
+/// Whether an expression is of those that only all rules make ready to run: other queries, DISTINCT (cheaper as an aggregate of its own),
+/// and `grouping()`.
+pub fn needs_rules(e: &Expr) -> bool {
+    match e {
+        Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
+        Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
+        _ => false,
+    }
 }
 
 /// Whether [`rules`] leave nothing to do that an answer needs: no joins, sub-queries, unions, DISTINCT, grouping sets, or windows that
@@ -95,14 +100,7 @@ pub fn are_enough(plan: &LogicalPlan) -> bool {
             _ => true,
         };
         node.apply_expressions(|expr| {
-            needs_more |= expr.exists(|e| {
-                Ok(match e {
-                    e if is_subquery(e) => true,
-                    // `grouping()` is resolved by a rule, and DISTINCT is cheaper as an aggregate of its own.
-                    Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
-                    _ => false,
-                })
-            })?;
+            needs_more |= expr.exists(|e| Ok(needs_rules(e)))?;
             Ok(if needs_more { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
         Ok(needs_more)

@@ -1,10 +1,11 @@
 //! Plans of our own nodes over scans go straight to execution plans.
 //!
 //! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition.
+//! Those of SQL often have one aggregate and one sort above that.
 //! Of DataFusion's rules only two would have work there, those that bring conditions and choices of columns to the scan, and that is done
 //! here on the way. Whatever else is in a plan sends all of it the long way, with the same answer.
 
-use super::{columns::ColumnsExec, few_rules::is_subquery, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
+use super::{columns::ColumnsExec, few_rules::needs_rules, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
 use crate::plan::{
     condition::{simplified, without_relation},
     node::{
@@ -13,6 +14,7 @@ use crate::plan::{
     },
     time_bounds::time_bounds,
 };
+use arrow::{compute::SortOptions, datatypes::FieldRef};
 use datafusion::{
     common::{
         DFSchema,
@@ -22,20 +24,24 @@ use datafusion::{
     error::Result,
     execution::context::SessionState,
     logical_expr::{
-        Expr, LogicalPlan, Projection, TableScan, UserDefinedLogicalNodeCore,
+        Expr, FetchType, Limit, LogicalPlan, Projection, SkipType, Sort, TableScan, UserDefinedLogicalNodeCore,
         physical_planning_context::PhysicalPlanningContext,
         utils::{conjunction, split_conjunction, split_conjunction_owned},
     },
-    physical_expr::create_physical_expr,
+    physical_expr::{LexOrdering, PhysicalSortExpr, create_physical_expr},
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
-        ExecutionPlan,
+        ExecutionPlan, ExecutionPlanProperties,
         filter::FilterExecBuilder,
+        limit::GlobalLimitExec,
         projection::{ProjectionExec, ProjectionExpr},
+        sorts::sort::SortExec,
     },
 };
 use itertools::Itertools;
 use std::sync::Arc;
+
+mod grouped;
 
 /// The execution plan; `None` when the plan has to go the long way.
 pub fn physical(state: &SessionState, plan: &LogicalPlan) -> Result<Option<Arc<dyn ExecutionPlan>>> {
@@ -64,13 +70,38 @@ fn node(state: &SessionState, plan: &LogicalPlan, wanted: &[bool]) -> Result<Opt
             Some(operator) => operation(state, operator, wanted),
             None => Ok(None),
         },
-        LogicalPlan::Filter(filter) => match filter.input.as_ref() {
+        LogicalPlan::Filter(filter) => match without_alias(&filter.input) {
             LogicalPlan::TableScan(scan) => rows(state, scan, Some(&filter.predicate), wanted),
             _ => Ok(None),
         },
         LogicalPlan::TableScan(scan) => rows(state, scan, None, wanted),
+        LogicalPlan::SubqueryAlias(alias) => node(state, &alias.input, wanted),
+        LogicalPlan::Aggregate(aggregate) => grouped::aggregate(state, aggregate, wanted),
+        LogicalPlan::Sort(sort) => sorted(state, sort, wanted, None),
+        LogicalPlan::Limit(limit) => first_of_sorted(state, limit, wanted),
         _ => Ok(None),
     }
+}
+
+/// What another name of a table stands for.
+fn without_alias(plan: &LogicalPlan) -> &LogicalPlan {
+    if let LogicalPlan::SubqueryAlias(alias) = plan { without_alias(&alias.input) } else { plan }
+}
+
+/// The columns of a schema that expressions read.
+fn below<'a>(exprs: impl Iterator<Item = &'a Expr>, schema: &DFSchema) -> Result<Vec<bool>> {
+    let mut below = vec![false; schema.fields().len()];
+    for column in exprs.flat_map(|e| e.column_refs()) {
+        below[schema.index_of_column(column)?] = true;
+    }
+    Ok(below)
+}
+
+/// Whether rows are what a logical plan says: its types are not always those of the coerced expressions.
+fn has_types<'a>(plan: &Arc<dyn ExecutionPlan>, said: impl Iterator<Item = &'a FieldRef>) -> bool {
+    let made = plan.schema();
+    let same = |(made, said): (&FieldRef, &FieldRef)| made.data_type() == said.data_type() && (said.is_nullable() || !made.is_nullable());
+    made.fields().iter().zip(said).all(same)
 }
 
 fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
@@ -115,7 +146,7 @@ fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> R
     for expr in &projection.expr {
         expr.apply(|e| {
             nodes += 1;
-            asks |= is_subquery(e);
+            asks |= needs_rules(e);
             Ok(if asks || nodes > SMALL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
         })?;
     }
@@ -123,20 +154,52 @@ fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> R
         return Ok(None);
     }
     let exprs: Vec<&Expr> = projection.expr.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(expr, _)| expr).collect();
-    let mut below = vec![false; projection.input.schema().fields().len()];
-    for column in exprs.iter().flat_map(|e| e.column_refs()) {
-        below[projection.input.schema().index_of_column(column)?] = true;
-    }
+    let below = below(exprs.iter().copied(), projection.input.schema())?;
     let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
     let named = Arc::new(DFSchema::try_from(input.plan.schema())?);
-    let fields = projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted);
-    let exprs = exprs.into_iter().zip(fields).map(|(expr, (field, _))| {
+    let fields = || projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(field, _)| field);
+    let mut made = vec![];
+    for (expr, field) in exprs.into_iter().zip(fields()) {
         let expr = simplified(without_relation(expr.clone().unalias())?, &named, state)?;
         let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
-        Ok(ProjectionExpr { expr, alias: field.name().clone() })
+        made.push(ProjectionExpr { expr, alias: field.name().clone() });
+    }
+    let plan: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(made, input.plan)?);
+    Ok(has_types(&plan, fields()).then(|| Made { plan, places: places_of(wanted) }))
+}
+
+/// The first `fetch` rows of a sort, or all.
+fn sorted(state: &SessionState, sort: &Sort, wanted: &[bool], fetch: Option<usize>) -> Result<Option<Made>> {
+    if sort.expr.iter().any(|sort| sort.expr.exists(|e| Ok(needs_rules(e))).unwrap_or(true)) {
+        return Ok(None);
+    }
+    let by = below(sort.expr.iter().map(|sort| &sort.expr), sort.input.schema())?;
+    let read: Vec<bool> = by.iter().zip(wanted).map(|(by, wanted)| *by || *wanted).collect();
+    let Some(Made { plan, places }) = node(state, &sort.input, &read)? else { return Ok(None) };
+    let named = Arc::new(DFSchema::try_from(plan.schema())?);
+    let by = sort.expr.iter().map(|sort| {
+        let expr = simplified(without_relation(sort.expr.clone())?, &named, state)?;
+        let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
+        Ok(PhysicalSortExpr::new(expr, SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first }))
     });
-    let plan = Arc::new(ProjectionExec::try_new(exprs.collect::<Result<Vec<_>>>()?, input.plan)?);
-    Ok(Some(Made { plan, places: places_of(wanted) }))
+    let Some(by) = LexOrdering::new(by.collect::<Result<Vec<_>>>()?) else { return Ok(None) };
+    let fetch = fetch.into_iter().chain(sort.fetch).min();
+    let comes_so = plan.equivalence_properties().ordering_satisfy(by.clone())?;
+    let plan: Arc<dyn ExecutionPlan> = match (comes_so, fetch) {
+        (true, None) => plan,
+        (true, Some(_)) => Arc::new(GlobalLimitExec::new(plan, 0, fetch)),
+        (false, _) => Arc::new(SortExec::new(by, plan).with_fetch(fetch)),
+    };
+    Ok(Some(Made { plan, places }))
+}
+
+/// A limit above a sort; others are for the scan to know.
+fn first_of_sorted(state: &SessionState, limit: &Limit, wanted: &[bool]) -> Result<Option<Made>> {
+    let (SkipType::Literal(skip), FetchType::Literal(fetch)) = (limit.get_skip_type()?, limit.get_fetch_type()?) else { return Ok(None) };
+    let LogicalPlan::Sort(sort) = limit.input.as_ref() else { return Ok(None) };
+    let Some(Made { plan, places }) = sorted(state, sort, wanted, fetch.map(|fetch| fetch.saturating_add(skip)))? else { return Ok(None) };
+    let plan = if skip > 0 { Arc::new(GlobalLimitExec::new(plan, skip, fetch)) } else { plan };
+    Ok(Some(Made { plan, places }))
 }
 
 fn operation(state: &SessionState, operation: &OperatorNode, wanted: &[bool]) -> Result<Option<Made>> {
@@ -174,7 +237,7 @@ fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted
         parts.partition(|e| time_bounds(e).is_some() || table.is_exact(e) && values(e).is_some());
     let mut rest = None;
     if let Some(others) = conjunction(others) {
-        if others.exists(|e| Ok(is_subquery(e)))? {
+        if others.exists(|e| Ok(needs_rules(e)))? {
             return Ok(None);
         }
         let others = simplified(without_relation(others)?, &Arc::new(DFSchema::try_from(schema.clone())?), state)?;

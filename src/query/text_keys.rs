@@ -3,7 +3,7 @@
 //! DataFusion (55) groups columns of plain types column by column, but falls back to encoding whole rows as soon as one of them is
 //! a dictionary, which takes several times as long per row. The rule casts the keys below the aggregate, and back above it.
 
-use arrow::datatypes::DataType;
+use arrow::datatypes::{DataType, FieldRef, SchemaRef};
 use datafusion::{
     common::{
         config::ConfigOptions,
@@ -60,32 +60,49 @@ fn by_text(node: &Arc<dyn ExecutionPlan>) -> Result<Option<Arc<dyn ExecutionPlan
     if !plain || *first.input_order_mode() != InputOrderMode::Linear {
         return Ok(None);
     }
-    let given = first.input().schema();
     let keys = first.group_expr().expr();
-    let types = keys.iter().map(|(e, _)| e.data_type(&given)).collect::<Result<Vec<_>>>()?;
-    if !types.iter().any(is_tag) {
-        return Ok(None);
-    }
-    let text = |((expr, name), data_type): (&(Arc<dyn PhysicalExpr>, String), &DataType)| {
-        let cast = || Arc::new(CastExpr::new(expr.clone(), DataType::Utf8View, None)) as Arc<dyn PhysicalExpr>;
-        let expr = if is_tag(data_type) { cast() } else { expr.clone() };
-        (expr, name.clone())
-    };
-    let group = PhysicalGroupBy::new_single(keys.iter().zip(&types).map(text).collect());
+    let Some(texts) = as_text(keys, first.input())? else { return Ok(None) };
     let phase = |mode, group: PhysicalGroupBy, like: &AggregateExec, input| {
         AggregateExec::try_new(mode, group, like.aggr_expr().to_vec(), like.filter_expr().to_vec(), input, like.input_schema())
     };
-    let partial = phase(AggregateMode::Partial, group, first, first.input().clone())?;
+    let partial = phase(AggregateMode::Partial, PhysicalGroupBy::new_single(texts), first, first.input().clone())?;
     let merged = partial.group_expr().as_final();
     let whole = phase(AggregateMode::Final, merged, last, Arc::new(partial))?;
-    let column = |(at, field): (usize, &arrow::datatypes::FieldRef)| {
-        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(whole.schema().field(at).name(), at));
-        let expr = match types.get(at).filter(|t| is_tag(t)) {
-            Some(tag) => Arc::new(CastExpr::new(column, tag.clone(), None)),
+    as_tags(Arc::new(whole), keys, &first.input().schema()).map(Some)
+}
+
+/// Keys of an aggregate, with their names.
+type Keys = Vec<(Arc<dyn PhysicalExpr>, String)>;
+
+/// The keys with texts for tags; `None` when no key is a tag.
+pub fn as_text(keys: &[(Arc<dyn PhysicalExpr>, String)], input: &Arc<dyn ExecutionPlan>) -> Result<Option<Keys>> {
+    let given = input.schema();
+    let (mut texts, mut changed) = (vec![], false);
+    for (expr, name) in keys {
+        let is_tag = is_tag(&expr.data_type(&given)?);
+        changed |= is_tag;
+        let expr = if is_tag { Arc::new(CastExpr::new(expr.clone(), DataType::Utf8View, None)) } else { expr.clone() };
+        texts.push((expr, name.clone()));
+    }
+    Ok(changed.then_some(texts))
+}
+
+/// An aggregate by such texts, with tags where `keys` of rows like `given` are tags.
+pub fn as_tags(
+    aggregate: Arc<dyn ExecutionPlan>,
+    keys: &[(Arc<dyn PhysicalExpr>, String)],
+    given: &SchemaRef,
+) -> Result<Arc<dyn ExecutionPlan>> {
+    let schema = aggregate.schema();
+    let column = |(at, field): (usize, &FieldRef)| {
+        let column: Arc<dyn PhysicalExpr> = Arc::new(Column::new(field.name(), at));
+        let tag = keys.get(at).map(|(key, _)| key.data_type(given)).transpose()?.filter(is_tag);
+        let expr = match tag {
+            Some(tag) => Arc::new(CastExpr::new(column, tag, None)),
             None => column,
         };
-        ProjectionExpr { expr, alias: field.name().clone() }
+        Ok(ProjectionExpr { expr, alias: field.name().clone() })
     };
-    let columns: Vec<ProjectionExpr> = last.schema().fields().iter().enumerate().map(column).collect();
-    Ok(Some(Arc::new(ProjectionExec::try_new(columns, Arc::new(whole))?)))
+    let columns = schema.fields().iter().enumerate().map(column).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(ProjectionExec::try_new(columns, aggregate)?))
 }
