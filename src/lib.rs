@@ -4,13 +4,14 @@
 pub mod clock;
 pub mod memory;
 pub mod model;
-// Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names.
+// Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names; threads.
 pub mod catalog;
 pub mod format;
 pub mod functions;
 pub mod kernel;
 pub mod line_protocol;
 pub mod plan;
+pub mod threads;
 pub mod tsm;
 // Floor 2: languages, and bytes at rest.
 pub mod flux;

@@ -193,6 +193,7 @@ impl Storage {
             }
             // The schema last: what is new in a row is in the schema before the row can be seen.
             snapshot.schema = self.schema(bucket, measurement)?;
+            snapshot.layout = snapshot.schema.arrow_schema();
             // Otherwise the rows may be those of a new measurement of the name, and the schema that of the old one.
             if self.inner.drops.load(Ordering::Acquire) == drops {
                 return Some(snapshot);
@@ -283,10 +284,10 @@ impl Storage {
         self.inner.flush_wanted.notify_one();
     }
 
-    /// Flushes when the buffer is large or old, until the returned job is aborted.
-    pub fn spawn_flushing(&self) -> tokio::task::JoinHandle<()> {
+    /// Flushes on these threads when the buffer is large or old, until the returned job is aborted.
+    pub fn spawn_flushing(&self, threads: &tokio::runtime::Handle) -> tokio::task::JoinHandle<()> {
         let storage = self.clone();
-        tokio::spawn(async move {
+        threads.spawn(async move {
             loop {
                 let _ = tokio::time::timeout(storage.options().flush_interval, storage.inner.flush_wanted.notified()).await;
                 if storage.buffered_bytes() == 0 {

@@ -1,7 +1,11 @@
 //! The schema of one measurement of one bucket, and its one Arrow layout.
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
 /// Name of the time column in every stored table. No tag or field may carry it.
 pub const TIME_COLUMN: &str = "time";
@@ -107,16 +111,47 @@ pub struct MeasurementSchema {
     pub measurement: Arc<str>,
     pub tags: Vec<Arc<str>>,
     pub fields: BTreeMap<Arc<str>, FieldType>,
+    layout: Layout,
 }
+
+/// The layout, once somebody has asked for it: every query does. It is no part of what a schema says, and a copy, which may get more
+/// names, makes its own.
+#[derive(Debug, Default)]
+struct Layout(OnceLock<SchemaRef>);
+
+impl Clone for Layout {
+    fn clone(&self) -> Layout {
+        Layout::default()
+    }
+}
+
+impl PartialEq for Layout {
+    fn eq(&self, _: &Layout) -> bool {
+        true
+    }
+}
+
+impl Eq for Layout {}
 
 impl MeasurementSchema {
     pub fn new(measurement: impl Into<Arc<str>>) -> MeasurementSchema {
-        MeasurementSchema { measurement: measurement.into(), tags: vec![], fields: BTreeMap::new() }
+        MeasurementSchema::of(measurement, vec![], BTreeMap::new())
+    }
+
+    /// Tags in name order.
+    pub fn of(measurement: impl Into<Arc<str>>, tags: Vec<Arc<str>>, fields: BTreeMap<Arc<str>, FieldType>) -> MeasurementSchema {
+        MeasurementSchema { measurement: measurement.into(), tags, fields, layout: Layout::default() }
     }
 
     /// The one layout of this measurement's rows everywhere: `time` (not null), the tags in name order
     /// (dictionary, null = the series has no such tag), the fields in name order (null = the row has no such field).
     pub fn arrow_schema(&self) -> SchemaRef {
+        let known = self.layout.0.get_or_init(|| self.make_layout());
+        // It is from before names were added: they never go.
+        if known.fields().len() == 1 + self.tags.len() + self.fields.len() { known.clone() } else { self.make_layout() }
+    }
+
+    fn make_layout(&self) -> SchemaRef {
         let role = |f: Field, r: Role| f.with_metadata([(ROLE_KEY.to_string(), r.name().to_string())].into());
         let mut columns = vec![role(Field::new(TIME_COLUMN, time_type(), false), Role::Time)];
         columns.extend(self.tags.iter().map(|t| role(Field::new(t.as_ref(), tag_type(), true), Role::Tag)));

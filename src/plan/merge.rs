@@ -4,10 +4,10 @@
 use super::node::{operator::OperatorNode, ordered::Ordered};
 use datafusion::{
     common::{
-        Column, Result,
+        Column, DFSchema, DFSchemaRef, Result,
         tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     },
-    logical_expr::{Expr, Filter, LogicalPlan, Projection},
+    logical_expr::{Expr, ExprSchemable, Filter, LogicalPlan, Projection},
 };
 use std::{cell::LazyCell, collections::HashSet, sync::Arc};
 
@@ -26,7 +26,15 @@ fn over(input: &LogicalPlan, expressions: Vec<Expr>) -> Result<LogicalPlan> {
     let named = LazyCell::new(|| expressions.iter().flat_map(Expr::column_refs).collect::<HashSet<&Column>>());
     let input = OperatorNode::with_only(input, |name| named.iter().any(|column| column.name == name))?;
     drop(named);
-    Ok(LogicalPlan::Projection(Projection::try_new(expressions, Arc::new(input))?))
+    let schema = fields_of(&expressions, input.schema())?;
+    Ok(LogicalPlan::Projection(Projection::try_new_with_schema(expressions, Arc::new(input), schema)?))
+}
+
+/// What the expressions give, without the tables that columns are of. [`Projection::try_new`] also looks for dependencies between
+/// columns, which no plan here has.
+fn fields_of(expressions: &[Expr], input: &DFSchema) -> Result<DFSchemaRef> {
+    let fields = expressions.iter().map(|e| Ok(e.to_field(input)?.1)).collect::<Result<Vec<_>>>()?;
+    Ok(Arc::new(DFSchema::from_unqualified_fields(fields.into(), input.metadata().clone())?))
 }
 
 /// The rows of `input` for which `predicate` is true. It goes below a projection that only chooses and names the columns it

@@ -5,7 +5,6 @@
 //! A plan is optimised by no more rules than it needs: [`few_rules`], or for what is left of SQL all rules of DataFusion.
 
 use super::{
-    apart::Apart,
     columns::ChooseColumns,
     few_rules,
     memory::{MeteredTasks, QueryPool},
@@ -15,7 +14,14 @@ use super::{
     text_keys::TextKeys,
     twice::NotTwice,
 };
-use crate::{functions, memory::Share, model::Result, model::Timestamp, plan::node::NodePlanner};
+use crate::{
+    functions,
+    memory::Share,
+    model::Result,
+    model::Timestamp,
+    plan::node::NodePlanner,
+    threads::{Threads, Turn},
+};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::{
@@ -81,7 +87,7 @@ pub struct Sessions {
     query_bytes_max: usize,
     few_rules: SessionState,
     all_rules: Arc<SessionState>,
-    apart: Arc<Apart>,
+    apart: Arc<Threads>,
 }
 
 /// What one query plans and runs with.
@@ -93,7 +99,7 @@ pub struct Session {
     pub memory: Arc<QueryPool>,
     all_rules: Arc<SessionState>,
     /// Threads for plans that may take long.
-    pub(super) apart: Arc<Apart>,
+    pub(super) apart: Arc<Threads>,
 }
 
 impl Session {
@@ -163,8 +169,11 @@ impl Sessions {
             .with_physical_optimizer_rules(ours.into_iter().chain(few_rules::physical_rules()).collect())
             .with_query_planner(planner)
             .build();
-        let (memory, query_bytes_max, apart) =
-            (settings.memory.clone(), settings.query_bytes_max, Arc::new(Apart::new(settings.partitions)));
+        let (memory, query_bytes_max, apart) = (
+            settings.memory.clone(),
+            settings.query_bytes_max,
+            Arc::new(Threads::new("long queries", settings.partitions, STACK_BYTES, Turn::Equal)),
+        );
         Ok(Sessions { memory, query_bytes_max, few_rules, all_rules: Arc::new(all_rules), apart })
     }
 

@@ -195,7 +195,7 @@ async fn find(store: &Store, version: &Version, listed: &[Listed], partition_ns:
         }
         found.created_max = found.created_max.max(footer.file.created_in);
         let measurement = footer.file.measurement.clone();
-        let schema = MeasurementSchema { measurement: measurement.clone(), tags: footer.tags, fields: footer.fields };
+        let schema = MeasurementSchema::of(measurement.clone(), footer.tags, footer.fields);
         let widened = match schemas.get(&measurement) {
             Some(known) => widen(known, &schema),
             None => Ok(schema.clone()),

@@ -8,7 +8,6 @@ use crate::plan::node::{
     reduce::{Extreme, Reduction},
     row_function::{RowFunction, Smoothing},
 };
-use std::collections::HashMap;
 
 const SECOND_NS: i64 = 1_000_000_000;
 
@@ -46,7 +45,7 @@ pub struct Calls {
     pub reductions: Vec<Reducing>,
     pub rows: Vec<RowStep>,
     /// Calls as the select list writes them.
-    outputs: HashMap<String, Origin>,
+    outputs: Vec<(Expr, Origin)>,
     /// Tags of `top` and `bottom`, which the selected row carries first.
     pub by: Vec<Expr>,
 }
@@ -67,7 +66,7 @@ impl Calls {
         columns.iter().for_each(|c| parts_of(&c.expr, &mut outermost, &mut vec![]));
         for call in outermost {
             let origin = calls.register(call, false, around)?;
-            calls.outputs.insert(call.to_string(), origin);
+            calls.outputs.push((call.inner().clone(), origin));
         }
         Ok(calls)
     }
@@ -77,11 +76,11 @@ impl Calls {
     }
 
     pub fn origin(&self, call: &Expr) -> Option<Origin> {
-        self.outputs.get(&call.to_string()).copied()
+        self.outputs.iter().find(|(known, _)| known == call.inner()).map(|(_, origin)| *origin)
     }
 
     pub fn outputs(&self) -> impl Iterator<Item = Origin> + '_ {
-        self.outputs.values().copied()
+        self.outputs.iter().map(|(_, origin)| *origin)
     }
 
     /// Whether a row function reads rows as they are stored.

@@ -4,7 +4,7 @@ use super::{not_supported, pattern, source::Columns};
 use crate::functions::scalar::math::Math;
 use crate::influxql::ast::{Cast, Expr, Select};
 use crate::model::{Failure, FieldType, Result};
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 /// One column of the answer, before its type is known.
 #[derive(Debug, Clone)]
@@ -67,8 +67,9 @@ pub fn columns(select: &Select, known: &Columns, group: &[String]) -> Result<Vec
 
 /// Tags and fields together, in name order.
 fn names(known: &Columns, group: &[String], kind: Option<Cast>) -> Vec<String> {
-    let tags = known.tags.iter().filter(|t| kind != Some(Cast::Field) && !group.contains(t) && !known.fields.contains_key(*t));
-    let mut names: Vec<String> = known.fields.keys().filter(|_| kind != Some(Cast::Tag)).chain(tags).cloned().collect();
+    let tags =
+        known.tags.iter().filter(|t| kind != Some(Cast::Field) && !group.iter().any(|g| **g == ***t) && !known.fields.contains_key(*t));
+    let mut names: Vec<String> = known.fields.keys().filter(|_| kind != Some(Cast::Tag)).chain(tags).map(|name| name.to_string()).collect();
     names.sort();
     names
 }
@@ -106,10 +107,10 @@ fn spelled_out(call: &Expr, known: &Columns) -> Result<Vec<(String, Expr)>> {
         (_, field) => matches!(field, FieldType::Float | FieldType::Integer | FieldType::Unsigned),
     };
     let fields = known.fields.iter().filter(|(n, t)| takes(**t) && pattern.as_ref().is_none_or(|p| p.is_match(n)));
-    let put = |(field, _): (&String, &FieldType)| {
+    let put = |(field, _): (&Arc<str>, &FieldType)| {
         let mut args = args.clone();
-        args[at] = Expr::variable(field.clone());
-        (field.clone(), Expr::call(name.clone(), args))
+        args[at] = Expr::variable(field.to_string());
+        (field.to_string(), Expr::call(name.clone(), args))
     };
     Ok(fields.map(put).collect())
 }

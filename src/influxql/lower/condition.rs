@@ -173,7 +173,7 @@ fn compare(op: BinaryOp, left: &Expr, right: &Expr, scope: &dyn Scope) -> Result
     if let (BinaryOp::Eq, Expr::Variable { name, cast: None }, Expr::String(value)) = (op, left.inner(), right.inner())
         && !value.is_empty()
         && scope.columns().has_tag(name)
-        && !scope.columns().fields.contains_key(name)
+        && !scope.columns().fields.contains_key(name.as_str())
     {
         // Left bare, so that the scan can use it.
         return Ok(col(name).eq(lit(value.as_str())));

@@ -137,7 +137,7 @@ fn simple(condition: Option<&Expr>) -> Option<Vec<TagPredicate>> {
 
 /// Each matching series by its whole tag set.
 fn by_series(one: &One<'_>, range: TimeRange) -> Result<Vec<DeleteRows>> {
-    let tags: Vec<String> = one.tags().cloned().collect();
+    let tags: Vec<String> = one.tags().collect();
     let mut deletes = vec![];
     for set in one.tag_sets(&tags)? {
         for row in 0..set.num_rows() {

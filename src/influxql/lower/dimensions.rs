@@ -81,10 +81,10 @@ pub fn tags(select: &Select, columns: &Columns) -> Result<Vec<String>> {
     let mut tags = named(select);
     for dimension in &select.dimensions {
         match dimension.inner() {
-            Expr::Wildcard(_) => tags.extend(columns.tags.iter().cloned()),
+            Expr::Wildcard(_) => tags.extend(columns.tags.iter().map(|t| t.to_string())),
             Expr::Regex(text) => {
                 let pattern = pattern(text)?;
-                tags.extend(columns.tags.iter().filter(|t| pattern.is_match(t)).cloned());
+                tags.extend(columns.tags.iter().filter(|t| pattern.is_match(t)).map(|t| t.to_string()));
             }
             _ => {}
         }

@@ -22,7 +22,7 @@ use crate::influxql::SeriesPlan;
 use crate::influxql::ast::{Expr, Fill, Limits, Select};
 use crate::model::{Failure, Result, TIME_COLUMN};
 use crate::plan::{
-    Context,
+    Context, merge,
     node::{
         first_enough::first_enough,
         gap_fill::{self, ColumnFill, GapFill, gap_fill},
@@ -37,7 +37,7 @@ use crate::plan::{
 use arrow::datatypes::DataType;
 use datafusion::{
     common::ScalarValue,
-    logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder},
+    logical_expr::{self as df, LogicalPlan},
 };
 use std::{collections::HashSet, sync::Arc};
 
@@ -369,7 +369,7 @@ impl Shape {
         let fields: Vec<df::Expr> = self.fields(&variables, &scope)?;
         // A stored row has a value in some field.
         let asked: HashSet<&str> = fields.iter().flat_map(|f| f.column_refs()).map(|c| c.name.as_str()).collect();
-        let is_whole = relation.is_stored() && relation.columns.fields.keys().all(|field| asked.contains(field.as_str()));
+        let is_whole = relation.is_stored() && relation.columns.fields.keys().all(|field| asked.contains(field.as_ref()));
         let Some(present) = fields.into_iter().map(|f| f.is_not_null()).reduce(df::Expr::or) else { return Ok(None) };
         let mut exprs = self.tag_columns(relation);
         exprs.push(col(TIME_COLUMN));
@@ -393,7 +393,8 @@ impl Shape {
 
     fn in_order(&self, plan: LogicalPlan, relation: &Relation) -> Result<LogicalPlan> {
         let (key, time) = (self.key(), TIME_COLUMN.to_string());
-        let all_tags = relation.is_stored() && self.tags.iter().map(|t| &t.name).eq(relation.columns.tags.iter());
+        let all_tags =
+            relation.is_stored() && self.tags.iter().map(|t| t.name.as_str()).eq(relation.columns.tags.iter().map(|t| t.as_ref()));
         if all_tags && !self.descending {
             // The order in which rows are stored.
             return Ok(ordered(plan, key.into_iter().chain([time]).collect())?);
@@ -469,7 +470,7 @@ impl Shape {
         exprs.push(col(TIME_COLUMN));
         let (values, answered) = self.values(scope)?;
         exprs.extend(values);
-        Ok((LogicalPlanBuilder::from(plan).project(exprs)?.build()?, answered))
+        Ok((merge::project(&plan, exprs)?, answered))
     }
 
     /// Aggregates and selectors, and what is made of them.
@@ -609,7 +610,7 @@ impl Shape {
             Ok(df::when(holds, output).otherwise(null(&data_type))?.alias(name))
         });
         let exprs = exprs.collect::<Result<Vec<_>>>()?;
-        Ok(LogicalPlanBuilder::from(plan).project(exprs)?.build()?)
+        Ok(merge::project(&plan, exprs)?)
     }
 
     fn fill_of(&self, data_type: &DataType, is_count: bool) -> Result<gap_fill::Fill> {

@@ -44,7 +44,7 @@ pub fn show(statement: &Statement, context: &dyn Context, defaults: &Defaults) -
         })?,
         Statement::ShowFieldKeys { database, filter } => asked(database, filter)?.each(|one| {
             let fields = &one.relation.columns.fields;
-            let names = page(fields.keys().cloned().collect(), filter);
+            let names = page(fields.keys().map(|name| name.to_string()).collect(), filter);
             let types = page(fields.values().map(|t| t.name().to_string()).collect(), filter);
             texts(Some(&one.name), &["fieldKey", "fieldType"], vec![names, types])
         })?,
@@ -187,8 +187,8 @@ impl One<'_> {
         self.relation.columns.has_tag(name)
     }
 
-    pub fn tags(&self) -> impl Iterator<Item = &String> {
-        self.relation.columns.tags.iter()
+    pub fn tags(&self) -> impl Iterator<Item = String> {
+        self.relation.columns.tags.iter().map(|tag| tag.to_string())
     }
 
     /// A condition without time, on the measurement's columns.
@@ -221,7 +221,7 @@ impl One<'_> {
     }
 
     fn tag_keys(&self) -> Result<Vec<String>> {
-        let all: Vec<String> = self.tags().cloned().collect();
+        let all: Vec<String> = self.tags().collect();
         if self.is_whole() {
             return Ok(all);
         }
@@ -231,7 +231,7 @@ impl One<'_> {
     }
 
     fn tag_values(&self, key: &KeyMatch) -> Result<Vec<(String, String)>> {
-        let keys: Vec<String> = self.tags().filter(|t| matches_key(key, t)).cloned().collect();
+        let keys: Vec<String> = self.tags().filter(|t| matches_key(key, t)).collect();
         if let KeyMatch::Like(text) | KeyMatch::NotLike(text) = key {
             pattern(text)?;
         }
@@ -249,7 +249,7 @@ impl One<'_> {
 
     /// Series keys as line protocol writes them, sorted.
     fn series(&self) -> Result<Vec<String>> {
-        let tags: Vec<String> = self.tags().cloned().collect();
+        let tags: Vec<String> = self.tags().collect();
         let mut keys = vec![];
         for set in self.tag_sets(&tags)? {
             for row in 0..set.num_rows() {

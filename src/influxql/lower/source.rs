@@ -7,12 +7,12 @@ use super::{
 use crate::influxql::ast::{Measurement, NameMatch, Select, Source};
 use crate::model::{FieldType, Result, TIME_COLUMN, schema::time_type};
 use crate::plan::{
-    Context, MeasurementTable,
+    Context, MeasurementTable, merge,
     node::concat::concat,
     stream::{col, null},
 };
 use arrow::datatypes::DataType;
-use datafusion::logical_expr::{self as df, LogicalPlan, LogicalPlanBuilder};
+use datafusion::logical_expr::{self as df, LogicalPlan};
 use std::{
     collections::{BTreeMap, BTreeSet, HashSet},
     sync::Arc,
@@ -21,10 +21,10 @@ use std::{
 /// What a relation's columns are, beside `time`.
 #[derive(Debug, Clone, Default)]
 pub struct Columns {
-    pub tags: BTreeSet<String>,
-    pub fields: BTreeMap<String, FieldType>,
+    pub tags: BTreeSet<Arc<str>>,
+    pub fields: BTreeMap<Arc<str>, FieldType>,
     /// Tags that an outer query groups by and that pass through without being seen by wildcards.
-    pub passed: BTreeSet<String>,
+    pub passed: BTreeSet<Arc<str>>,
 }
 
 impl Columns {
@@ -65,12 +65,12 @@ impl Relation {
         let rows = match (&self.rows, condition) {
             (Rows::Stored(table), condition) => {
                 let columns: HashSet<_> = exprs.iter().flat_map(|e| e.column_refs()).collect();
-                LogicalPlanBuilder::from(table.scan(columns.into_iter().map(|column| column.name.as_str()), condition)?)
+                table.scan(columns.into_iter().map(|column| column.name.as_str()), condition)?
             }
-            (Rows::Made(plan), Some(condition)) => LogicalPlanBuilder::from(plan.clone()).filter(condition)?,
-            (Rows::Made(plan), None) => LogicalPlanBuilder::from(plan.clone()),
+            (Rows::Made(plan), Some(condition)) => merge::filter(plan, condition)?,
+            (Rows::Made(plan), None) => plan.clone(),
         };
-        Ok(rows.project(exprs)?.build()?)
+        Ok(merge::project(&rows, exprs)?)
     }
 }
 
@@ -114,11 +114,7 @@ pub fn stored(measurement: &Measurement, context: &dyn Context, defaults: &Defau
         }
         let Some(table) = context.table(bucket.id, &schema.measurement)? else { continue };
         let schema = &table.schema;
-        let columns = Columns {
-            tags: schema.tags.iter().map(|t| t.to_string()).collect(),
-            fields: schema.fields.iter().map(|(n, t)| (n.to_string(), *t)).collect(),
-            passed: BTreeSet::new(),
-        };
+        let columns = Columns { tags: schema.tags.iter().cloned().collect(), fields: schema.fields.clone(), passed: BTreeSet::new() };
         found.push((schema.measurement.clone(), Relation { columns, rows: Rows::Stored(table) }));
     }
     Ok(found)
@@ -130,24 +126,24 @@ fn answered(inner: Series) -> Result<(Arc<str>, Relation)> {
     let mut exprs = vec![col(TIME_COLUMN)];
     for (at, column) in inner.columns.iter().enumerate() {
         let Some(field) = column.kind.field() else { continue };
-        if column.header == TIME_COLUMN || columns.fields.contains_key(&column.header) {
+        if column.header == TIME_COLUMN || columns.fields.contains_key(column.header.as_str()) {
             continue;
         }
-        columns.fields.insert(column.header.clone(), field);
+        columns.fields.insert(column.header.as_str().into(), field);
         let value = col(&Series::value(at));
         let stored = inner.plan.schema().field_with_unqualified_name(&Series::value(at))?.data_type().clone();
         let value = if stored == field.arrow() { value } else { df::cast(value, field.arrow()) };
         exprs.push(value.alias(&column.header));
     }
     for (at, tag) in inner.tags.iter().enumerate() {
-        if columns.fields.contains_key(&tag.name) {
+        if columns.fields.contains_key(tag.name.as_str()) {
             continue;
         }
         let set = if tag.is_passed { &mut columns.passed } else { &mut columns.tags };
-        set.insert(tag.name.clone());
+        set.insert(tag.name.as_str().into());
         exprs.push(df::cast(col(&Series::tag(at)), DataType::Utf8).alias(&tag.name));
     }
-    let plan = LogicalPlanBuilder::from(inner.plan).project(exprs)?.build()?;
+    let plan = merge::project(&inner.plan, exprs)?;
     Ok((inner.name, Relation { columns, rows: Rows::Made(plan) }))
 }
 
@@ -163,11 +159,11 @@ fn together(mut relations: Vec<Relation>) -> Result<Relation> {
         let mut exprs = vec![df::cast(col(TIME_COLUMN), time_type()).alias(TIME_COLUMN)];
         for tag in columns.tags.iter().chain(columns.passed.iter().filter(|p| !columns.tags.contains(*p))) {
             let value = if relation.columns.has_tag(tag) { df::cast(col(tag), DataType::Utf8) } else { null(&DataType::Utf8) };
-            exprs.push(value.alias(tag));
+            exprs.push(value.alias(tag.as_ref()));
         }
         for (name, field) in &columns.fields {
             let value = if relation.columns.fields.get(name) == Some(field) { col(name) } else { null(&field.arrow()) };
-            exprs.push(value.alias(name));
+            exprs.push(value.alias(name.as_ref()));
         }
         relation.select(None, exprs)
     });

@@ -398,7 +398,7 @@ impl Version {
         let schemas = body
             .schemas
             .into_iter()
-            .map(|s| (s.measurement.clone(), Arc::new(MeasurementSchema { measurement: s.measurement, tags: s.tags, fields: s.fields })))
+            .map(|s| (s.measurement.clone(), Arc::new(MeasurementSchema::of(s.measurement, s.tags, s.fields))))
             .collect();
         Ok(Version {
             number: body.number,
