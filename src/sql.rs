@@ -3,6 +3,7 @@
 //! ```text
 //! text --sqlparser--> Statement --DataFusion's planner over tables--> LogicalPlan
 //!                                      --parameters get their values--> gap_fill: date_bin_gapfill gets its node
+//!                                                                       newest: so do newest rows by their number
 //!                                                                       delete: rows go, the plan tells how many
 //! ```
 //! Names keep their case. SQL knows no storage; all it asks goes through `plan::Context`.
@@ -11,6 +12,7 @@ mod bounds;
 mod delete;
 mod gap_fill;
 mod information;
+mod newest;
 mod tables;
 
 use crate::{
@@ -65,7 +67,7 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
     }
     // `SELECT ... INTO` and `WITH ... INSERT` are queries by their form.
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-    gap_fill::rewrite(bounded::bound(bind(plan, params)?)?, context)
+    newest::rewrite(gap_fill::rewrite(bounded::bound(bind(plan, params)?)?, context)?)
 }
 
 /// Whether the query would change something. A text without the word is not parsed.

@@ -160,7 +160,10 @@ fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> R
     let fields = || projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(field, _)| field);
     let mut made = vec![];
     for (expr, field) in exprs.into_iter().zip(fields()) {
-        let expr = simplified(without_relation(expr.clone().unalias())?, &named, state)?;
+        let mut expr = without_relation(expr.clone().unalias())?;
+        if !matches!(expr, Expr::Column(_) | Expr::Literal(..)) {
+            expr = simplified(expr, &named, state)?;
+        }
         let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
         made.push(ProjectionExpr { expr, alias: field.name().clone() });
     }

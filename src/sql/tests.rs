@@ -319,3 +319,36 @@ fn what_of_a_delete_is_asked_of_rows() {
         assert_eq!(shown(condition), expected, "{condition}");
     }
 }
+
+/// The newest row of each group by its number, as a reduction, and beside another condition as a window over all rows.
+#[test]
+fn the_first_by_row_number_is_the_newest() {
+    let numbered = |columns: &str, over: &str, from: &str, condition: &str| {
+        format!(r#"SELECT * FROM (SELECT {columns}, row_number() OVER ({over}) AS n FROM {from}) x WHERE {condition} ORDER BY 1, 2"#)
+    };
+    let by_host = "PARTITION BY host ORDER BY time DESC";
+    let cases = [
+        ("*", by_host, r#""Cpu load""#, "n = 1", true),
+        ("*", by_host, r#""Cpu load""#, "x.n <= 1", true),
+        (r#"time t, host h, "Usage" * 2 AS u"#, by_host, r#""Cpu load" c WHERE c."Usage" < 3"#, "n < 2", true),
+        ("*", "ORDER BY time DESC", r#""Cpu load""#, "n = 1", true),
+        ("*", by_host, "(SELECT host, time FROM \"Cpu load\")", "n = 1", true),
+        ("*", "PARTITION BY host ORDER BY time", r#""Cpu load""#, "n = 1", false),
+        ("*", r#"PARTITION BY "Usage" ORDER BY time DESC"#, r#""Cpu load""#, "n = 1", false),
+        ("*", r#"PARTITION BY host ORDER BY "Usage" DESC"#, r#""Cpu load""#, "n = 1", false),
+        ("*", by_host, r#""Cpu load""#, "n = 2", false),
+        ("time, host", "PARTITION BY host ORDER BY time DESC", "(SELECT time, coalesce(host, '') host FROM \"Cpu load\")", "n = 1", false),
+    ];
+    for (columns, over, from, condition, is_reduced) in cases {
+        let context = database();
+        let run = |condition: &str| {
+            let plan = plan(&numbered(columns, over, from, condition), vec![], &context, "my.db").expect("plans");
+            let shown = plan.display_indent().to_string();
+            let rows = context.collect(plan).expect("rows");
+            (shown, pretty_format_batches(&rows).expect("text").to_string())
+        };
+        let ((shown, rows), (long, expected)) = (run(condition), run(&format!("{condition} AND length(CAST(x.n AS VARCHAR)) < 9")));
+        assert_eq!(rows, expected, "{condition} of {columns} over {over} from {from}");
+        assert!(shown.contains("Reduce") == is_reduced && !long.contains("Reduce"), "{condition} over {over} from {from}:\n{shown}");
+    }
+}

@@ -505,8 +505,10 @@ impl Shape {
         let input = self.wanted(relation, read, None, exprs)?;
         let is_many = calls.iter().any(|c| c.reduction.is_many());
         let fills = self.every.filter(|_| self.fill != Fill::None && !is_many);
-        // A series without a value of a field keeps nulls there, but a number fills them too (InfluxDB 1.6.7).
-        let with_presence = fills.is_some() && calls.len() > 1 && !matches!(self.fill, Fill::Integer(_) | Fill::Number(_));
+        // A series without a value of a field keeps nulls there, but a number fills them too (InfluxDB 1.6.7). Of other fillers only a
+        // count's zero would fill them.
+        let fills_counts = matches!(self.fill, Fill::Unset | Fill::Null) && calls.iter().any(|call| is_count(&call.reduction));
+        let with_presence = fills.is_some() && calls.len() > 1 && fills_counts;
         let row_time = match (self.selector(), self.every) {
             (Some(selector), every) if every.is_none() || selector.is_many() => RowTime::Point,
             (_, Some(_)) => RowTime::Window,
@@ -576,8 +578,8 @@ impl Shape {
         let mut fills = vec![];
         for call in calls {
             let data_type = plan.schema().field_with_unqualified_name(&call.output)?.data_type().clone();
-            let is_count = matches!(call.reduction, Reduction::Count | Reduction::CountDistinct);
-            fills.push(ColumnFill { column: call.output.clone(), fill: self.fill_of(&data_type, is_count)?, nulls_too: true });
+            let fill = self.fill_of(&data_type, is_count(&call.reduction))?;
+            fills.push(ColumnFill { column: call.output.clone(), fill, nulls_too: true });
         }
         let outputs: Vec<df::Expr> =
             plan.schema().fields().iter().filter(|f| !f.name().starts_with("has ")).map(|f| col(f.name())).collect();
@@ -633,6 +635,10 @@ impl Shape {
             Fill::Number(v) => constant(v),
         }
     }
+}
+
+fn is_count(reduction: &Reduction) -> bool {
+    matches!(reduction, Reduction::Count | Reduction::CountDistinct)
 }
 
 fn unsupported(name: &str, kind: Kind) -> Failure {

@@ -6,7 +6,7 @@ use super::{Accumulator, Outcome, Reduction, Slots};
 use arrow::{
     array::{Array, ArrayRef, ArrowPrimitiveType, AsArray, BooleanArray, PrimitiveArray, StringArray, UInt32Array, new_null_array},
     compute::{cast, interleave, take},
-    datatypes::{DataType, Float64Type, Int64Type, UInt64Type},
+    datatypes::{DataType, Float64Type, Int64Type, TimeUnit, TimestampNanosecondType, UInt64Type},
 };
 use datafusion::common::Result;
 use std::{collections::BTreeMap, ops::Range, sync::Arc};
@@ -24,6 +24,7 @@ pub fn picking(reduction: &Reduction, input: &DataType) -> Option<Box<dyn Accumu
         DataType::Float64 => Box::new(Picking::<Float64Type>::new(which)),
         DataType::Int64 => Box::new(Picking::<Int64Type>::new(which)),
         DataType::UInt64 => Box::new(Picking::<UInt64Type>::new(which)),
+        DataType::Timestamp(TimeUnit::Nanosecond, None) => Box::new(Picking::<TimestampNanosecondType>::new(which)),
         DataType::Boolean => Box::new(Picking::<Booleans>::new(which)),
         DataType::Utf8 if matches!(which, Which::First | Which::Last) => Box::new(Picking::<Texts>::new(which)),
         _ => return None,
