@@ -55,7 +55,7 @@ fn ingest(c: &mut Criterion) {
     let opening = Storage::open(store, log, StorageOptions::default(), Arc::new(SystemClock), Randomness::from_os());
     let storage = runtime.block_on(opening).expect("the store opens");
     let _guard = runtime.enter();
-    storage.spawn_flushing(&tokio::runtime::Handle::current());
+    storage.spawn_flushing();
     let mut round = 0;
     group.bench_function("durable write, flushed behind", |b| {
         b.iter_batched(

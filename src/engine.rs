@@ -32,7 +32,6 @@ use crate::{
     model::{Failure, Result, Timestamp},
     query::session::Sessions,
     storage::{Storage, fs::LocalFolder, object::Store, policy::PolicyOf},
-    threads::{Threads, Turn},
 };
 use admission::Admission;
 use lock::DirectoryLock;
@@ -44,9 +43,6 @@ use std::{
 };
 use tokio::task::JoinHandle;
 use watch::Watch;
-
-/// Stack of a thread that merges and flushes.
-const UPKEEP_STACK_BYTES: usize = 2 << 20;
 
 /// A running database; clones are the same one.
 #[derive(Clone)]
@@ -68,8 +64,6 @@ struct Inner {
     upkeep: tokio::sync::Mutex<()>,
     maintenance: Arc<Maintenance>,
     jobs: Mutex<Vec<JoinHandle<()>>>,
-    /// Where the jobs run.
-    _background: Threads,
     _watch: Watch,
     _lock: DirectoryLock,
 }
@@ -96,10 +90,8 @@ impl Engine {
         let place = store.unwrap_or_else(|| data_dir.join("store").to_string_lossy().into_owned());
         let rows = Store::open(&place).map_err(|e| Failure::invalid(e.to_string()))?;
         let storage = Storage::open(rows, Arc::new(log), storage, clock.clone(), randomness).await?;
-        let background = Threads::new("upkeep", maintenance.compactions_max, UPKEEP_STACK_BYTES, Turn::Last);
         let maintenance = Maintenance::new(storage.clone(), catalog.clone(), clock.clone(), maintenance);
-        let threads = background.handle()?;
-        let jobs = [storage.spawn_flushing(&threads)].into_iter().chain(maintenance.spawn(&threads)).collect();
+        let jobs = [storage.spawn_flushing()].into_iter().chain(maintenance.spawn()).collect();
         let admission = Arc::new(Admission::new(queries, memory.clone(), session.memory.clone()));
         let watch = Watch::begin(memory.clone(), admission.clone(), storage.clone())?;
         let inner = Inner {
@@ -108,7 +100,6 @@ impl Engine {
             memory,
             started: clock.now(),
             jobs: Mutex::new(jobs),
-            _background: background,
             _watch: watch,
             maintenance,
             storage,

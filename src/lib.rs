@@ -4,14 +4,13 @@
 pub mod clock;
 pub mod memory;
 pub mod model;
-// Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names; threads.
+// Floor 1: text and points, text and batches; InfluxDB's files; loops and functions; plans; people and names.
 pub mod catalog;
 pub mod format;
 pub mod functions;
 pub mod kernel;
 pub mod line_protocol;
 pub mod plan;
-pub mod threads;
 pub mod tsm;
 // Floor 2: languages, and bytes at rest.
 pub mod flux;

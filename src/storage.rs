@@ -284,10 +284,10 @@ impl Storage {
         self.inner.flush_wanted.notify_one();
     }
 
-    /// Flushes on these threads when the buffer is large or old, until the returned job is aborted.
-    pub fn spawn_flushing(&self, threads: &tokio::runtime::Handle) -> tokio::task::JoinHandle<()> {
+    /// Flushes when the buffer is large or old, until the returned job is aborted.
+    pub fn spawn_flushing(&self) -> tokio::task::JoinHandle<()> {
         let storage = self.clone();
-        threads.spawn(async move {
+        tokio::spawn(async move {
             loop {
                 let _ = tokio::time::timeout(storage.options().flush_interval, storage.inner.flush_wanted.notified()).await;
                 if storage.buffered_bytes() == 0 {

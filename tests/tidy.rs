@@ -18,7 +18,6 @@ const FLOORS: &[(&str, u32)] = &[
     ("tsm", 2),
     ("functions", 2),
     ("catalog", 2),
-    ("threads", 2),
     ("plan", 3),
     ("flux", 4),
     ("influxql", 4),

@@ -24,7 +24,7 @@ use std::{
     sync::Arc,
     time::Duration,
 };
-use tokio::{runtime::Handle, sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 #[derive(Debug, Clone)]
@@ -136,8 +136,7 @@ impl Maintenance {
         Arc::new(Maintenance { storage, catalog, clock, settings, stop, wanted, figures, expiring, state })
     }
 
-    /// Works on these threads until the jobs are aborted.
-    pub fn spawn(self: &Arc<Self>, threads: &Handle) -> [JoinHandle<()>; 2] {
+    pub fn spawn(self: &Arc<Self>) -> [JoinHandle<()>; 2] {
         let (expiring, merging) = (self.clone(), self.clone());
         let expire = async move {
             while expiring.is_due(expiring.catalog.retention_changed()).await {
@@ -151,7 +150,7 @@ impl Maintenance {
                 merging.tidy(Sweep::WhenDue, &mut None).await;
             }
         };
-        [threads.spawn(expire), threads.spawn(merge)]
+        [tokio::spawn(expire), tokio::spawn(merge)]
     }
 
     /// Waits until there is something to do, by `wanted` or by the time; false when the engine closes.

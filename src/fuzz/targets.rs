@@ -347,7 +347,7 @@ fn stored(staged: &Staged) -> Vec<String> {
     let mut rows = vec![];
     for table in &staged.tables {
         for (row, (series, time)) in table.rows.iter().zip(&table.times).enumerate() {
-            let mut text = format!("{} {} {time}", table.measurement, table.series[*series as usize]);
+            let mut text = format!("{} {} {time}", table.measurement, table.series.get(*series as usize).expect("a series"));
             for (name, field_type, column) in table.columns.iter().filter(|(_, _, column)| column.is_valid(row)) {
                 text += &format!(" {name}={field_type}:{}", array_value_to_string(column, row).expect("it prints"));
             }

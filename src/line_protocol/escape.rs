@@ -1,6 +1,7 @@
 //! Backslashes in line protocol. In a measurement `\,` and `\ ` are escapes; in keys and tag values also `\=`.
 //! Before anything else a backslash is a backslash (InfluxDB 1.x and 2.x). In a string value `\"` and `\\` are escapes.
 
+use itertools::Itertools;
 use std::borrow::Cow;
 
 /// A measurement's name as meant.
@@ -36,12 +37,20 @@ fn unescape(raw: &str, escapable: impl Fn(char) -> bool) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Appends `text` with a backslash in front of each character of `escapable`.
-pub fn push_escaped(out: &mut String, text: &str, escapable: &[char]) {
-    for c in text.chars() {
-        if escapable.contains(&c) {
-            out.push('\\');
-        }
-        out.push(c);
+/// What [`measurement`] reads as escaped.
+pub const IN_MEASUREMENT: &[u8; 2] = b", ";
+/// What [`key`] reads as escaped.
+pub const IN_KEY: &[u8; 3] = b", =";
+/// What [`string`] reads as escaped.
+pub const IN_STRING: &[u8; 2] = b"\"\\";
+
+/// Appends `text` with a backslash in front of each of these, which are ASCII.
+pub fn push_escaped<const N: usize>(out: &mut String, text: &str, escapable: &[u8; N]) {
+    let mut written = 0;
+    for at in text.bytes().positions(|b| escapable.contains(&b)) {
+        out.push_str(&text[written..at]);
+        out.push('\\');
+        written = at;
     }
+    out.push_str(&text[written..]);
 }

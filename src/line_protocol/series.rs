@@ -1,6 +1,7 @@
 //! The series part of a line, taken apart: a measurement and its tags.
 
 use super::escape;
+use memchr::memchr_iter;
 use std::borrow::Cow;
 
 /// The longest series key (measurement and tags) InfluxDB takes, in bytes.
@@ -11,6 +12,8 @@ pub const SERIES_KEY_BYTES_MAX: usize = 65_535;
 pub struct SeriesKey<'a> {
     pub measurement: Cow<'a, str>,
     pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
+    /// The text of the tags, where it was written as [`push_series_tags`](super::write::push_series_tags) writes it: mostly.
+    pub written: Option<&'a str>,
 }
 
 /// Takes the raw `measurement,tag=value,...` of a [`Line`](super::Line) apart. The grammar was checked by the parser;
@@ -19,6 +22,8 @@ pub fn parse_series(raw: &str) -> Result<SeriesKey<'_>, Cow<'static, str>> {
     if raw.len() > SERIES_KEY_BYTES_MAX {
         return Err(format!("max key length exceeded: {} > {SERIES_KEY_BYTES_MAX}", raw.len()).into());
     }
+    let has_escapes = raw.contains('\\');
+    let written = if has_escapes { None } else { Some(raw.split_once(',').map_or("", |(_, tags)| tags)) };
     let mut parts = split_unescaped(raw, b',');
     let measurement = escape::measurement(parts.next().unwrap_or(""));
     let mut tags = vec![];
@@ -30,11 +35,14 @@ pub fn parse_series(raw: &str) -> Result<SeriesKey<'_>, Cow<'static, str>> {
         }
         tags.push((key, value));
     }
+    if tags.is_sorted_by(|a, b| a.0 < b.0) {
+        return Ok(SeriesKey { measurement, tags, written });
+    }
     tags.sort_by(|a, b| a.0.cmp(&b.0));
     if tags.windows(2).any(|pair| pair[0].0 == pair[1].0) {
         return Err("duplicate tags".into());
     }
-    Ok(SeriesKey { measurement, tags })
+    Ok(SeriesKey { measurement, tags, written: None })
 }
 
 /// Reads back what [`push_series_tags`](super::write::push_series_tags) wrote.
@@ -51,7 +59,7 @@ fn split_unescaped(text: &str, separator: u8) -> impl Iterator<Item = &str> {
     std::iter::from_fn(move || {
         let text = rest?;
         let bytes = text.as_bytes();
-        let end = (0..bytes.len()).find(|&i| bytes[i] == separator && (i == 0 || bytes[i - 1] != b'\\'));
+        let end = memchr_iter(separator, bytes).find(|&i| i == 0 || bytes[i - 1] != b'\\');
         match end {
             Some(i) => {
                 rest = Some(&text[i + 1..]);

@@ -1,6 +1,6 @@
 //! Points to line protocol.
 
-use super::escape::push_escaped;
+use super::escape::{self, push_escaped};
 use crate::model::{FieldValue, Timestamp};
 use std::fmt::Write;
 
@@ -15,7 +15,7 @@ pub fn write_point<'a>(
     time: Option<Timestamp>,
 ) -> bool {
     let start = out.len();
-    push_escaped(out, measurement, &[',', ' ']);
+    push_escaped(out, measurement, escape::IN_MEASUREMENT);
     for (key, value) in tags {
         if !value.is_empty() {
             out.push(',');
@@ -51,7 +51,7 @@ fn write_fields<'a>(
         }
         out.push(separator);
         separator = ',';
-        push_escaped(out, key, &[',', ' ', '=']);
+        push_escaped(out, key, escape::IN_KEY);
         out.push('=');
         // Writing to a String cannot fail.
         let _ = match value {
@@ -61,7 +61,7 @@ fn write_fields<'a>(
             FieldValue::Boolean(v) => write!(out, "{v}"),
             FieldValue::String(v) => {
                 out.push('"');
-                push_escaped(out, &v, &['"', '\\']);
+                push_escaped(out, &v, escape::IN_STRING);
                 out.push('"');
                 Ok(())
             }
@@ -89,7 +89,7 @@ pub fn push_series_tags<'a>(out: &mut String, tags: impl IntoIterator<Item = (&'
 }
 
 fn push_tag(out: &mut String, key: &str, value: &str) {
-    push_escaped(out, key, &[',', ' ', '=']);
+    push_escaped(out, key, escape::IN_KEY);
     out.push('=');
-    push_escaped(out, value, &[',', ' ', '=']);
+    push_escaped(out, value, escape::IN_KEY);
 }

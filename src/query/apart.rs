@@ -8,7 +8,7 @@ use super::{
     tables::{QueryContext, given_up},
 };
 use crate::{
-    memory::meter::Measured,
+    memory::{allocator::settle_thread, meter::Measured},
     model::{Failure, Result},
     plan::Context,
 };
@@ -35,15 +35,54 @@ use datafusion::{
     },
 };
 use futures::StreamExt;
+use parking_lot::Mutex;
 use std::{
     fmt,
     hash::{Hash, Hasher},
     sync::Arc,
 };
+use tokio::runtime::{Builder, Handle, Runtime};
 use tokio_util::sync::CancellationToken;
 
 /// Batches that wait for a client that reads slowly.
 const BATCHES_AHEAD: usize = 2;
+
+/// The threads, made when they are first needed.
+#[derive(Debug)]
+pub struct Apart {
+    threads: usize,
+    runtime: Mutex<Option<Runtime>>,
+}
+
+impl Apart {
+    pub fn new(threads: usize) -> Apart {
+        Apart { threads: threads.max(1), runtime: Mutex::default() }
+    }
+
+    fn handle(&self) -> Result<Handle> {
+        let mut runtime = self.runtime.lock();
+        if let Some(runtime) = runtime.as_ref() {
+            return Ok(runtime.handle().clone());
+        }
+        let made = Builder::new_multi_thread()
+            .worker_threads(self.threads)
+            .thread_name("long queries")
+            .thread_stack_size(session::STACK_BYTES)
+            .on_thread_stop(settle_thread)
+            .enable_all()
+            .build()?;
+        Ok(runtime.insert(made).handle().clone())
+    }
+}
+
+impl Drop for Apart {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.runtime.get_mut().take() {
+            // Work that does not end must not keep the process.
+            runtime.shutdown_background();
+        }
+    }
+}
 
 /// Plans and runs a plan there. Dropping the stream, or the future before it gives one, ends both.
 pub async fn run(context: &QueryContext, state: SessionState, plan: LogicalPlan) -> Result<SendableRecordBatchStream> {

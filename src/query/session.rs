@@ -5,6 +5,7 @@
 //! A plan is optimised by no more rules than it needs: [`few_rules`], or for what is left of SQL all rules of DataFusion.
 
 use super::{
+    apart::Apart,
     columns::ChooseColumns,
     few_rules,
     memory::{MeteredTasks, QueryPool},
@@ -14,14 +15,7 @@ use super::{
     text_keys::TextKeys,
     twice::NotTwice,
 };
-use crate::{
-    functions,
-    memory::Share,
-    model::Result,
-    model::Timestamp,
-    plan::node::NodePlanner,
-    threads::{Threads, Turn},
-};
+use crate::{functions, memory::Share, model::Result, model::Timestamp, plan::node::NodePlanner};
 use async_trait::async_trait;
 use chrono::DateTime;
 use datafusion::{
@@ -87,7 +81,7 @@ pub struct Sessions {
     query_bytes_max: usize,
     few_rules: SessionState,
     all_rules: Arc<SessionState>,
-    apart: Arc<Threads>,
+    apart: Arc<Apart>,
 }
 
 /// What one query plans and runs with.
@@ -99,7 +93,7 @@ pub struct Session {
     pub memory: Arc<QueryPool>,
     all_rules: Arc<SessionState>,
     /// Threads for plans that may take long.
-    pub(super) apart: Arc<Threads>,
+    pub(super) apart: Arc<Apart>,
 }
 
 impl Session {
@@ -169,11 +163,8 @@ impl Sessions {
             .with_physical_optimizer_rules(ours.into_iter().chain(few_rules::physical_rules()).collect())
             .with_query_planner(planner)
             .build();
-        let (memory, query_bytes_max, apart) = (
-            settings.memory.clone(),
-            settings.query_bytes_max,
-            Arc::new(Threads::new("long queries", settings.partitions, STACK_BYTES, Turn::Equal)),
-        );
+        let (memory, query_bytes_max, apart) =
+            (settings.memory.clone(), settings.query_bytes_max, Arc::new(Apart::new(settings.partitions)));
         Ok(Sessions { memory, query_bytes_max, few_rules, all_rules: Arc::new(all_rules), apart })
     }
 

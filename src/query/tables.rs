@@ -1,12 +1,11 @@
 //! The database as one query of one caller sees it: names by way of a [`Directory`], rows by way of snapshots.
 
-use super::{delete, provider::SnapshotTable, run, session::Session};
+use super::{apart::Apart, delete, provider::SnapshotTable, run, session::Session};
 use crate::{
     memory,
     model::{BucketId, ErrorKind, Failure, MeasurementSchema, OrgId, Result, Timestamp},
     plan::{BucketInfo, BucketRef, Context, DatabaseInfo, DeleteRows, MeasurementTable, PolicyChange, WriteRows, node::size::held_bytes},
     storage::Storage,
-    threads::Threads,
 };
 use arrow::record_batch::RecordBatch;
 use datafusion::{
@@ -181,7 +180,7 @@ impl QueryContext {
     }
 
     /// Threads for plans that may take long.
-    pub(super) fn apart(&self) -> &Threads {
+    pub(super) fn apart(&self) -> &Apart {
         &self.inner.session.apart
     }
 

@@ -12,10 +12,7 @@ use crate::{
 };
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion::{
-    common::{
-        Column, ExprSchema, ScalarValue,
-        tree_node::Transformed,
-    },
+    common::{Column, ExprSchema, ScalarValue, tree_node::Transformed},
     error::Result as PlanResult,
     logical_expr::{
         BinaryExpr, Expr, Filter, LogicalPlan, Operator, Projection, SubqueryAlias, Window, cast,

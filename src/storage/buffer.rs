@@ -11,6 +11,7 @@ pub mod rejected;
 pub mod sort;
 pub mod stage;
 pub mod table;
+pub mod texts;
 
 pub use rejected::{Rejected, RejectedLine, RejectedLines};
 pub use stage::{Conflicts, Staged, StagedTable, stage};

@@ -5,7 +5,7 @@ mod column;
 
 use crate::{
     format::annotated_csv,
-    line_protocol::escape::push_escaped,
+    line_protocol::escape::{self, push_escaped},
     model::{Failure, Result},
 };
 use column::{Column, Part};
@@ -201,7 +201,7 @@ impl Table {
         let of = |part: Part| values.iter().find(move |(column, _)| column.part == part);
 
         let (_, measurement) = of(Part::Measurement).ok_or_else(|| Failure::invalid("no measurement"))?;
-        push_escaped(out, measurement, &[',', ' ']);
+        push_escaped(out, measurement, escape::IN_MEASUREMENT);
         let mut tags: Vec<(&str, &str)> = values
             .iter()
             .filter(|(column, _)| column.part == Part::Tag)
@@ -210,14 +210,14 @@ impl Table {
         tags.sort_unstable();
         for (key, value) in tags {
             out.push(',');
-            push_escaped(out, key, &[',', ' ', '=']);
+            push_escaped(out, key, escape::IN_KEY);
             out.push('=');
-            push_escaped(out, value, &[',', ' ', '=']);
+            push_escaped(out, value, escape::IN_KEY);
         }
         let mut separator = ' ';
         let mut field = |key: &str, column: &Column, text: &str, out: &mut String| -> Result<()> {
             out.push(std::mem::replace(&mut separator, ','));
-            push_escaped(out, key, &[',', ' ', '=']);
+            push_escaped(out, key, escape::IN_KEY);
             out.push('=');
             column.push_value(text, out)
         };

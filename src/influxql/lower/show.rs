@@ -8,7 +8,7 @@ use super::{
 use crate::format::series::SeriesLayout;
 use crate::influxql::ast::{BinaryOp, CardinalityOf, Expr, KeyMatch, Measurement, NameMatch, On, ShowFilter, Source, Statement};
 use crate::influxql::{Defaults, SeriesPlan, SeriesRows};
-use crate::line_protocol::escape::push_escaped;
+use crate::line_protocol::escape::{self, push_escaped};
 use crate::model::{Failure, Result, TIME_COLUMN};
 use crate::plan::{
     BucketRef, Context, DatabaseInfo,
@@ -254,14 +254,14 @@ impl One<'_> {
         for set in self.tag_sets(&tags)? {
             for row in 0..set.num_rows() {
                 let mut key = String::new();
-                push_escaped(&mut key, &self.name, &[',', ' ']);
+                push_escaped(&mut key, &self.name, escape::IN_MEASUREMENT);
                 for (at, tag) in tags.iter().enumerate() {
                     let values = set.column(at).as_string::<i32>();
                     if values.is_valid(row) {
                         key.push(',');
-                        push_escaped(&mut key, tag, &[',', ' ', '=']);
+                        push_escaped(&mut key, tag, escape::IN_KEY);
                         key.push('=');
-                        push_escaped(&mut key, values.value(row), &[',', ' ', '=']);
+                        push_escaped(&mut key, values.value(row), escape::IN_KEY);
                     }
                 }
                 keys.push(key);

@@ -3,6 +3,7 @@
 use super::{
     quarantine,
     rejected::{Rejected, RejectedLine, RejectedLines},
+    texts::Texts,
 };
 use crate::{
     line_protocol::{Field, Line, Parser, escape, parse_series, write::push_series_tags, write_row},
@@ -80,7 +81,7 @@ impl Staged {
 pub struct StagedTable {
     pub measurement: Arc<str>,
     /// `key=value,key=value` in key order, escaped as in line protocol: one text per tag set, however it was written.
-    pub series: Vec<Box<str>>,
+    pub series: Texts,
     /// Per row, an index into `series`.
     pub rows: Vec<u32>,
     pub times: Vec<Timestamp>,
@@ -267,28 +268,32 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
             }
         };
         let building = &mut self.tables[table];
-        for (tag, _) in &key.tags {
-            building.check_tag(tag)?;
-        }
         let known_tags = building.new_tags.len();
-        for (tag, _) in &key.tags {
-            if !building.schema.is_tag(tag) && !building.new_tags.iter().any(|t| t.as_ref() == tag.as_ref()) {
-                building.new_tags.push(tag.as_ref().into());
+        // Mostly a series has all tags of its measurement, and no others.
+        if !key.tags.iter().map(|(tag, _)| tag.as_ref()).eq(building.schema.tags.iter().map(|tag| tag.as_ref())) {
+            for (tag, _) in &key.tags {
+                building.check_tag(tag)?;
+            }
+            for (tag, _) in &key.tags {
+                if !building.schema.is_tag(tag) && !building.new_tags.iter().any(|t| t.as_ref() == tag.as_ref()) {
+                    building.new_tags.push(tag.as_ref().into());
+                }
             }
         }
-        let mut text = String::with_capacity(raw.len());
-        push_series_tags(&mut text, key.tags.iter().map(|(k, v)| (k.as_ref(), v.as_ref())));
-        building.series.push(text.into_boxed_str());
-        let (table, series) = (table as u32, building.series.len() as u32 - 1);
-        self.series_of.insert(raw, (table, series));
-        Ok((table, series, building.new_tags.len() - known_tags))
+        let series = building.series.push(|text| match key.written {
+            Some(written) => text.push_str(written),
+            None => push_series_tags(text, key.tags.iter().map(|(k, v)| (k.as_ref(), v.as_ref()))),
+        });
+        let place = (table as u32, series as u32);
+        self.series_of.insert(raw, place);
+        Ok((place.0, place.1, building.new_tags.len() - known_tags))
     }
 }
 
 /// A [`StagedTable`] being filled.
 struct Building<'a> {
     schema: Arc<MeasurementSchema>,
-    series: Vec<Box<str>>,
+    series: Texts,
     rows: Vec<u32>,
     times: Vec<Timestamp>,
     columns: Vec<Column<'a>>,
@@ -318,7 +323,7 @@ impl<'a> Building<'a> {
     fn new(schema: Arc<MeasurementSchema>) -> Building<'a> {
         Building {
             schema,
-            series: vec![],
+            series: Texts::default(),
             rows: vec![],
             times: vec![],
             columns: vec![],

@@ -104,19 +104,19 @@ impl Table {
     /// Bytes that the new rows and series take, about.
     pub fn append(&mut self, sequence: u64, staged: StagedTable) -> usize {
         let before = self.bytes;
-        let places = self.places_of(staged.series.into_iter().map(Arc::from));
+        let places = self.places_of(staged.series.iter());
         let series: Vec<u32> = staged.rows.into_iter().map(|row| places[row as usize]).collect();
         self.insert(Part { sequence, series, times: staged.times, columns: staged.columns });
         self.bytes - before
     }
 
-    fn places_of(&mut self, series: impl Iterator<Item = Arc<str>>) -> Vec<u32> {
+    fn places_of<K: AsRef<str> + Into<Arc<str>>>(&mut self, series: impl Iterator<Item = K>) -> Vec<u32> {
         let mut keys = self.keys.write();
         let mut new_bytes = 0;
-        let place = |key: Arc<str>| match self.places.get(&key) {
+        let place = |key: K| match self.places.get(key.as_ref()) {
             Some(&place) => place,
             None => {
-                let place = keys.len() as u32;
+                let (place, key): (u32, Arc<str>) = (keys.len() as u32, key.into());
                 new_bytes += SERIES_BYTES + key.len();
                 keys.push(key.clone());
                 self.places.insert(key, place);

@@ -3,7 +3,7 @@
 use crate::{
     cli::quantity::duration_ns,
     format::annotated_csv::parse_layout,
-    line_protocol::escape::push_escaped,
+    line_protocol::escape::{self, push_escaped},
     model::{Failure, Result, Timestamp, duration::SECOND, time::parse_rfc3339},
 };
 
@@ -120,7 +120,7 @@ impl Column {
         match &self.kind {
             Type::String => {
                 out.push('"');
-                push_escaped(out, text, &['"', '\\']);
+                push_escaped(out, text, escape::IN_STRING);
                 out.push('"');
             }
             Type::AsIs => out.push_str(text),

@@ -39,7 +39,7 @@ fn rows(staged: &Staged) -> Vec<String> {
             let values = table.columns.iter().filter(|(_, _, column)| column.is_valid(row));
             let values = values.map(|(name, t, column)| format!("{name}={} ({t})", array_value_to_string(column, row).expect("it prints")));
             let values = values.collect::<Vec<_>>().join(", ");
-            rows.push(format!("{},{} {values} {time}\n", table.measurement, table.series[*series as usize]));
+            rows.push(format!("{},{} {values} {time}\n", table.measurement, table.series.get(*series as usize).expect("a series")));
         }
     }
     rows.sort();
