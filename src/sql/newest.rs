@@ -80,11 +80,11 @@ fn newest(window: &Window) -> PlanResult<Option<LogicalPlan>> {
             _ => return Ok(None),
         }
     }
-    key.dedup();
     if !is_time || key.iter().enumerate().any(|(at, name)| key[..at].contains(name)) {
         return Ok(None);
     }
-    let carried = names.iter().map(|name| name.as_str()).filter(|name| *name != time.name && !key.iter().any(|k| k == name));
+    let carried =
+        schema.fields().iter().map(|field| field.name().as_str()).filter(|name| *name != time.name && !key.iter().any(|k| k == name));
     let mut output = String::from("newest");
     while names.contains(&output) {
         output.push('\'');
