@@ -84,10 +84,38 @@ print(f"\ndisk after settling, bytes per value: Tidegauge {size(own) / values:.3
 PY
 [ "$what" != ingest ] || exit 0
 
-echo
-"$python" "$kit/queries.py" --data "$data" --token "$token" --base influx1 -n "${N:-10}" \
-  --target "influx1=influxql:http://127.0.0.1:$influx_port/$database" \
-  --target "victoria=promql:http://127.0.0.1:$victoria_port" \
-  --target "influxql=influxql:http://127.0.0.1:$own_port/$database" \
-  --target "flux=flux:http://127.0.0.1:$own_port/$org/$database" \
-  --target "sql=sql3:http://127.0.0.1:$own_port/$database" --json "$work/queries.json"
+# Who is asked right after another server has answered finds its caches cold and that server still tidying up. So the order goes round:
+# each is asked as often after each of the others.
+targets=("influx1=influxql:http://127.0.0.1:$influx_port/$database" "victoria=promql:http://127.0.0.1:$victoria_port"
+  "influxql=influxql:http://127.0.0.1:$own_port/$database" "flux=flux:http://127.0.0.1:$own_port/$org/$database"
+  "sql=sql3:http://127.0.0.1:$own_port/$database")
+rounds="${#targets[@]}" asked="${N:-10}"
+rm -f "$work"/queries-*.json
+for ((turn = 0; turn < rounds; turn++)); do
+  order=()
+  for ((at = 0; at < rounds; at++)); do order+=(--target "${targets[(turn + at) % rounds]}"); done
+  "$python" "$kit/queries.py" --data "$data" --token "$token" --base influx1 -n $(((asked + rounds - 1) / rounds)) --seed "$((7 + turn))" \
+    "${order[@]}" --json "$work/queries-$turn.json" >"$work/queries-$turn.txt" || { cat "$work/queries-$turn.txt"; exit 1; }
+done
+"$python" - "$work"/queries-*.json <<'PY'
+import json, os, statistics, sys
+names = ["influx1", "victoria", "influxql", "flux", "sql"]
+spans = {}
+for path in sys.argv[1:]:
+    for one in json.load(open(path)):
+        for name, ms in one["ms"].items():
+            spans.setdefault(one["class"], {}).setdefault(name, []).extend(ms or [])
+print("\nload average", *(f"{load:.2f}" for load in os.getloadavg()))
+print("latency in ms: min / median / p95; then how many times the median of InfluxDB is that of the target. Every answer was the same.")
+print("class".ljust(24) + "".join(name.rjust(24) for name in names) + "".join(f"x {name}".rjust(12) for name in names[1:]))
+for name, by in spans.items():
+    line, medians = name.ljust(24), {}
+    for target in names:
+        ms = sorted(by.get(target) or [])
+        if ms:
+            medians[target] = statistics.median(ms)
+            line += f"{ms[0]:.2f} / {medians[target]:.2f} / {ms[int((len(ms) - 1) * 0.95)]:.2f}".rjust(24)
+        else:
+            line += "-".rjust(24)
+    print(line + "".join((f"{medians['influx1'] / medians[t]:.2f}" if t in medians else "-").rjust(12) for t in names[1:]))
+PY
