@@ -5,7 +5,7 @@ use crate::{
     format::annotated_csv::{CsvTable, Dialect, decode, decode_raw, encode_tables, parse_layout},
     http::predicate,
     influxql,
-    line_protocol::{Parser, escape, parse_series, whole_lines, write_point},
+    line_protocol::{Parser, escape, parse_series, whole_lines, write::push_series_tags, write_point},
     memory::Share,
     model::{
         BucketId, FieldType, MeasurementSchema, Precision,
@@ -320,10 +320,14 @@ fn line_protocol(body: &[u8]) {
     while let Some(line) = parser.next(&mut fields) {
         let Ok(line) = line else { continue };
         let Ok(series) = parse_series(line.series) else { continue };
-        let tags = series.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref()));
+        let tags = || series.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref()));
+        let (mut text, mut expected) = (String::new(), String::new());
+        series.push_tags(&mut text);
+        push_series_tags(&mut expected, tags());
+        assert_eq!(text, expected, "tags of {}", line.series);
         let names: Vec<_> = fields.iter().map(|f| escape::key(f.key)).collect();
         let values = names.iter().zip(&fields).map(|(name, f)| (name.as_ref(), f.value.clone()));
-        assert!(write_point(&mut written, &series.measurement, tags, values, Some(line.time)), "a line has fields");
+        assert!(write_point(&mut written, &series.measurement, tags(), values, Some(line.time)), "a line has fields");
     }
     assert_eq!(points(written.as_bytes()), whole, "written again: {written}");
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::line_protocol::{parse_series, write_point};
+use crate::line_protocol::{parse_series, write::push_series_tags, write_point};
 use expect_test::{Expect, expect};
 use proptest::prelude::*;
 
@@ -154,5 +154,25 @@ proptest! {
         prop_assert_eq!(series.tags, vec![(key.into(), value.into())]);
         prop_assert_eq!(read.into_iter().map(|f| f.value).collect::<Vec<_>>(), fields.into_iter().map(|f| f.1).collect::<Vec<_>>());
         prop_assert_eq!(line.time, time);
+    }
+}
+
+/// However tags were written, in order or not, with or without escapes, they have one text.
+#[test]
+fn tags_have_one_text() {
+    for (raw, expected) in [
+        ("m", ""),
+        ("m,a=1,b=2", "a=1,b=2"),
+        ("m,b=2,a=1", "a=1,b=2"),
+        (r"m\,x,b=2,a=1\ 3", r"a=1\ 3,b=2"),
+        (r"m,a=1\ 3,b=2", r"a=1\ 3,b=2"),
+        (r"m,a=b\c,b=\=", r"a=b\c,b=\="),
+    ] {
+        let (series, mut text) = (parse_series(raw).expect("a series"), String::new());
+        series.push_tags(&mut text);
+        assert_eq!(text, expected, "{raw}");
+        let mut general = String::new();
+        push_series_tags(&mut general, series.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref())));
+        assert_eq!(text, general, "{raw}");
     }
 }

@@ -6,7 +6,7 @@ use super::{
     texts::Texts,
 };
 use crate::{
-    line_protocol::{Field, Line, Parser, escape, parse_series, write::push_series_tags, write_row},
+    line_protocol::{Field, Line, Parser, escape, parse_series, write_row},
     memory::{Lease, Share},
     model::{FieldType, FieldValue, MeasurementSchema, Precision, TIME_COLUMN, Timestamp},
 };
@@ -280,10 +280,7 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
                 }
             }
         }
-        let series = building.series.push(|text| match key.written {
-            Some(written) => text.push_str(written),
-            None => push_series_tags(text, key.tags.iter().map(|(k, v)| (k.as_ref(), v.as_ref()))),
-        });
+        let series = building.series.push(|text| key.push_tags(text));
         let place = (table as u32, series as u32);
         self.series_of.insert(raw, place);
         Ok((place.0, place.1, building.new_tags.len() - known_tags))
