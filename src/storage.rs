@@ -193,7 +193,6 @@ impl Storage {
             }
             // The schema last: what is new in a row is in the schema before the row can be seen.
             snapshot.schema = self.schema(bucket, measurement)?;
-            snapshot.layout = snapshot.schema.arrow_schema();
             // Otherwise the rows may be those of a new measurement of the name, and the schema that of the old one.
             if self.inner.drops.load(Ordering::Acquire) == drops {
                 return Some(snapshot);

@@ -12,8 +12,6 @@ pub const SERIES_KEY_BYTES_MAX: usize = 65_535;
 pub struct SeriesKey<'a> {
     pub measurement: Cow<'a, str>,
     pub tags: Vec<(Cow<'a, str>, Cow<'a, str>)>,
-    /// The tags as they were written, where that is in key order and without escapes.
-    written: Option<&'a str>,
     has_escapes: bool,
 }
 
@@ -21,16 +19,13 @@ impl SeriesKey<'_> {
     /// Appends the text that the tags have however they were written: what [`push_series_tags`] makes of them.
     pub fn push_tags(&self, out: &mut String) {
         let tags = || self.tags.iter().map(|(key, value)| (key.as_ref(), value.as_ref()));
-        match self.written {
-            Some(written) => out.push_str(written),
-            None if self.has_escapes => push_series_tags(out, tags()),
-            // What was written without escapes needs none.
-            None => {
-                for (at, (key, value)) in tags().enumerate() {
-                    let separator = if at > 0 { "," } else { "" };
-                    [separator, key, "=", value].iter().for_each(|part| out.push_str(part));
-                }
-            }
+        if self.has_escapes {
+            return push_series_tags(out, tags());
+        }
+        // What was written without escapes needs none.
+        for (at, (key, value)) in tags().enumerate() {
+            let separator = if at > 0 { "," } else { "" };
+            [separator, key, "=", value].iter().for_each(|part| out.push_str(part));
         }
     }
 }
@@ -41,7 +36,6 @@ pub fn parse_series(raw: &str) -> Result<SeriesKey<'_>, Cow<'static, str>> {
     if raw.len() > SERIES_KEY_BYTES_MAX {
         return Err(format!("max key length exceeded: {} > {SERIES_KEY_BYTES_MAX}", raw.len()).into());
     }
-    let has_escapes = raw.contains('\\');
     let mut parts = split_unescaped(raw, b',');
     let measurement = escape::measurement(parts.next().unwrap_or(""));
     let mut tags = vec![];
@@ -53,16 +47,11 @@ pub fn parse_series(raw: &str) -> Result<SeriesKey<'_>, Cow<'static, str>> {
         }
         tags.push((key, value));
     }
-    let mut written = None;
-    if !tags.is_sorted_by(|a, b| a.0 < b.0) {
-        tags.sort_by(|a, b| a.0.cmp(&b.0));
-        if tags.windows(2).any(|pair| pair[0].0 == pair[1].0) {
-            return Err("duplicate tags".into());
-        }
-    } else if !has_escapes {
-        written = Some(raw.split_once(',').map_or("", |(_, tags)| tags));
+    tags.sort_by(|a, b| a.0.cmp(&b.0));
+    if tags.windows(2).any(|pair| pair[0].0 == pair[1].0) {
+        return Err("duplicate tags".into());
     }
-    Ok(SeriesKey { measurement, tags, written, has_escapes })
+    Ok(SeriesKey { measurement, tags, has_escapes: raw.contains('\\') })
 }
 
 /// Reads back what [`push_series_tags`] wrote.

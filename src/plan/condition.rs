@@ -62,6 +62,11 @@ impl RowCondition {
     }
 }
 
+/// Whether an expression asks another query.
+pub fn is_subquery(e: &Expr) -> bool {
+    matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_))
+}
+
 /// The expression as it may be run: with its types brought together, and simplified. Some functions exist only until that is done.
 pub fn simplified(expr: Expr, schema: &Arc<DFSchema>, state: &SessionState) -> Result<Expr, datafusion::common::DataFusionError> {
     let context = SimplifyContext::builder()

@@ -9,7 +9,7 @@ use super::{
     requirements::Requirements,
     twice::NotTwice,
 };
-use crate::plan::node::columns::Columns;
+use crate::plan::{condition::is_subquery, node::columns::Columns};
 use datafusion::{
     common::tree_node::{Transformed, TreeNode, TreeNodeRecursion},
     error::Result,
@@ -70,12 +70,12 @@ fn runs_as_rows_come(expr: &Expr) -> bool {
 }
 
 /// Whether an expression is of those that only all rules make ready to run: other queries, DISTINCT (cheaper as an aggregate of its own),
-/// and `grouping()`.
+/// grouping sets and `grouping()`.
 pub fn needs_rules(e: &Expr) -> bool {
     match e {
-        Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_) => true,
+        Expr::GroupingSet(_) => true,
         Expr::AggregateFunction(f) => f.params.distinct || f.func.name() == "grouping",
-        _ => false,
+        other => is_subquery(other),
     }
 }
 
@@ -85,8 +85,8 @@ pub fn are_enough(plan: &LogicalPlan) -> bool {
     let needs_more = plan.exists(|node| {
         let mut needs_more = match node {
             LogicalPlan::Window(w) => !w.window_expr.iter().all(runs_as_rows_come),
-            LogicalPlan::Aggregate(a) => a.group_expr.iter().any(|e| matches!(e, Expr::GroupingSet(_))),
-            LogicalPlan::Projection(_)
+            LogicalPlan::Aggregate(_)
+            | LogicalPlan::Projection(_)
             | LogicalPlan::Filter(_)
             | LogicalPlan::Sort(_)
             | LogicalPlan::Limit(_)

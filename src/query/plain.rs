@@ -1,9 +1,9 @@
 //! Plans of our own nodes over scans go straight to execution plans.
 //!
-//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition.
-//! Those of SQL often have one aggregate and one sort above that.
-//! Of DataFusion's rules only two would have work there, those that bring conditions and choices of columns to the scan, and that is done
-//! here on the way. Whatever else is in a plan sends all of it the long way, with the same answer.
+//! Most questions of Flux and InfluxQL are such plans: operators, choices of columns, small expressions, and a scan under a condition;
+//! those of SQL often have one aggregate and one sort above that. Of DataFusion's rules only two would have work there, those that bring
+//! conditions and choices of columns to the scan, and that is done here on the way. Whatever else is in a plan sends all of it the long
+//! way, with the same answer.
 
 use super::{columns::ColumnsExec, few_rules::needs_rules, newest::NewestRows, provider::SnapshotTable, requirements, tag_filter::values};
 use crate::plan::{
@@ -14,7 +14,10 @@ use crate::plan::{
     },
     time_bounds::time_bounds,
 };
-use arrow::{compute::SortOptions, datatypes::FieldRef};
+use arrow::{
+    compute::SortOptions,
+    datatypes::{FieldRef, SchemaRef},
+};
 use datafusion::{
     common::{
         DFSchema,
@@ -28,7 +31,7 @@ use datafusion::{
         physical_planning_context::PhysicalPlanningContext,
         utils::{conjunction, split_conjunction, split_conjunction_owned},
     },
-    physical_expr::{LexOrdering, PhysicalSortExpr, create_physical_expr},
+    physical_expr::{LexOrdering, PhysicalExpr, PhysicalSortExpr, create_physical_expr},
     physical_optimizer::PhysicalOptimizerRule,
     physical_plan::{
         ExecutionPlan, ExecutionPlanProperties,
@@ -140,50 +143,76 @@ fn columns(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Re
 /// Nodes of expressions that are computed straight. Among more of them it may pay to look for those that occur twice.
 const SMALL_NODES: usize = 64;
 
-/// Small expressions.
-fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
-    let (mut nodes, mut asks) = (0, false);
-    for expr in &projection.expr {
+/// Whether expressions are computed straight.
+fn are_small<'a>(exprs: impl Iterator<Item = &'a Expr>) -> Result<bool> {
+    let (mut nodes, mut small) = (0, true);
+    for expr in exprs {
         expr.apply(|e| {
             nodes += 1;
-            asks |= needs_rules(e);
-            Ok(if asks || nodes > SMALL_NODES { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
+            small &= nodes <= SMALL_NODES && !needs_rules(e);
+            Ok(if small { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
         })?;
     }
-    if asks || nodes > SMALL_NODES {
+    Ok(small)
+}
+
+/// What expressions are computed from.
+struct Rows<'a> {
+    state: &'a SessionState,
+    named: Arc<DFSchema>,
+}
+
+impl<'a> Rows<'a> {
+    fn of(state: &'a SessionState, schema: SchemaRef) -> Result<Rows<'a>> {
+        Ok(Rows { state, named: Arc::new(DFSchema::try_from(schema)?) })
+    }
+
+    fn simplified(&self, expr: &Expr) -> Result<Expr> {
+        match without_relation(expr.clone().unalias())? {
+            expr @ (Expr::Column(_) | Expr::Literal(..)) => Ok(expr),
+            expr => simplified(expr, &self.named, self.state),
+        }
+    }
+
+    /// Of an expression that is simplified.
+    fn physical(&self, expr: &Expr) -> Result<Arc<dyn PhysicalExpr>> {
+        create_physical_expr(expr, &self.named, self.state.execution_props(), &PhysicalPlanningContext::default())
+    }
+
+    fn computed(&self, expr: &Expr) -> Result<Arc<dyn PhysicalExpr>> {
+        self.physical(&self.simplified(expr)?)
+    }
+}
+
+/// Small expressions.
+fn computed(state: &SessionState, projection: &Projection, wanted: &[bool]) -> Result<Option<Made>> {
+    if !are_small(projection.expr.iter())? {
         return Ok(None);
     }
     let exprs: Vec<&Expr> = projection.expr.iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(expr, _)| expr).collect();
     let below = below(exprs.iter().copied(), projection.input.schema())?;
     let Some(input) = node(state, &projection.input, &below)? else { return Ok(None) };
-    let named = Arc::new(DFSchema::try_from(input.plan.schema())?);
+    let rows = Rows::of(state, input.plan.schema())?;
     let fields = || projection.schema.fields().iter().zip(wanted).filter(|(_, wanted)| **wanted).map(|(field, _)| field);
-    let mut made = vec![];
-    for (expr, field) in exprs.into_iter().zip(fields()) {
-        let mut expr = without_relation(expr.clone().unalias())?;
-        if !matches!(expr, Expr::Column(_) | Expr::Literal(..)) {
-            expr = simplified(expr, &named, state)?;
-        }
-        let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
-        made.push(ProjectionExpr { expr, alias: field.name().clone() });
-    }
-    let plan: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(made, input.plan)?);
+    let made = exprs.into_iter().zip(fields());
+    let made = made.map(|(expr, field)| Ok(ProjectionExpr { expr: rows.computed(expr)?, alias: field.name().clone() }));
+    let plan: Arc<dyn ExecutionPlan> = Arc::new(ProjectionExec::try_new(made.collect::<Result<Vec<_>>>()?, input.plan)?);
     Ok(has_types(&plan, fields()).then(|| Made { plan, places: places_of(wanted) }))
 }
 
 /// The first `fetch` rows of a sort, or all.
 fn sorted(state: &SessionState, sort: &Sort, wanted: &[bool], fetch: Option<usize>) -> Result<Option<Made>> {
-    if sort.expr.iter().any(|sort| sort.expr.exists(|e| Ok(needs_rules(e))).unwrap_or(true)) {
+    let exprs = || sort.expr.iter().map(|sort| &sort.expr);
+    if !are_small(exprs())? {
         return Ok(None);
     }
-    let by = below(sort.expr.iter().map(|sort| &sort.expr), sort.input.schema())?;
+    let by = below(exprs(), sort.input.schema())?;
     let read: Vec<bool> = by.iter().zip(wanted).map(|(by, wanted)| *by || *wanted).collect();
     let Some(Made { plan, places }) = node(state, &sort.input, &read)? else { return Ok(None) };
-    let named = Arc::new(DFSchema::try_from(plan.schema())?);
+    let rows = Rows::of(state, plan.schema())?;
     let by = sort.expr.iter().map(|sort| {
-        let expr = simplified(without_relation(sort.expr.clone())?, &named, state)?;
-        let expr = create_physical_expr(&expr, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
-        Ok(PhysicalSortExpr::new(expr, SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first }))
+        let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
+        Ok(PhysicalSortExpr::new(rows.computed(&sort.expr)?, options))
     });
     let Some(by) = LexOrdering::new(by.collect::<Result<Vec<_>>>()?) else { return Ok(None) };
     let fetch = fetch.into_iter().chain(sort.fetch).min();
@@ -260,8 +289,7 @@ fn rows(state: &SessionState, scan: &TableScan, condition: Option<&Expr>, wanted
     let layout = |at: &usize| scan.projection.as_ref().map_or(*at, |columns| columns[*at]);
     let plan = table.rows(state, Some(kept.iter().map(layout).collect()), &exact, None)?;
     let Some(rest) = rest else { return Ok(Some(Made { plan, places: places_of(wanted) })) };
-    let named = DFSchema::try_from(plan.schema())?;
-    let test = create_physical_expr(&rest, &named, state.execution_props(), &PhysicalPlanningContext::default())?;
+    let test = Rows::of(state, plan.schema())?.physical(&rest)?;
     let mut filter = FilterExecBuilder::new(test, plan).with_batch_size(state.config().batch_size());
     if read != wanted {
         // What only the condition asked for stays below.

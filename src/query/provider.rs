@@ -77,7 +77,7 @@ impl SnapshotTable {
 #[async_trait]
 impl TableProvider for SnapshotTable {
     fn schema(&self) -> SchemaRef {
-        self.snapshot.layout.clone()
+        self.snapshot.schema.arrow_schema()
     }
 
     fn table_type(&self) -> TableType {

@@ -43,7 +43,7 @@ impl ScanExec {
         filter: RowFilter,
         limit: Option<usize>,
     ) -> Result<ScanExec> {
-        let stored = snapshot.layout.clone();
+        let stored = snapshot.schema.arrow_schema();
         let schema = match &projection {
             Some(columns) => Arc::new(stored.project(columns)?),
             None => stored,

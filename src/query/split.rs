@@ -54,7 +54,7 @@ impl PhysicalOptimizerRule for SplitScans {
     }
 }
 
-/// The plan with its scan in parts, when rows pass one by one through all that lies between; `None` when there are too few for that to pay.
+/// The plan with its scan in parts, when rows pass one by one through all that lies between, and are not too few for that to pay.
 pub fn parted(plan: &Arc<dyn ExecutionPlan>, parts: usize) -> Result<Option<Arc<dyn ExecutionPlan>>> {
     if let Some(scan) = plan.downcast_ref::<ScanExec>() {
         return Ok(scan.parted(parts).map(|scan| Arc::new(scan) as Arc<dyn ExecutionPlan>));

@@ -6,7 +6,7 @@
 use super::tables::Tables;
 use crate::{
     model::{DeleteSpec, Failure, MeasurementSchema, Result, TagPredicate, TimeRange},
-    plan::{DeletePart, DeleteRows, stream::col, time_bounds::time_bounds},
+    plan::{DeletePart, DeleteRows, condition::is_subquery, stream::col, time_bounds::time_bounds},
 };
 use datafusion::{
     common::{ScalarValue, TableReference, tree_node::TreeNode},
@@ -63,9 +63,7 @@ fn check_form(plan: &LogicalPlan) -> Result<()> {
     let is_plain = match plan {
         LogicalPlan::TableScan(_) => true,
         LogicalPlan::Filter(filter) => {
-            let nested =
-                |e: &Expr| Ok(matches!(e, Expr::ScalarSubquery(_) | Expr::InSubquery(_) | Expr::Exists(_) | Expr::SetComparison(_)));
-            matches!(filter.input.as_ref(), LogicalPlan::TableScan(_)) && !filter.predicate.exists(nested)?
+            matches!(filter.input.as_ref(), LogicalPlan::TableScan(_)) && !filter.predicate.exists(|e| Ok(is_subquery(e)))?
         }
         _ => false,
     };

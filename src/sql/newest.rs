@@ -4,13 +4,16 @@
 //! languages. Of a group's rows of one time, any may be the first.
 
 use crate::{
-    model::{Result, schema::tag_type},
+    model::{
+        Result,
+        schema::{tag_type, time_type},
+    },
     plan::{
         node::reduce::{Call, Reduce, Reduction, RowTime, reduce},
         stream::col,
     },
 };
-use arrow::datatypes::{DataType, TimeUnit};
+use arrow::datatypes::DataType;
 use datafusion::{
     common::{Column, ExprSchema, ScalarValue, tree_node::Transformed},
     error::Result as PlanResult,
@@ -20,6 +23,7 @@ use datafusion::{
     },
     prelude::lit,
 };
+use itertools::Itertools;
 use std::{collections::HashSet, sync::Arc};
 
 /// The plan with every such condition replaced.
@@ -71,8 +75,7 @@ fn newest(window: &Window) -> PlanResult<Option<LogicalPlan>> {
     if fun.name() != "row_number" || !is_plain || !is_stored(&window.input) || !schema.fields().iter().all(|f| names.insert(f.name())) {
         return Ok(None);
     }
-    let is_time =
-        schema.field_from_column(time).is_ok_and(|f| *f.data_type() == DataType::Timestamp(TimeUnit::Nanosecond, None) && !f.is_nullable());
+    let is_time = schema.field_from_column(time).is_ok_and(|f| *f.data_type() == time_type() && !f.is_nullable());
     let mut key: Vec<String> = vec![];
     for tag in &params.partition_by {
         match tag {
@@ -80,7 +83,7 @@ fn newest(window: &Window) -> PlanResult<Option<LogicalPlan>> {
             _ => return Ok(None),
         }
     }
-    if !is_time || key.iter().enumerate().any(|(at, name)| key[..at].contains(name)) {
+    if !is_time || !key.iter().all_unique() {
         return Ok(None);
     }
     let carried =

@@ -451,9 +451,8 @@ impl FileStore {
         let tombstones = version.tombstones.iter().filter(|t| t.delete.concerns(measurement)).cloned().collect();
         let lost = version.lost.clone();
         let files = FileSlice::of(version, measurement);
-        let layout = schema.arrow_schema();
         let (duplicates, reader) = (self.duplicates(bucket), self.inner.reader.clone());
-        Some(MeasurementSnapshot { schema, layout, chunks, files, tombstones, lost, time_floor, duplicates, reader })
+        Some(MeasurementSnapshot { schema, chunks, files, tombstones, lost, time_floor, duplicates, reader })
     }
 
     /// Files of one partition in a version, to be read once and whole; nothing has expired.
@@ -464,7 +463,6 @@ impl FileStore {
         files: Vec<Arc<FileMeta>>,
     ) -> MeasurementSnapshot {
         MeasurementSnapshot {
-            layout: schema.arrow_schema(),
             schema: schema.clone(),
             chunks: vec![],
             files: FileSlice::of_partition(version.bucket, files),

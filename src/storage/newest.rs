@@ -32,7 +32,7 @@ impl MeasurementSnapshot {
     ) -> Result<Vec<RecordBatch>> {
         let count = filter.newest.unwrap_or(usize::MAX);
         let keys = 1 + self.schema.tags.len();
-        let asked: Vec<usize> = projection.map_or_else(|| (0..self.layout.fields().len()).collect(), <[usize]>::to_vec);
+        let asked: Vec<usize> = projection.map_or_else(|| (0..self.schema.arrow_schema().fields().len()).collect(), <[usize]>::to_vec);
         // Time and tags come first, whatever was asked for: by them the rows of several stretches are put in order.
         let columns: Vec<usize> = (0..keys).chain(asked.iter().copied().filter(|&c| c >= keys)).collect();
         let places: Vec<usize> = asked.iter().filter_map(|c| columns.iter().position(|column| column == c)).collect();

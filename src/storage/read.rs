@@ -10,7 +10,6 @@ use crate::storage::{
     parquet::file::{FileReader, FileSource},
     prune,
 };
-use arrow::datatypes::SchemaRef;
 use std::sync::Arc;
 
 /// Everything that one measurement consists of at one moment. Later writes do not change it.
@@ -18,8 +17,6 @@ use std::sync::Arc;
 pub struct MeasurementSnapshot {
     /// Covers every chunk and file.
     pub schema: Arc<MeasurementSchema>,
-    /// `schema.arrow_schema()`, made once.
-    pub layout: SchemaRef,
     /// Rows not flushed yet.
     pub chunks: Vec<Chunk>,
     pub files: FileSlice,
@@ -44,7 +41,7 @@ impl MeasurementSnapshot {
     /// `layout`, all columns when absent. Fails when a lost file may hold rows of the time that is asked for.
     pub fn read(&self, projection: Option<&[usize]>, mut filter: RowFilter, batch_rows: usize) -> Result<Merge> {
         filter.time_min = filter.time_min.max(self.time_floor);
-        let stored = &self.layout;
+        let stored = self.schema.arrow_schema();
         let all: Vec<usize> = (0..stored.fields().len()).collect();
         let wanted = projection.unwrap_or(&all);
         let mut fields = vec![];

@@ -67,8 +67,10 @@ pub fn columns(select: &Select, known: &Columns, group: &[String]) -> Result<Vec
 
 /// Tags and fields together, in name order.
 fn names(known: &Columns, group: &[String], kind: Option<Cast>) -> Vec<String> {
-    let tags =
-        known.tags.iter().filter(|t| kind != Some(Cast::Field) && !group.iter().any(|g| **g == ***t) && !known.fields.contains_key(*t));
+    let tags = known
+        .tags
+        .iter()
+        .filter(|t| kind != Some(Cast::Field) && !group.iter().any(|g| g.as_str() == t.as_ref()) && !known.fields.contains_key(*t));
     let mut names: Vec<String> = known.fields.keys().filter(|_| kind != Some(Cast::Tag)).chain(tags).map(|name| name.to_string()).collect();
     names.sort();
     names

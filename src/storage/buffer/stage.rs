@@ -281,9 +281,9 @@ impl<'a, S: Fn(&str) -> Option<Arc<MeasurementSchema>>> Staging<'a, S> {
             }
         }
         let series = building.series.push(|text| key.push_tags(text));
-        let place = (table as u32, series as u32);
-        self.series_of.insert(raw, place);
-        Ok((place.0, place.1, building.new_tags.len() - known_tags))
+        let (table, series) = (table as u32, series as u32);
+        self.series_of.insert(raw, (table, series));
+        Ok((table, series, building.new_tags.len() - known_tags))
     }
 }
 
