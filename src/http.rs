@@ -27,7 +27,10 @@ pub use app::{App, HttpSettings};
 pub use delete::DELETED_ROWS;
 pub use write::QUARANTINED_LINES;
 
-use crate::{engine::Engine, model::Result};
+use crate::{
+    engine::Engine,
+    model::{Failure, Result},
+};
 use axum::{
     Router,
     routing::{any, delete as delete_, get, post},
@@ -35,7 +38,7 @@ use axum::{
 };
 use resources::{authorizations, buckets, dbrps, labels, members, orgs, service, setup, users};
 use std::future::Future;
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 
 /// The version of InfluxDB whose API this is: clients read it to choose among their own ways of asking.
 pub const VERSION: &str = "v2.7.12";
@@ -130,13 +133,15 @@ pub async fn serve(
         // Nobody is left to hear it only when the server has ended already.
         let _ = told.send(true);
     };
-    let server = axum::serve(listener, router).with_graceful_shutdown(signal).into_future();
+    // In a task of its own: what accepts is then mostly the thread that goes on with the request, not one that has to be woken first.
+    let mut server = JoinSet::new();
+    server.spawn(axum::serve(listener, router).with_graceful_shutdown(signal).into_future());
     let late = async move {
         let _ = telling.wait_for(|told| *told).await;
         tokio::time::sleep(drain).await;
     };
     tokio::select! {
-        ended = server => Ok(ended?),
+        Some(ended) = server.join_next() => Ok(ended.map_err(|e| Failure::internal(format!("accepting connections panicked: {e}")))??),
         () = late => Ok(()),
     }
 }

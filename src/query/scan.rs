@@ -108,7 +108,7 @@ impl ScanExec {
     fn expected(&self) -> (Option<(i64, i64)>, u64) {
         let files = self.snapshot.files.within(self.filter.time_min, self.filter.time_max);
         let files = files.iter().map(|f| (f.time_min, f.time_max, f.rows));
-        let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.row_count() as u64));
+        let chunks = self.snapshot.chunks.iter().map(|c| (c.time_min, c.time_max, c.row_count as u64));
         let (mut span, mut count) = (None::<(i64, i64)>, 0);
         for (min, max, rows) in files.chain(chunks) {
             let (from, to) = (min.max(self.filter.time_min), max.min(self.filter.time_max));

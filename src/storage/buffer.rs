@@ -6,6 +6,7 @@
 //! Where lines are not stored as they were sent (some refused, coerced or put in quarantine), the log has them as they are stored.
 //! The only per-series memory is that of series with rows in the buffer; it goes when they are flushed.
 
+pub mod keys;
 pub mod quarantine;
 pub mod rejected;
 pub mod sort;

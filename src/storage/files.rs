@@ -82,7 +82,7 @@ impl Flushing {
         } else {
             // Late rows may be of thousands of partitions: each row is looked at once.
             let mut rows_of: BTreeMap<i64, Vec<u32>> = BTreeMap::new();
-            for (row, &time) in chunk.time.values().iter().enumerate() {
+            for (row, &time) in chunk.time().values().iter().enumerate() {
                 rows_of.entry(start(time)).or_default().push(row as u32);
             }
             let taken =

@@ -76,7 +76,7 @@ impl MeasurementSnapshot {
             };
             sources.push((file.sequence_max, file.sequence_min, Box::new(source)));
         }
-        for chunk in self.chunks.iter().filter(|c| c.row_count() > 0 && wants(c.time_min, c.time_max)) {
+        for chunk in self.chunks.iter().filter(|c| c.row_count > 0 && wants(c.time_min, c.time_max)) {
             let block = chunk.block(&names);
             let hiding: Vec<_> = self.tombstones.iter().filter(|t| chunk.sequence <= t.sequence).cloned().collect();
             let spans = select(&block.runs, &filter.wanted(&block.runs)?, block.time.values(), &filter, &hiding);

@@ -501,7 +501,7 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
             assert_eq!(write(&storage, request).await.expect("stored").rejected, Default::default());
         }
         let written = started.elapsed();
-        let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.row_count()).sum();
+        let rows: usize = storage.chunks(bucket(), "cpu", 0).iter().map(|chunk| chunk.time().len()).sum();
         assert_eq!(rows, ROWS as usize, "{name}");
         let sorted = started.elapsed();
         storage.flush().await.expect("flushed");
@@ -510,6 +510,24 @@ async fn late_rows_and_rows_in_any_order_cost_little_more() {
         seconds.push(sorted.as_secs_f64());
     }
     assert!(seconds[1].max(seconds[2]) < 5.0 * seconds[0], "{seconds:?}");
+}
+
+/// New rows are sorted for the first question about their times, once for all of them.
+#[tokio::test]
+async fn a_question_about_other_times_sorts_nothing() {
+    let storage = open(&Store::memory(), &FaultyDisk::default()).await;
+    write(&storage, "m,host=b f=1 300\nm,host=a f=2 100\nm,host=a f=3 200").await.expect("stored");
+    for (time_min, time_max, rows, is_sorted) in [(0, 99, 0, false), (301, 900, 0, false), (150, 200, 1, true), (0, 900, 3, true)] {
+        let snapshot = storage.snapshot(bucket(), "m", None).expect("it has rows");
+        let filter = block::RowFilter { time_min, time_max, ..block::RowFilter::all() };
+        let mut merge = snapshot.read(None, filter, 8192).expect("it can be read");
+        let mut found = 0;
+        while let Some(batch) = merge.next().await.expect("it can be read") {
+            found += batch.num_rows();
+        }
+        let sorted: Vec<bool> = storage.chunks(bucket(), "m", 0).iter().map(|chunk| chunk.is_sorted()).collect();
+        assert_eq!((found, sorted), (rows, vec![is_sorted]), "{time_min} to {time_max}");
+    }
 }
 
 /// What is found of a bucket is written anew: a file and its name, in a folder whose own name is synced once more. (Those of all

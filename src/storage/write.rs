@@ -7,6 +7,7 @@ use super::{
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
     to_the_end,
+    wal::frame,
 };
 use crate::{
     line_protocol::write_point,
@@ -59,8 +60,19 @@ pub struct WriteReport {
     pub quarantined: usize,
 }
 
-/// Requests larger than this are parsed off the async threads.
+/// Requests larger than this are worked on off the async threads.
 const INLINE_BYTES_MAX: usize = 32 << 10;
+
+impl WriteRequest {
+    /// Work whose length is the request's. An async thread that computes for milliseconds may be the one that hears for all of them what
+    /// comes over the network: small questions would wait as long.
+    async fn compute<T: Send + 'static>(&self, what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        if self.body.len() <= INLINE_BYTES_MAX {
+            return Ok(work());
+        }
+        tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))
+    }
+}
 
 impl Storage {
     /// Stores the good lines of a request; durable when it returns.
@@ -91,16 +103,12 @@ impl Storage {
         let writing = self.inner.writing.read().await;
         // The rows are typed by the schemas that were found, and stand above what was found to be deleted.
         self.inner.files.renew(request.bucket).await?;
-        let mut staged = self.stage_and_admit(&request).await?;
+        let (mut staged, record) = self.stage_and_admit(&request).await?;
         let (row_count, quarantined) = (staged.row_count, staged.quarantined);
         if !staged.tables.is_empty() {
-            let text = match self.options().failpoints.has(Mistake::LinesLoggedAsSent) {
-                true => Cow::Borrowed(&*request.body),
-                false => staged.log_text(&request.body),
-            };
             let tables = std::mem::take(&mut staged.tables);
             let named: Vec<Arc<str>> = tables.iter().filter(|t| t.names_something()).map(|t| t.measurement.clone()).collect();
-            if let Err(failure) = self.append_and_apply(&request, &text, tables).await {
+            if let Err(failure) = self.append_and_apply(&request, record, tables).await {
                 drop(writing);
                 if !named.is_empty() {
                     self.forget_names(request.bucket, named).await;
@@ -114,8 +122,8 @@ impl Storage {
         Ok(WriteReport { row_count, rejected: staged.rejected, quarantined })
     }
 
-    /// What of the request is to be stored, and names and types that it may be stored with.
-    async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<Staged> {
+    /// What of the request is to be stored, and names and types that it may be stored with. And its record for the log.
+    async fn stage_and_admit(&self, request: &Arc<WriteRequest>) -> Result<(Staged, Vec<u8>)> {
         let conflicts = match (self.options().type_conflicts.get(request.bucket), request.bad_lines) {
             (TypeConflicts::Coerce, _) => Conflicts::Coerce,
             (TypeConflicts::Quarantine, BadLines::Skip) => {
@@ -125,25 +133,30 @@ impl Storage {
         };
         loop {
             let (storage, work, conflicts) = (self.clone(), request.clone(), conflicts.clone());
-            let run = move || {
+            let read = move || {
                 let schema = |measurement: &str| storage.schema(work.bucket, measurement);
-                stage(&work.body, work.precision, work.now, work.retention_floor, conflicts, schema)
+                let staged = stage(&work.body, work.precision, work.now, work.retention_floor, conflicts, schema);
+                if staged.tables.is_empty() {
+                    return (staged, vec![]);
+                }
+                let text = match storage.options().failpoints.has(Mistake::LinesLoggedAsSent) {
+                    true => Cow::Borrowed(&*work.body),
+                    false => staged.log_text(&work.body),
+                };
+                let record = frame::encode(work.bucket, work.precision.nanoseconds(), work.now, &text);
+                (staged, record)
             };
-            let staged = if request.body.len() <= INLINE_BYTES_MAX {
-                run()
-            } else {
-                tokio::task::spawn_blocking(run).await.map_err(|e| Failure::internal(format!("reading a write panicked: {e}")))?
-            };
+            let (staged, record) = request.compute("reading a write", read).await?;
             if staged.lacks_memory {
                 let message = "other requests hold the memory that lines in quarantine need; nothing was stored";
                 return Err(Failure::new(ErrorKind::Unavailable, message).retry_after(1));
             }
             if request.bad_lines == BadLines::RefuseAll && !staged.rejected.is_empty() {
-                return Ok(Staged { rejected: staged.rejected, ..Staged::default() });
+                return Ok((Staged { rejected: staged.rejected, ..Staged::default() }, vec![]));
             }
             // Another request may have given a new field another type since; then the lines are read again.
             if self.admit(request.bucket, &staged.tables) {
-                return Ok(staged);
+                return Ok((staged, record));
             }
         }
     }
@@ -204,20 +217,23 @@ impl Storage {
         self.inner.drops.fetch_add(1, std::sync::atomic::Ordering::Release);
     }
 
-    async fn append_and_apply(&self, request: &WriteRequest, text: &[u8], tables: Vec<StagedTable>) -> Result<()> {
+    async fn append_and_apply(&self, request: &WriteRequest, record: Vec<u8>, tables: Vec<StagedTable>) -> Result<()> {
         let landing = Landing { storage: self, begun: Arc::default() };
         let (inner, mark) = (self.inner.clone(), landing.begun.clone());
-        let unit_ns = request.precision.nanoseconds();
         let told = move |sequence| {
             inner.in_flight.lock().begin(sequence);
             let _ = mark.set(sequence);
         };
-        let logged = self.inner.log.append(request.bucket, unit_ns, request.now, text, told).await;
-        if let Ok(sequence) = logged {
-            self.apply(request.bucket, sequence, tables);
-        }
+        let logged = self.inner.log.append(record, told).await;
+        let applied = match logged {
+            Ok(sequence) => {
+                let (storage, bucket) = (self.clone(), request.bucket);
+                request.compute("taking in a write", move || storage.apply(bucket, sequence, tables)).await
+            }
+            Err(failure) => Err(failure),
+        };
         drop(landing);
-        logged?;
+        applied?;
         self.options().failpoints.pass(Failpoint::Acknowledge)
     }
 
@@ -296,7 +312,10 @@ impl Storage {
 
     /// Frozen rows up to `sequence` are in files.
     fn let_go(&self, bucket: &Bucket, sequence: u64) {
-        self.inner.buffered.fetch_sub(bucket.thaw(sequence), std::sync::atomic::Ordering::Relaxed);
+        let gone = bucket.thaw(sequence);
+        self.inner.buffered.fetch_sub(gone.iter().map(Table::bytes).sum(), std::sync::atomic::Ordering::Relaxed);
+        // To free that much memory takes a while.
+        tokio::task::spawn_blocking(move || drop(gone));
     }
 }
 
@@ -372,7 +391,8 @@ mod tests {
         let mut tables = stage(&request.body, request.precision, 0, None, Conflicts::Reject, |_| None).tables;
         tables[0].rows[0] = 9;
         let broken = storage.clone();
-        let panicked = tokio::spawn(async move { broken.append_and_apply(&request, b"m f=1 1", tables).await }).await;
+        let panicked =
+            tokio::spawn(async move { broken.append_and_apply(&request, frame::encode(bucket(), 1, 0, b"m f=1 1"), tables).await }).await;
         assert!(panicked.expect_err("it has no such series").is_panic());
         tokio::time::timeout(std::time::Duration::from_secs(10), storage.settled()).await.expect("nothing is under way");
         write(&storage, "m f=2 2").await;

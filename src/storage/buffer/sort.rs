@@ -1,13 +1,16 @@
 //! Parts to one sorted chunk: series are ranked once, rows are dealt out by rank, and only series whose rows came
-//! out of order are sorted by time. Equal rows are merged field by field, and each field when somebody asks for it.
+//! out of order are sorted by time. Equal rows are merged field by field. All of it when somebody asks for it: see [`Chunk`].
 
-use super::table::Part;
+use super::{
+    keys::SeriesKeys,
+    table::{Part, row_count},
+};
 use crate::{
     line_protocol::series::series_tags,
     model::{Duplicates, FieldType, MeasurementSchema, Timestamp},
     storage::{
         block::{SeriesRuns, TagRuns},
-        chunk::{Chunk, Fields},
+        chunk::{Chunk, Columns},
         duplicates,
     },
 };
@@ -18,41 +21,24 @@ use arrow::{
 };
 use std::{borrow::Cow, sync::Arc};
 
-/// All rows of `parts` (in order of sequence, at least one row). `schema` has every tag and field of the rows.
-pub fn sorted_chunk(schema: &Arc<MeasurementSchema>, keys: &[Arc<str>], parts: &[Arc<Part>], policy: Duplicates) -> Chunk {
-    let series: Vec<u32> = parts.iter().flat_map(|p| p.series.iter().copied()).collect();
-    let times: Vec<Timestamp> = parts.iter().flat_map(|p| p.times.iter().copied()).collect();
-    let ranked = Ranked::new(schema, keys, &series);
-    let order = order_rows(&ranked.rank_of, ranked.len(), &series, &times);
-    let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
-
-    let groups = order.windows(2).any(|w| equal(w[0], w[1])).then(|| {
-        let ends = (1..=order.len()).filter(|&i| i == order.len() || !equal(order[i - 1], order[i])).collect();
-        Groups { order: order.clone(), ends }
-    });
-    // The last of each group of equal rows stands for the group.
-    let kept = match &groups {
-        Some(groups) => groups.ends.iter().map(|&end| order[end - 1]).collect(),
-        None => order,
-    };
-    let sequence = parts.iter().map(|p| p.sequence).max().unwrap_or(0);
-    let (time_min, time_max) = (times.iter().copied().min().unwrap_or(0), times.iter().copied().max().unwrap_or(0));
-    let time = TimestampNanosecondArray::from_iter_values(kept.iter().map(|&row| times[row as usize]));
-    let runs = ranked.runs(&schema.tags, kept.iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
-    let rows = SortedRows { parts: parts.to_vec(), kept: kept.into(), groups, policy };
-    let fields = Fields::later(schema.fields.len(), rows);
-    Chunk { schema: schema.clone(), runs: Arc::new(runs), time, fields, sequence, time_min, time_max }
+/// Rows as requests brought them, at least one.
+#[derive(Debug)]
+pub struct Unsorted {
+    keys: SeriesKeys,
+    /// In order of sequence.
+    parts: Vec<Arc<Part>>,
+    policy: Duplicates,
 }
 
-/// Where the rows of a chunk are, until they are put in order field by field.
+/// Where rows are, until they are put in order field by field.
 #[derive(Debug)]
-pub struct SortedRows {
-    parts: Vec<Arc<Part>>,
+pub struct Order {
+    pub runs: Arc<SeriesRuns>,
+    pub time: TimestampNanosecondArray,
     /// In order. Rows of all parts are counted through.
     kept: UInt32Array,
     /// `None`: no two rows are equal.
     groups: Option<Groups>,
-    policy: Duplicates,
 }
 
 /// Equal rows.
@@ -63,9 +49,40 @@ struct Groups {
     ends: Vec<usize>,
 }
 
-impl SortedRows {
+/// All rows of `parts` (in order of sequence, at least one row). `schema` has every tag and field of the rows.
+pub fn chunk_of(schema: &Arc<MeasurementSchema>, keys: &SeriesKeys, parts: Vec<Arc<Part>>, policy: Duplicates) -> Chunk {
+    let sequence = parts.iter().map(|part| part.sequence).max().unwrap_or(0);
+    let time_min = parts.iter().map(|part| part.time_min).min().unwrap_or(0);
+    let time_max = parts.iter().map(|part| part.time_max).max().unwrap_or(0);
+    let row_count = row_count(&parts);
+    let columns = Columns::later(schema.fields.len(), Unsorted { keys: keys.clone(), parts, policy });
+    Chunk { schema: schema.clone(), sequence, time_min, time_max, row_count, columns: Arc::new(columns) }
+}
+
+impl Unsorted {
+    pub fn order(&self, schema: &MeasurementSchema) -> Order {
+        let series: Vec<u32> = self.parts.iter().flat_map(|p| p.series.iter().copied()).collect();
+        let times: Vec<Timestamp> = self.parts.iter().flat_map(|p| p.times.iter().copied()).collect();
+        let ranked = Ranked::new(schema, &self.keys, &series);
+        let order = order_rows(&ranked.rank_of, ranked.len(), &series, &times);
+        let equal = |a: u32, b: u32| series[a as usize] == series[b as usize] && times[a as usize] == times[b as usize];
+
+        let groups = order.windows(2).any(|w| equal(w[0], w[1])).then(|| {
+            let ends = (1..=order.len()).filter(|&i| i == order.len() || !equal(order[i - 1], order[i])).collect();
+            Groups { order: order.clone(), ends }
+        });
+        // The last of each group of equal rows stands for the group.
+        let kept = match &groups {
+            Some(groups) => groups.ends.iter().map(|&end| order[end - 1]).collect(),
+            None => order,
+        };
+        let time = TimestampNanosecondArray::from_iter_values(kept.iter().map(|&row| times[row as usize]));
+        let runs = ranked.runs(&schema.tags, kept.iter().map(|&row| ranked.rank_of[series[row as usize] as usize]));
+        Order { runs: Arc::new(runs), time, kept: kept.into(), groups }
+    }
+
     /// The values of a field, in order.
-    pub fn field(&self, name: &str, field_type: FieldType) -> ArrayRef {
+    pub fn field(&self, order: &Order, name: &str, field_type: FieldType) -> ArrayRef {
         let column = |part: &Arc<Part>| match part.columns.iter().find(|(n, _, _)| n.as_ref() == name) {
             Some((_, _, array)) => array.clone(),
             None => new_null_array(&field_type.arrow(), part.times.len()),
@@ -73,14 +90,22 @@ impl SortedRows {
         let pieces: Vec<ArrayRef> = self.parts.iter().map(column).collect();
         let pieces: Vec<&dyn Array> = pieces.iter().map(AsRef::as_ref).collect();
         let flat = concat(&pieces).expect("a field has one type in all parts");
-        match &self.groups {
+        match &order.groups {
             Some(Groups { order, ends }) if flat.null_count() > 0 || self.policy != Duplicates::Last => {
                 let place = |i: usize| (0, order[i] as usize);
                 let merged = duplicates::merge(self.policy, field_type, &[flat.as_ref()], place, ends.iter().copied());
                 merged.expect("places are within the array")
             }
-            _ => take(&flat, &self.kept, None).expect("row numbers are within the array"),
+            _ => take(&flat, &order.kept, None).expect("row numbers are within the array"),
         }
+    }
+}
+
+#[cfg(test)]
+impl Order {
+    /// Of rows that are in order already and have their columns.
+    pub fn given(runs: Arc<SeriesRuns>, time: TimestampNanosecondArray) -> Order {
+        Order { runs, time, kept: UInt32Array::from(Vec::<u32>::new()), groups: None }
     }
 }
 
@@ -121,10 +146,10 @@ struct Ranked<'a> {
 }
 
 impl<'a> Ranked<'a> {
-    fn new(schema: &MeasurementSchema, keys: &'a [Arc<str>], series: &[u32]) -> Ranked<'a> {
-        let mut used = vec![false; keys.len()];
+    fn new(schema: &MeasurementSchema, keys: &'a SeriesKeys, series: &[u32]) -> Ranked<'a> {
+        let mut used = vec![false; keys.count()];
         series.iter().for_each(|&s| used[s as usize] = true);
-        let places: Vec<u32> = (0..keys.len() as u32).filter(|&place| used[place as usize]).collect();
+        let places: Vec<u32> = (0..keys.count() as u32).filter(|&place| used[place as usize]).collect();
         let tag_count = schema.tags.len();
         let mut tags = vec![None; places.len() * tag_count];
         for (at, &place) in places.iter().enumerate() {
@@ -137,7 +162,7 @@ impl<'a> Ranked<'a> {
         let tags_of = |at: u32| &tags[at as usize * tag_count..][..tag_count];
         let mut order: Vec<u32> = (0..places.len() as u32).collect();
         order.sort_unstable_by(|a, b| tags_of(*a).cmp(tags_of(*b)));
-        let mut rank_of = vec![0; keys.len()];
+        let mut rank_of = vec![0; keys.count()];
         order.iter().enumerate().for_each(|(rank, at)| rank_of[places[*at as usize] as usize] = rank as u32);
         Ranked { rank_of, order, tags, tag_count }
     }

@@ -9,6 +9,7 @@ use crate::{
     line_protocol::{Field, Line, Parser, escape, parse_series, write_row},
     memory::{Lease, Share},
     model::{FieldType, FieldValue, MeasurementSchema, Precision, TIME_COLUMN, Timestamp},
+    storage::give_way,
 };
 use ahash::AHashMap;
 use arrow::{
@@ -113,6 +114,9 @@ impl StagedTable {
     }
 }
 
+/// So many lines are read between two times that others may have the processor.
+const LINES_BETWEEN: usize = 256;
+
 /// Reads `body`. `schema` gives the measurement's schema as known now; rows before `floor` have expired.
 pub fn stage(
     body: &[u8],
@@ -131,8 +135,12 @@ pub fn stage(
     let rejected = RejectedLines::default();
     let mut staging = Staging { schema, rules, tables: vec![], table_of: AHashMap::new(), series_of: AHashMap::new(), rejected };
     let mut parser = Parser::new(body, precision, now);
-    let mut fields = vec![];
+    let (mut fields, mut lines) = (vec![], 0_usize);
     while let Some(line) = parser.next(&mut fields) {
+        lines += 1;
+        if lines.is_multiple_of(LINES_BETWEEN) {
+            give_way();
+        }
         let line = match line {
             Ok(line) => line,
             Err(bad) => {

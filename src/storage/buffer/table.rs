@@ -1,6 +1,6 @@
 //! The buffered rows of one measurement, in the parts that requests brought.
 
-use super::{sort::sorted_chunk, stage::StagedTable};
+use super::{keys::SeriesKeys, sort::chunk_of, stage::StagedTable};
 use crate::{
     line_protocol::series::series_tags,
     model::{Duplicates, FieldType, MeasurementSchema, Timestamp},
@@ -8,7 +8,6 @@ use crate::{
 };
 use ahash::AHashMap;
 use arrow::array::{Array, ArrayRef};
-use parking_lot::RwLock;
 use std::{
     collections::BTreeMap,
     sync::{
@@ -25,20 +24,26 @@ pub struct Part {
     pub series: Vec<u32>,
     pub times: Vec<Timestamp>,
     pub columns: Vec<(Arc<str>, FieldType, ArrayRef)>,
+    /// Smallest and greatest of `times`.
+    pub time_min: Timestamp,
+    pub time_max: Timestamp,
 }
 
 impl Part {
+    fn new(sequence: u64, series: Vec<u32>, times: Vec<Timestamp>, columns: Vec<(Arc<str>, FieldType, ArrayRef)>) -> Part {
+        let (time_min, time_max) = (times.iter().copied().min(), times.iter().copied().max());
+        let (time_min, time_max) = (time_min.unwrap_or(Timestamp::MAX), time_max.unwrap_or(Timestamp::MIN));
+        Part { sequence, series, times, columns, time_min, time_max }
+    }
+
     fn bytes(&self) -> usize {
         self.series.len() * 12 + self.columns.iter().map(|(_, _, a)| a.get_array_memory_size()).sum::<usize>()
     }
 }
 
-fn row_count(parts: &[Arc<Part>]) -> usize {
+pub fn row_count(parts: &[Arc<Part>]) -> usize {
     parts.iter().map(|part| part.times.len()).sum()
 }
-
-/// Tag sets by place; only ever appended to, so that readers and the writer share it.
-pub type SeriesKeys = RwLock<Vec<Arc<str>>>;
 
 /// Buffered rows.
 #[derive(Debug)]
@@ -46,7 +51,7 @@ pub struct Table {
     /// Changes with every change but rows that come after all others: by it a reader's work is known to be about these rows.
     lineage: u64,
     places: AHashMap<Arc<str>, u32>,
-    keys: Arc<SeriesKeys>,
+    keys: SeriesKeys,
     /// Bytes of the keys and of finding them.
     key_bytes: usize,
     /// In order of sequence.
@@ -57,7 +62,7 @@ pub struct Table {
 
 impl Default for Table {
     fn default() -> Table {
-        let (places, keys, parts, sorted) = (AHashMap::new(), Arc::default(), vec![], vec![]);
+        let (places, keys, parts, sorted) = (AHashMap::new(), SeriesKeys::default(), vec![], vec![]);
         Table { lineage: new_lineage(), places, keys, key_bytes: 0, parts, sorted, bytes: 0 }
     }
 }
@@ -67,29 +72,28 @@ fn new_lineage() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Sorted parts, kept so that the next reader does not sort them again.
+/// A chunk of parts, kept so that the next reader does not sort them again.
 #[derive(Debug, Clone)]
 struct Sorted {
     /// It holds `parts[..parts]` less what the ones before it in the list hold.
     parts: usize,
-    row_count: usize,
     /// By which its equal rows were merged.
     duplicates: Duplicates,
     chunk: Arc<Chunk>,
 }
 
-/// What a reader takes out under the lock, to be sorted outside of it.
+/// What a reader takes out under the lock; a chunk is made of it outside of it.
 pub struct View {
     lineage: u64,
-    keys: Arc<SeriesKeys>,
+    keys: SeriesKeys,
     duplicates: Duplicates,
     /// What stays as it is; it stands before `parts`.
     sorted: Vec<Sorted>,
-    /// Parts that nobody has sorted yet, and those that are sorted again with them.
+    /// Parts that are in no chunk yet, and those of the chunks that they are joined with.
     parts: Vec<Arc<Part>>,
 }
 
-/// Rows that nobody has sorted become a chunk together with those of the chunk before them, as long as that has not more than so
+/// Rows that are in no chunk yet become one together with those of the chunk before them, as long as that has not more than so
 /// many times their number ...
 const MERGE_RATIO: usize = 2;
 /// ... and the new one no more than these, or this share of all rows. So there are some dozens of chunks at most, each row is sorted
@@ -106,19 +110,18 @@ impl Table {
         let before = self.bytes;
         let places = self.places_of(staged.series.iter());
         let series: Vec<u32> = staged.rows.into_iter().map(|row| places[row as usize]).collect();
-        self.insert(Part { sequence, series, times: staged.times, columns: staged.columns });
+        self.insert(Part::new(sequence, series, staged.times, staged.columns));
         self.bytes - before
     }
 
     fn places_of<K: AsRef<str> + Into<Arc<str>>>(&mut self, series: impl Iterator<Item = K>) -> Vec<u32> {
-        let mut keys = self.keys.write();
         let mut new_bytes = 0;
         let place = |key: K| match self.places.get(key.as_ref()) {
             Some(&place) => place,
             None => {
-                let (place, key): (u32, Arc<str>) = (keys.len() as u32, key.into());
+                let (place, key): (u32, Arc<str>) = (self.keys.count() as u32, key.into());
                 new_bytes += SERIES_BYTES + key.len();
-                keys.push(key.clone());
+                self.keys.push(key.clone());
                 self.places.insert(key, place);
                 place
             }
@@ -162,19 +165,17 @@ impl Table {
         let mut taken = std::mem::take(self);
         let rest = taken.parts.split_off(cut);
         taken.sorted.retain(|s| s.parts <= cut);
-        let keys = taken.keys.read();
-        if keys.len() <= row_count(&rest) {
+        if taken.keys.count() <= row_count(&rest) {
             (self.keys, self.places, self.key_bytes) = (taken.keys.clone(), std::mem::take(&mut taken.places), taken.key_bytes);
             self.bytes = self.key_bytes + rest.iter().map(|part| part.bytes()).sum::<usize>();
             self.parts = rest;
         } else {
             // Mostly series without a row left: while writes never pause, they would add up to all there ever were.
             for part in rest {
-                let series = self.places_of(part.series.iter().map(|&place| keys[place as usize].clone()));
-                self.insert(Part { sequence: part.sequence, series, times: part.times.clone(), columns: part.columns.clone() });
+                let series = self.places_of(part.series.iter().map(|&place| taken.keys[place as usize].clone()));
+                self.insert(Part::new(part.sequence, series, part.times.clone(), part.columns.clone()));
             }
         }
-        drop(keys);
         // Together they count what was counted before.
         taken.bytes = taken.bytes.saturating_sub(self.bytes);
         taken
@@ -182,7 +183,7 @@ impl Table {
 
     /// Adds the tags and fields of the rows to a schema.
     pub fn add_names(&self, schema: &mut MeasurementSchema) {
-        for key in self.keys.read().iter() {
+        for key in self.keys.iter() {
             for (tag, _) in series_tags(key) {
                 schema.add_tag(&tag);
             }
@@ -203,14 +204,14 @@ impl Table {
         let mut kept = if stale { &[] } else { self.sorted.as_slice() };
         let end = |sorted: &[Sorted]| sorted.last().map_or(0, |s| s.parts);
         let mut new = row_count(&self.parts[end(kept)..]);
-        let all = new + kept.iter().map(|s| s.row_count).sum::<usize>();
+        let all = new + kept.iter().map(|s| s.chunk.row_count).sum::<usize>();
         let merged_max = MERGED_ROWS.max(all / MERGED_SHARE);
         while let [before @ .., last] = kept
             && new > 0
-            && last.row_count <= new * MERGE_RATIO
-            && last.row_count + new <= merged_max
+            && last.chunk.row_count <= new * MERGE_RATIO
+            && last.chunk.row_count + new <= merged_max
         {
-            new += last.row_count;
+            new += last.chunk.row_count;
             kept = before;
         }
         let parts = self.parts[end(kept)..].to_vec();
@@ -233,22 +234,23 @@ impl Table {
 }
 
 impl View {
-    /// The rows as sorted chunks, oldest first, and whether some were sorted by this call. `schema` has every tag and field of the
+    /// The rows as chunks, oldest first, and whether one was made by this call. `schema` has every tag and field of the
     /// rows.
     pub fn chunks(&mut self, schema: &Arc<MeasurementSchema>) -> (Vec<Arc<Chunk>>, bool) {
-        let parts = std::mem::take(&mut self.parts);
+        let (parts, mut is_new) = (std::mem::take(&mut self.parts), false);
         if !parts.is_empty() {
-            let chunk = Arc::new(sorted_chunk(schema, &self.keys.read(), &parts, self.duplicates));
             let end = self.sorted.last().map_or(0, |s| s.parts) + parts.len();
-            self.sorted.push(Sorted { parts: end, row_count: row_count(&parts), duplicates: self.duplicates, chunk });
+            let chunk = Arc::new(chunk_of(schema, &self.keys, parts, self.duplicates));
+            self.sorted.push(Sorted { parts: end, duplicates: self.duplicates, chunk });
+            is_new = true;
         }
-        (self.sorted.iter().map(|s| s.chunk.clone()).collect(), !parts.is_empty())
+        (self.sorted.iter().map(|s| s.chunk.clone()).collect(), is_new)
     }
 }
 
 /// All rows of a table, for a flush.
 pub struct Whole {
-    keys: Arc<SeriesKeys>,
+    keys: SeriesKeys,
     parts: Vec<Arc<Part>>,
     /// Where a reader has sorted all of them.
     sorted: Option<Sorted>,
@@ -262,9 +264,9 @@ impl Whole {
             let mut note = |partition| {
                 first.entry(partition).or_insert(part.sequence);
             };
-            match (part.times.iter().min(), part.times.iter().max()) {
-                // Most writes are of one day.
-                (Some(&min), Some(&max)) if partition_of(min) == partition_of(max) => note(partition_of(min)),
+            // Most writes are of one day.
+            match partition_of(part.time_min) {
+                only if only == partition_of(part.time_max) => note(only),
                 _ => part.times.iter().for_each(|&time| note(partition_of(time))),
             }
         }
@@ -276,7 +278,7 @@ impl Whole {
         match self.sorted.filter(|s| s.duplicates == duplicates) {
             Some(sorted) => Some(Chunk::clone(&sorted.chunk)),
             None if self.parts.is_empty() => None,
-            None => Some(sorted_chunk(schema, &self.keys.read(), &self.parts, duplicates)),
+            None => Some(chunk_of(schema, &self.keys, self.parts, duplicates)),
         }
     }
 }
@@ -320,7 +322,7 @@ mod tests {
             let taken = table.split_through(10 * flush + 2);
             assert_eq!(taken.bytes() + table.bytes(), before + added, "nothing is counted twice or not at all");
             assert_eq!((rows(&taken), rows(&table)), (500 + if flush == 0 { 0 } else { 3 }, 3));
-            assert_eq!((table.keys.read().len(), table.places.len()), (2, 2), "only the series of the rows that stay");
+            assert_eq!((table.keys.count(), table.places.len()), (2, 2), "only the series of the rows that stay");
         }
         let chunk = table.whole().into_chunk(&schema, Duplicates::Last).expect("there are rows");
         let text = arrow::util::pretty::pretty_format_batches(&[chunk.batch().expect("a batch")]).expect("prints").to_string();
@@ -342,7 +344,7 @@ mod tests {
             let sorted = row_count(&view.parts);
             let (chunks, is_new) = view.chunks(&schema);
             assert!(is_new && sorted >= 100);
-            assert_eq!(chunks.iter().map(|chunk| chunk.row_count()).sum::<usize>(), rows(&table), "every row, once");
+            assert_eq!(chunks.iter().map(|chunk| chunk.row_count).sum::<usize>(), rows(&table), "every row, once");
             table.remember(&view);
             (most, all, chunks_max) = (most.max(sorted), all + sorted, chunks_max.max(chunks.len()));
             let (again, is_new) = table.view(Duplicates::Last).chunks(&schema);
@@ -384,7 +386,7 @@ mod tests {
         append(&mut table, 2, "m,id=b f=2 2\nm,id=b f=3 3");
         let (keys, all) = (table.keys.clone(), table.bytes());
         let taken = table.split_through(1);
-        assert!(Arc::ptr_eq(&table.keys, &keys) && Arc::ptr_eq(&taken.keys, &keys));
+        assert!(table.keys.is_shared(&keys) && taken.keys.is_shared(&keys));
         assert_eq!(taken.bytes() + table.bytes(), all);
         assert_eq!(append(&mut table, 3, "m,id=b f=4 4"), append(&mut table, 4, "m,id=b f=5 5"), "the series is known");
     }

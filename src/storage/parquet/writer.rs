@@ -8,7 +8,7 @@
 
 use super::decimal::Decimals;
 use crate::model::{BucketId, Failure, FieldType, MeasurementSchema, Result};
-use crate::storage::{block::row_bytes, manifest::FileMeta};
+use crate::storage::{block::row_bytes, give_way, manifest::FileMeta};
 use arrow::array::{Array, AsArray};
 use arrow::datatypes::{Fields, Int32Type, Schema, TimestampNanosecondType};
 use arrow::record_batch::RecordBatch;
@@ -33,6 +33,8 @@ const PAGE_ROWS: usize = 8_192;
 const FEW_VALUES: usize = 16;
 /// Bytes of a row group as it is in memory, where rows are long: a reader decodes a row group at a time.
 const ROW_GROUP_BYTES: usize = 32 << 20;
+/// So many rows are encoded between two times that others may have the processor.
+const ROWS_BETWEEN: usize = 4_096;
 
 /// What a file says of itself.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -127,7 +129,10 @@ impl FileWriter {
             if self.writer.in_progress_rows() > 0 && self.writer.in_progress_rows() + rows > fitting {
                 self.writer.flush().map_err(parquet_failure)?;
             }
-            self.writer.write(&batch.slice(from, rows)).map_err(parquet_failure)?;
+            for at in (from..from + rows).step_by(ROWS_BETWEEN) {
+                self.writer.write(&batch.slice(at, ROWS_BETWEEN.min(from + rows - at))).map_err(parquet_failure)?;
+                give_way();
+            }
         }
         Ok(())
     }

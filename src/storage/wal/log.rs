@@ -2,7 +2,7 @@
 
 use super::{frame, replay::Replayed};
 use crate::{
-    model::{BucketId, ErrorKind, Failure, Result},
+    model::{ErrorKind, Failure, Result},
     storage::{
         failpoint::{Failpoint, Failpoints, Mistake},
         fs::{FileSystem, LogFile},
@@ -77,22 +77,14 @@ impl Log {
         Ok(Log { queue: Mutex::new(Some(queue)), segments, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Durable when it returns; the record's sequence. `begun` is told the sequence first, in rising order, also of
+    /// Durable when it returns; its sequence. The record is one that [`frame::encode`] has made. `begun` is told the sequence first, in rising order, also of
     /// records that then fail. A failure leaves it open whether the record will be found by a later replay.
-    pub async fn append(
-        &self,
-        bucket: BucketId,
-        unit_ns: i64,
-        now: i64,
-        text: &[u8],
-        begun: impl FnOnce(u64) + Send + 'static,
-    ) -> Result<u64> {
-        let frame = frame::encode(bucket, unit_ns, now, text);
+    pub async fn append(&self, record: Vec<u8>, begun: impl FnOnce(u64) + Send + 'static) -> Result<u64> {
         let (done, answer) = oneshot::channel();
         let closed = || Failure::new(ErrorKind::Unavailable, "the write-ahead log is closed: the server is shutting down");
         {
             let queue = self.queue.lock();
-            let append = Append { frame, begun: Box::new(begun), done };
+            let append = Append { frame: record, begun: Box::new(begun), done };
             queue.as_ref().ok_or_else(closed)?.send(Job::Append(append)).map_err(|_| closed())?;
         }
         answer.await.map_err(|_| closed())?
@@ -287,6 +279,7 @@ fn refused(error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::BucketId;
     use crate::storage::{
         fs::faulty::FaultyDisk,
         wal::{Record, frame::HEADER_BYTES, replay},
@@ -307,7 +300,7 @@ mod tests {
     }
 
     async fn append(log: &Log, text: &str) -> Result<u64> {
-        log.append(bucket(), 1, 5, text.as_bytes(), |_| ()).await
+        log.append(frame::encode(bucket(), 1, 5, text.as_bytes()), |_| ()).await
     }
 
     fn texts(records: &[Record]) -> Vec<&str> {
