@@ -13,6 +13,7 @@ unsafe extern "C" {
     /// the system.
     safe fn mi_collect(force: bool);
 
+    /// Sets one of its options, by the option's number.
     safe fn mi_option_set(option: c_int, value: c_long);
 }
 

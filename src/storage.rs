@@ -341,6 +341,12 @@ fn give_way() {
     std::thread::yield_now();
 }
 
+/// Does long work off the async threads. One of them that computes for milliseconds may be the one that hears for all of them what comes over
+/// the network: small questions would wait as long. Fails when the work panics.
+async fn apart<T: Send + 'static>(what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))
+}
+
 /// Does work that goes on when nobody waits for it any more.
 async fn to_the_end<T: Send + 'static>(what: &str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     tokio::spawn(work).await.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?

@@ -6,6 +6,7 @@
 use crate::clock::{Clock, Randomness};
 use crate::model::{BucketId, DeleteSpec, Duplicates, ErrorKind, Failure, MeasurementSchema, Result, TimeRange};
 use crate::storage::{
+    apart,
     chunk::Chunk,
     duplicates::DuplicatesOf,
     failpoint::{Failpoint, Failpoints, Mistake},
@@ -202,8 +203,7 @@ impl Bucket {
 /// Work of which decoding and encoding are long stretches: not on the threads that serve requests.
 pub(super) async fn computing<T: Send + 'static>(what: &str, work: impl Future<Output = Result<T>> + Send + 'static) -> Result<T> {
     let runtime = tokio::runtime::Handle::current();
-    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
-    done.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))?
+    apart(what, move || runtime.block_on(work)).await?
 }
 
 /// Some of the rows of a flush may turn out to be in files.
@@ -319,8 +319,7 @@ impl FileStore {
             writer.write(&rows)?;
             writer.finish()
         };
-        let encoded = tokio::task::spawn_blocking(encode).await;
-        let (bytes, meta) = encoded.map_err(|e| Failure::internal(format!("writing a Parquet file stopped: {e}")))??;
+        let (bytes, meta) = apart("writing a Parquet file", encode).await??;
         self.pass(Failpoint::ParquetWrite)?;
         self.inner.store.create(&meta.path, bytes).await?;
         self.pass(Failpoint::StorePut)?;

@@ -38,7 +38,7 @@ impl std::fmt::Debug for MeasurementSnapshot {
 
 impl MeasurementSnapshot {
     /// The rows that meet the filter, sorted by (tags, time), each once. `projection`: indices into
-    /// `layout`, all columns when absent. Fails when a lost file may hold rows of the time that is asked for.
+    /// the schema's Arrow layout, all columns when absent. Fails when a lost file may hold rows of the time that is asked for.
     pub fn read(&self, projection: Option<&[usize]>, mut filter: RowFilter, batch_rows: usize) -> Result<Merge> {
         filter.time_min = filter.time_min.max(self.time_floor);
         let stored = self.schema.arrow_schema();

@@ -2,7 +2,7 @@
 //! it is durable. And flushing: freeze, files, manifest, trim.
 
 use super::{
-    Bucket, Storage,
+    Bucket, Storage, apart,
     buffer::{Conflicts, RejectedLines, Staged, StagedTable, Table, stage},
     failpoint::{Failpoint, Mistake},
     files::{Flushing, partition_of},
@@ -64,13 +64,9 @@ pub struct WriteReport {
 const INLINE_BYTES_MAX: usize = 32 << 10;
 
 impl WriteRequest {
-    /// Work whose length is the request's. An async thread that computes for milliseconds may be the one that hears for all of them what
-    /// comes over the network: small questions would wait as long.
+    /// Does work whose length is the request's.
     async fn compute<T: Send + 'static>(&self, what: &str, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        if self.body.len() <= INLINE_BYTES_MAX {
-            return Ok(work());
-        }
-        tokio::task::spawn_blocking(work).await.map_err(|e| Failure::internal(format!("{what} panicked: {e}")))
+        if self.body.len() <= INLINE_BYTES_MAX { Ok(work()) } else { apart(what, work).await }
     }
 }
 
@@ -299,8 +295,7 @@ impl Storage {
             });
             flushing.collect::<Result<Vec<_>>>()
         };
-        let flushing =
-            tokio::task::spawn_blocking(build).await.map_err(|e| Failure::internal(format!("sorting a flush panicked: {e}")))??;
+        let flushing = apart("sorting a flush", build).await??;
         match self.inner.files.flush(id, flushing, through).await {
             // Dropped while the rows were under way: they go with it.
             Err(failure) if failure.kind != ErrorKind::NotFound => return Err(failure),

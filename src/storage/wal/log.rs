@@ -77,8 +77,8 @@ impl Log {
         Ok(Log { queue: Mutex::new(Some(queue)), segments, thread: Mutex::new(Some(thread)) })
     }
 
-    /// Durable when it returns; its sequence. The record is one that [`frame::encode`] has made. `begun` is told the sequence first, in rising order, also of
-    /// records that then fail. A failure leaves it open whether the record will be found by a later replay.
+    /// Durable when it returns; the record's sequence. The record is what [`frame::encode`] makes. `begun` is told the sequence first, in
+    /// rising order, also of records that then fail. A failure leaves it open whether the record will be found by a later replay.
     pub async fn append(&self, record: Vec<u8>, begun: impl FnOnce(u64) + Send + 'static) -> Result<u64> {
         let (done, answer) = oneshot::channel();
         let closed = || Failure::new(ErrorKind::Unavailable, "the write-ahead log is closed: the server is shutting down");
@@ -279,10 +279,12 @@ fn refused(error: &io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::BucketId;
-    use crate::storage::{
-        fs::faulty::FaultyDisk,
-        wal::{Record, frame::HEADER_BYTES, replay},
+    use crate::{
+        model::BucketId,
+        storage::{
+            fs::faulty::FaultyDisk,
+            wal::{Record, frame::HEADER_BYTES, replay},
+        },
     };
 
     fn bucket() -> BucketId {
