@@ -15,6 +15,8 @@
 
 pub mod allocator;
 pub mod budget;
+#[cfg(target_os = "linux")]
+pub mod code;
 pub mod machine;
 pub mod meter;
 

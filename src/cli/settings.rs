@@ -44,6 +44,11 @@ pub const KEYS: &[Key] = &[
     key("sqlite-path", "FILE", "The same, where there is no --bolt-path"),
     key("log-level", "LEVEL", "error, warn, info, debug, trace or off, or directives like info,tidegauge::storage=debug [default: info]"),
     key("memory-max", "SIZE", "Memory of the server, which its parts share [default: what the control group or the machine has]"),
+    key(
+        "code-huge-pages",
+        "true|false",
+        "Keep the program's code in huge pages: small queries are faster, for 100 MB of memory [default: where memory-max is 4g or more]",
+    ),
     key("query-concurrency", "N", "Queries that run at the same time, where memory is enough [default: 64]"),
     key("query-queue-size", "N", "Queries that wait for a turn; more are answered with 429 [default: 1024]"),
     key("query-timeout", "DURATION", "A query is stopped after this long; 0 is never [default: 0]"),
@@ -92,6 +97,9 @@ pub struct Given {
     pub source: String,
 }
 
+/// Where a server has so much memory, that of its code on huge pages is a small part.
+const CODE_HUGE_PAGES_MEMORY: usize = 4 << 30;
+
 /// What was said of settings, by name.
 pub type Layer = BTreeMap<&'static str, Given>;
 
@@ -102,6 +110,8 @@ pub struct Settings {
     pub engine: EngineSettings,
     /// Where the limit on memory comes from.
     pub memory_source: LimitSource,
+    /// Whether the program's code goes on huge pages.
+    pub code_huge_pages: bool,
     pub http: HttpSettings,
     /// What was said and is not done.
     pub warnings: Vec<String>,
@@ -174,6 +184,8 @@ impl Settings {
         };
         let limits = BudgetLimits { buffer: chosen("storage-cache-max-memory-size")?, queries: chosen("query-max-memory-bytes")? };
         let memory = Budget::new(total, &limits);
+        let mut code_huge_pages = total >= CODE_HUGE_PAGES_MEMORY;
+        read.parsed("code-huge-pages", "true or false", &mut code_huge_pages)?;
         warnings.extend(overcommitted(&memory));
         engine = engine.within(memory);
         engine.session.query_bytes_max = chosen("query-memory-bytes")?.unwrap_or(usize::MAX);
@@ -199,7 +211,7 @@ impl Settings {
         let bind_address = if bind_address.starts_with(':') { format!("0.0.0.0{bind_address}") } else { bind_address.into() };
         let mut log_level = "info".to_string();
         read.with("log-level", &mut log_level, level)?;
-        Ok(Settings { bind_address, log_level, engine, memory_source, http, warnings })
+        Ok(Settings { bind_address, log_level, engine, memory_source, code_huge_pages, http, warnings })
     }
 }
 
@@ -302,6 +314,8 @@ mod tests {
         let shares: Vec<_> = settings.engine.memory.shares().iter().map(|s| (s.name(), s.limit() >> 20)).collect();
         assert_eq!(shares, [("buffer", 102), ("files", 76), ("caches", 25), ("requests", 51), ("queries", 179)]);
         assert_eq!((settings.memory_source, settings.warnings), (LimitSource::Setting, vec![]));
+        assert!(!settings.code_huge_pages && of(&[("memory-max", "4g")]).code_huge_pages);
+        assert!(of(&[("memory-max", "512m"), ("code-huge-pages", "true")]).code_huge_pages);
         let EngineSettings { storage, session, memory, .. } = settings.engine;
         assert!(Arc::ptr_eq(&session.memory, &memory.queries) && session.query_bytes_max == usize::MAX);
         assert_eq!((storage.buffer_bytes_max >> 20, storage.flush_bytes >> 20, storage.files.cache_bytes >> 20), (102, 25, 76));

@@ -39,6 +39,9 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let address = listener.local_addr()?;
     let (data_dir, store) = (settings.engine.data_dir.clone(), settings.engine.store.clone());
     settings.engine.memory.enforce();
+    if settings.code_huge_pages {
+        code_on_huge_pages();
+    }
     let engine = tokio::select! {
         opened = open(settings.engine) => opened?,
         () = stopping.clone() => return Ok(()),
@@ -51,6 +54,15 @@ pub async fn serve(settings: Settings) -> Result<()> {
     let closed = engine.close().await;
     tracing::info!("stopped");
     served.and(closed)
+}
+
+/// While the server opens: nothing waits for it, and nothing needs it.
+fn code_on_huge_pages() {
+    #[cfg(target_os = "linux")]
+    tokio::task::spawn_blocking(|| match crate::memory::code::onto_huge_pages() {
+        Ok(bytes) => tracing::debug!("{} of code are on huge pages", shown(bytes)),
+        Err(error) => tracing::info!("the code stays where it is, not on huge pages: {error}"),
+    });
 }
 
 pub async fn listen(address: &str) -> Result<TcpListener> {
