@@ -1,8 +1,8 @@
 //! SQL text to a plan: DataFusion's dialect over buckets as schemas and measurements as tables. It reads, and deletes rows.
 //!
 //! ```text
-//! text --sqlparser--> Statement --DataFusion's planner over tables--> LogicalPlan
-//!                                      --parameters get their values--> gap_fill: date_bin_gapfill gets its node
+//! text --sqlparser--> Statement --shapes: DataFusion's planner over tables, or its plan of such a question--> LogicalPlan
+//!     --parameters get their values--> gap_fill: date_bin_gapfill gets its node
 //!                                                                       newest: so do newest rows by their number
 //!                                                                       delete: rows go, the plan tells how many
 //! ```
@@ -13,6 +13,7 @@ mod delete;
 mod gap_fill;
 mod information;
 mod newest;
+mod shapes;
 mod tables;
 
 use crate::{
@@ -26,7 +27,7 @@ use datafusion::{
     logical_expr::LogicalPlan,
     sql::{
         parser::{DFParserBuilder, Statement},
-        planner::{ParserOptions, SqlToRel, object_name_to_table_reference},
+        planner::object_name_to_table_reference,
         sqlparser::{
             ast::{self, Statement as Ast},
             dialect::GenericDialect,
@@ -60,8 +61,7 @@ pub fn plan(text: &str, params: Vec<(String, ScalarValue)>, context: &dyn Contex
         return information::columns_of(&table, &tables);
     }
     bounds::check_tables(&statement)?;
-    let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
-    let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement)?;
+    let plan = shapes::plan(statement, text.len(), &tables)?;
     if deletes {
         return delete::delete(bind(plan, params)?, &tables);
     }

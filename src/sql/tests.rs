@@ -285,8 +285,7 @@ fn what_of_a_delete_is_asked_of_rows() {
         let text = format!(r#"SELECT * FROM "Cpu load" WHERE {condition}"#);
         let statement =
             DFParserBuilder::new(text.as_str()).build().expect("a parser").parse_statements().expect("statements").remove(0).expect("one");
-        let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
-        let plan = SqlToRel::new_with_options(&tables, options).statement_to_plan(statement).expect("a plan");
+        let plan = shapes::plan(statement, text.len(), &tables).expect("a plan");
         let plan = context.session().optimize(&plan).expect("optimized");
         let Some(conditions) = delete::conditions(&plan).expect("conditions") else { return "nothing".to_string() };
         let one = |rows: crate::plan::DeleteRows| {
