@@ -122,11 +122,18 @@ fn is_column(expr: &ast::Expr) -> bool {
 }
 
 fn take_value(expr: &mut ast::Expr, values: &mut Vec<ast::Expr>) {
-    if let ast::Expr::Value(value) = expr
-        && matches!(value.value, Value::Number(..) | Value::SingleQuotedString(_))
-    {
+    if is_value(expr) {
         let place = ast::Expr::value(Value::Placeholder(format!("{PLACE}{}", values.len())));
         values.push(std::mem::replace(expr, place));
+    }
+}
+
+fn is_value(expr: &ast::Expr) -> bool {
+    match expr {
+        ast::Expr::Value(value) => matches!(value.value, Value::Number(..) | Value::SingleQuotedString(_)),
+        ast::Expr::TypedString(_) => true,
+        ast::Expr::Cast { expr, .. } | ast::Expr::UnaryOp { op: UnaryOperator::Minus, expr } => is_value(expr),
+        _ => false,
     }
 }
 
@@ -253,9 +260,9 @@ mod tests {
         assert_eq!(of("host = 'a' and (v0 > 1.5 or not v0 = 2)"), ("host = $ 0 AND (v0 > $ 1 OR NOT v0 = $ 2)".into(), 3));
         assert_eq!(of("'a' = host and host in ('b', 'c', v0)"), ("$ 0 = host AND host IN ($ 1, $ 2, v0)".into(), 3));
         assert_eq!(of("time between 1 and 2"), ("time BETWEEN $ 0 AND $ 1".into(), 2));
-        for condition in
-            ["v0 + 1 > 2", "v0 > 1 + 1", "v0 > -1", "abs(v0) = 1", "v0 = NULL", "host LIKE 'a%'", "time > now() - INTERVAL '1 hour'"]
-        {
+        let typed = "time >= timestamp '2020-01-01' and time < '2020-01-02'::timestamp and v0 > -1";
+        assert_eq!(of(typed), ("time >= $ 0 AND time < $ 1 AND v0 > $ 2".into(), 3));
+        for condition in ["v0 + 1 > 2", "v0 > 1 + 1", "abs(v0) = 1", "v0 = NULL", "host LIKE 'a%'", "time > now() - INTERVAL '1 hour'"] {
             assert_eq!(of(condition), (condition.to_string(), 0));
         }
     }
@@ -269,6 +276,10 @@ mod tests {
             ("v0 > 0.5", "a b"),
             ("v0 > 18446744073709551615", ""),
             ("v0 > '2.4'", "b"),
+            ("v0 > -1", "a b"),
+            ("time > timestamp '1970-01-01'", "b"),
+            ("time > timestamp '1971-01-01'", ""),
+            ("time <= '1970-01-01T00:00:00Z'::timestamp", "a"),
             ("2 > v0", "a"),
             ("v0 between 2 and 3", "b"),
             ("v0 not in (1, 7)", "b"),
