@@ -30,6 +30,11 @@ const LOOK_OFTEN: Duration = Duration::from_millis(2);
 const LOOK_CLOSELY: u32 = 5;
 /// The allocator gives back what it keeps so often at most: some of that it cannot give.
 const RELEASE: Duration = Duration::from_millis(100);
+/// Freed memory that was not needed for so long goes back to the system. Rows are flushed about once in a minute, and what that frees is
+/// needed for the next ones.
+const UNUSED: Duration = Duration::from_secs(60);
+/// When it is so much.
+const UNUSED_BYTES_MIN: usize = 64 << 20;
 /// A query that was stopped has so long to let go; then the next one is, too.
 const LETTING_GO: Duration = Duration::from_millis(200);
 
@@ -59,16 +64,18 @@ impl Watch {
     pub fn begin(memory: Arc<Budget>, admission: Arc<Admission>, storage: Storage) -> Result<Watch> {
         let (end, ended) = channel();
         let watch = move || {
-            let (mut stopped, mut count, mut released) = (vec![], 0_u32, Instant::now());
+            let (mut stopped, mut count, mut released, mut unused) = (vec![], 0_u32, Instant::now(), Unused::new());
             let pause = |is_filling| if is_filling { LOOK_OFTEN } else { LOOK };
             while ended.recv_timeout(pause(memory.is_filling())) == Err(RecvTimeoutError::Timeout) {
                 if count % LOOK_CLOSELY == 0 || memory.is_filling() {
                     memory.look();
                 }
-                if memory.is_loose() && released.elapsed() >= RELEASE {
+                let is_due = unused.is_due(memory.kept(), Instant::now());
+                if is_due || memory.is_loose() && released.elapsed() >= RELEASE {
                     release();
                     memory.look();
                     released = Instant::now();
+                    unused.released(memory.kept(), released);
                 }
                 if count % LOOK_CLOSELY == 0 {
                     memory.buffer.observe(storage.buffered_bytes());
@@ -85,6 +92,36 @@ impl Watch {
     }
 }
 
+/// Freed memory that nobody has needed.
+struct Unused {
+    since: Instant,
+    /// The least that was kept since then.
+    least: usize,
+    /// What the allocator kept when it was to give all of it, for it may lie between what is in use.
+    fixed: usize,
+}
+
+impl Unused {
+    fn new() -> Unused {
+        Unused { since: Instant::now(), least: usize::MAX, fixed: 0 }
+    }
+
+    /// Whether much of what is `kept` goes back. Each stretch of time is judged by itself.
+    fn is_due(&mut self, kept: usize, now: Instant) -> bool {
+        self.least = self.least.min(kept);
+        if now.duration_since(self.since) < UNUSED {
+            return false;
+        }
+        let unused = self.least;
+        (self.since, self.least, self.fixed) = (now, usize::MAX, self.fixed.min(unused));
+        unused - self.fixed >= UNUSED_BYTES_MIN
+    }
+
+    fn released(&mut self, kept: usize, now: Instant) {
+        (self.since, self.least, self.fixed) = (now, usize::MAX, kept);
+    }
+}
+
 /// Stops as many queries as it takes, the largest first.
 fn relieve(memory: &Budget, admission: &Admission, stopped: &mut Vec<Stopped>) {
     stopped.retain(|s| s.at.elapsed() < LETTING_GO && s.query.strong_count() > 0);
@@ -94,5 +131,38 @@ fn relieve(memory: &Budget, admission: &Admission, stopped: &mut Vec<Stopped>) {
         let (held, allocated, resident, limit) = (shown(query.bytes()), shown(allocated()), shown(memory.resident()), shown(memory.total));
         tracing::warn!(held, allocated, resident, limit, "memory ran short, and the largest query was stopped: {}", query.text);
         stopped.push(Stopped { query: Arc::downgrade(&query), at: Instant::now() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// What is due, when so much was kept each ten seconds.
+    fn due(kept: &[usize], fixed: usize) -> Vec<usize> {
+        let (begin, mut unused) = (Instant::now(), Unused::new());
+        let due = kept.iter().enumerate().filter(|(at, kept)| {
+            let now = begin + Duration::from_secs(10) * (*at as u32 + 1);
+            let is_due = unused.is_due(**kept * MIB, now);
+            if is_due {
+                unused.released(fixed * MIB, now);
+            }
+            is_due
+        });
+        due.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn only_what_was_not_needed_for_a_minute_goes_back() {
+        assert_eq!(due(&[300; 12], 0), [6], "what stays free, once");
+        assert_eq!(
+            due(&[300, 300, 10, 300, 300, 300, 300, 300, 300, 10, 300, 300, 300, 300], 0),
+            [0; 0],
+            "a load that comes again each minute"
+        );
+        assert_eq!(due(&[100; 20], 90), [6], "and what cannot be given is not asked for again");
+        assert_eq!(due(&[60; 20], 0), [0; 0], "little stays");
     }
 }

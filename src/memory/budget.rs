@@ -196,10 +196,15 @@ impl Budget {
         }
     }
 
+    /// What is resident and nobody has allocated: mostly freed memory that the allocator keeps for later.
+    pub fn kept(&self) -> usize {
+        self.resident().saturating_sub(allocator::allocated())
+    }
+
     /// Whether freed memory should go back to the system, since others may need it soon.
     pub fn is_loose(&self) -> bool {
-        let (resident, one) = (self.resident(), self.total / 100);
-        resident > one * RESIDENT_LOOSE_PERCENT && resident.saturating_sub(allocator::allocated()) > one * KEPT_PERCENT
+        let one = self.total / 100;
+        self.resident() > one * RESIDENT_LOOSE_PERCENT && self.kept() > one * KEPT_PERCENT
     }
 
     /// Whether so much is in use that it is worth to look often.
