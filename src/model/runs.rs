@@ -1,7 +1,7 @@
 //! Runs: stretches of rows, one after the other, that are equal in some columns.
 
 use arrow::{
-    array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, downcast_primitive_array},
+    array::{Array, ArrayRef, ArrowNativeTypeOp, AsArray, StringArray, downcast_primitive_array},
     compute::partition,
     datatypes::{DataType, Int32Type},
     error::ArrowError,
@@ -58,6 +58,10 @@ fn mark(column: &ArrayRef, begins: &mut [bool]) -> Result<(), ArrowError> {
             return Ok(());
         }
     }
+    if let Some(texts) = column.as_string_opt::<i32>().filter(|texts| texts.null_count() == 0) {
+        mark_text_changes(texts, begins);
+        return Ok(());
+    }
     if column.null_count() == 0 && !matches!(column.data_type(), DataType::Dictionary(..)) {
         let column: &dyn Array = column.as_ref();
         downcast_primitive_array!(
@@ -85,10 +89,24 @@ fn mark_changes<T: Copy>(values: &[T], begins: &mut [bool], equal: impl Fn(T, T)
     }
 }
 
+/// Texts lie one behind the other: where all are as long, one comparison tells whether all are equal.
+fn mark_text_changes(texts: &StringArray, begins: &mut [bool]) {
+    let (offsets, bytes) = (texts.value_offsets(), texts.value_data());
+    for start in (1..texts.len()).step_by(STEP) {
+        let end = texts.len().min(start + STEP);
+        let place = |row: usize| offsets[row] as usize;
+        let length = place(start) - place(start - 1);
+        let is_one_length = (start..end).all(|row| place(row + 1) - place(row) == length);
+        if !is_one_length || bytes[place(start - 1)..place(end - 1)] != bytes[place(start)..place(end)] {
+            (start..end).for_each(|row| begins[row] |= texts.value(row - 1) != texts.value(row));
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use arrow::array::{DictionaryArray, Float64Array, Int32Array, Int64Array, StringArray};
+    use arrow::array::{DictionaryArray, Float64Array, Int32Array, Int64Array};
 
     fn starts(columns: &[ArrayRef], row_count: usize) -> Vec<usize> {
         runs(columns, row_count).expect("comparable").into_iter().map(|r| r.start).collect()
@@ -102,6 +120,17 @@ mod tests {
         assert_eq!((starts(&[], 5), starts(&[], 0)), (vec![0], vec![]));
         let float: ArrayRef = Arc::new(Float64Array::from(vec![f64::NAN, f64::NAN, 1.0]));
         assert_eq!(starts(&[float], 3), [0, 2]);
+    }
+
+    #[test]
+    fn texts_are_compared_by_length_and_letters() {
+        let column = |texts: &[&str]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let long = [vec!["aba"; 70], vec!["bab"; 70], vec![""; 70]].concat();
+        assert_eq!(starts(&[column(&long)], 210), [0, 70, 140]);
+        assert_eq!(starts(&[column(&long).slice(69, 100)], 100), [0, 1, 71]);
+        assert_eq!(starts(&[column(&["ab", "ab", "a", "ba", "ba", "", "", "ab"])], 8), [0, 2, 3, 5, 7]);
+        assert_eq!(starts(&[column(&["ab", "cd", "ab"])], 3), [0, 1, 2]);
+        assert_eq!(starts(&[column(&["x"])], 1), [0]);
     }
 
     #[test]

@@ -544,9 +544,12 @@ impl FileStore {
     }
 
     /// Says again what another process said. Its version may not last, by what that one's disk did; what this process commits does. Before
-    /// this nothing may be deleted on the word of the version.
-    pub async fn confirm(&self, bucket: BucketId) -> Result<()> {
-        self.commit(bucket, vec![], |now, _| Ok(self.is_anothers(now).then(Edit::default))).await.map(drop)
+    /// this nothing may be deleted on the word of the version. `through`: all records up to there are in files. Also of those whose flush
+    /// came to files only: once the files are replaced by what is left of them, nothing else tells.
+    pub async fn confirm(&self, bucket: BucketId, through: u64) -> Result<()> {
+        let is_told = |now: &Version| !self.is_anothers(now) && now.sequence_max() <= now.flushed_through;
+        let edit = || Edit { flushed_through: Some(through), ..Edit::default() };
+        self.commit(bucket, vec![], |now, _| Ok((!is_told(now)).then(edit))).await.map(drop)
     }
 
     /// Whether another process wrote the version, or nobody did: it was made of what files say, and could not be stored.

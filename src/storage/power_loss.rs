@@ -179,6 +179,34 @@ async fn what_was_found_to_be_gone_does_not_come_back() {
     assert!(gone >= 3, "some drops are found: {gone}");
 }
 
+/// A process dies while it flushes, the next one deletes by value what of it came to files. The records of the first are in no file then, and are not
+/// looked for: not as damage, and not as rows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_came_to_files_without_a_commit_and_was_deleted_is_not_missed() {
+    let mut ahead = 0;
+    for call in 0.. {
+        let mut world = World::on(SimulatedDisk::default(), 0, 1, Duplicates::Last, Failpoints::default()).await;
+        write(&world.storage, "m,h=a f=1 1").await;
+        let disk = world.disk.disk.clone();
+        disk.trouble(disk.calls() + call..u64::MAX, Trouble::Dead);
+        if world.storage.flush().await.is_ok() {
+            break;
+        }
+        disk.heal();
+        world.reopen().await.expect("it starts");
+        ahead += u64::from(world.storage.files().version(bucket()).is_some_and(|v| v.sequence_max() > v.flushed_through));
+        world.perform(&Step::Cut(RandomCut::all())).await.expect("a sound disk");
+        write(&world.storage, "m,h=b f=2 2").await;
+        let expected = world.found().await;
+        assert_eq!(expected.len(), 1, "call {call} of a flush: {expected:?}");
+        for loss in [Loss::Everything].into_iter().chain((0..4).map(Loss::Random)) {
+            let world = World::on(disk.crash(usize::MAX, loss), 0, 1, Duplicates::Last, Failpoints::default()).await;
+            assert_eq!((world.found().await, world.storage.damage()), (expected.clone(), &[][..]), "call {call} of a flush, {loss:?}");
+        }
+    }
+    assert!(ahead > 0, "some flushes come to files only");
+}
+
 /// One workload with a crash at every call, and some seeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_power_loss_takes_what_was_acknowledged() {

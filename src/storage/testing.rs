@@ -231,6 +231,12 @@ impl RandomCut {
         RandomCut { spec, fields, bound }
     }
 
+    /// All rows, by their fields.
+    pub fn all() -> RandomCut {
+        let spec = DeleteSpec { range: TimeRange::ALL, measurement: Some("m".into()), tags: vec![] };
+        RandomCut { spec, fields: &["f", "g"], bound: None }
+    }
+
     pub fn cuts(&self) -> Vec<Cut> {
         let above = |field: &str| self.bound.map(|bound| Arc::new(Above([field.into()], bound)) as Arc<dyn Condition>);
         let part = |field: Option<&str>, by: &str| CutPart { field: field.map(Into::into), condition: above(by) };

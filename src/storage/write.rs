@@ -256,17 +256,17 @@ impl Storage {
             }
         }
         if outcome.is_ok() {
-            self.confirm_found().await?;
+            self.confirm_found(through).await?;
             self.trim_log(through).await;
         }
         outcome
     }
 
-    /// What the log may lose is in files for sure.
-    async fn confirm_found(&self) -> Result<()> {
+    /// What the log may lose is in files for sure, and they say so.
+    async fn confirm_found(&self, through: u64) -> Result<()> {
         let found = || self.inner.unconfirmed.lock().first().copied();
         while let Some(bucket) = found() {
-            self.inner.files.confirm(bucket).await?;
+            self.inner.files.confirm(bucket, through).await?;
             self.inner.unconfirmed.lock().remove(&bucket);
         }
         Ok(())

@@ -182,6 +182,9 @@ enum Segment {
     Column(usize),
 }
 
+/// About what a cell takes.
+const CELL_BYTES: usize = 16;
+
 pub(super) struct Writer {
     pub(super) dialect: Dialect,
     pub(super) out: Vec<u8>,
@@ -333,6 +336,7 @@ impl Writer {
     fn rows(&mut self, columns: &[Cells], rows: Range<usize>) {
         let table = self.table.as_ref().expect("begin_table comes first");
         let (out, delimiter) = (&mut self.out, self.dialect.delimiter);
+        out.reserve(rows.len() * (table.fixed.len() + table.segments.len() * CELL_BYTES));
         for row in rows {
             for segment in &table.segments {
                 match segment {

@@ -9,8 +9,8 @@ use super::{
 };
 use crate::model::{runs::runs, schema::tag_type};
 use arrow::{
-    array::{Array, ArrayRef, AsArray, StringBuilder, UInt64Array},
-    compute::{cast, concat_batches, interleave, take},
+    array::{Array, ArrayData, ArrayRef, AsArray, MutableArrayData, StringBuilder, make_array},
+    compute::{cast, concat_batches, interleave},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -97,6 +97,23 @@ impl Operator for Unpivot {
         };
         Ok(worked(input, work))
     }
+}
+
+/// A row's place while rows are gathered.
+const PLACE_BYTES: usize = size_of::<(usize, usize)>() + size_of::<u64>();
+/// Rows of a stretch from which it is copied as one.
+const LONG_STRETCH: usize = 8;
+
+/// The rows of stretches, `count` of them, each of one of the columns.
+fn gathered(columns: &[&ArrayRef], stretches: &[(usize, Range<usize>)], count: usize) -> Result<ArrayRef> {
+    if stretches.len() * LONG_STRETCH > count {
+        let places: Vec<(usize, usize)> = stretches.iter().flat_map(|(of, rows)| rows.clone().map(move |row| (*of, row))).collect();
+        return Ok(interleave(&columns.iter().map(|column| column.as_ref()).collect::<Vec<_>>(), &places)?);
+    }
+    let columns: Vec<ArrayData> = columns.iter().map(|column| column.to_data()).collect();
+    let mut rows = MutableArrayData::new(columns.iter().collect(), false, count);
+    stretches.iter().try_for_each(|(of, stretch)| rows.try_extend(*of, stretch.start, stretch.end))?;
+    Ok(make_array(rows.freeze()))
 }
 
 /// A field's name, and where it ends.
@@ -186,45 +203,45 @@ impl Work {
     /// Long rows of whole tables.
     fn long(&mut self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Option<RecordBatch>> {
         let values: Vec<&ArrayRef> = self.fields.iter().map(|f| batch.column(*f)).collect();
-        // Field and number of the rows that come next, and where the rows are.
-        let mut stretches: Vec<(usize, usize)> = vec![];
-        let mut places: Vec<(usize, usize)> = vec![];
+        // Field and rows that come next.
+        let mut stretches: Vec<(usize, Range<usize>)> = vec![];
         for table in tables {
             for (field, column) in values.iter().enumerate() {
-                let before = places.len();
-                let valid = |row: &usize| column.is_valid(*row);
-                match column.null_count() {
-                    0 => places.extend(table.clone().map(|row| (field, row))),
-                    _ if !self.spec.null_rows => places.extend(table.clone().filter(valid).map(|row| (field, row))),
-                    _ if table.clone().any(|row| valid(&row)) => places.extend(table.clone().map(|row| (field, row))),
-                    _ => {}
+                match column.nulls().filter(|_| column.null_count() > 0) {
+                    Some(nulls) => {
+                        let nulls = nulls.slice(table.start, table.len());
+                        if !self.spec.null_rows {
+                            stretches.extend(nulls.valid_slices().map(|(start, end)| (field, table.start + start..table.start + end)));
+                        } else if nulls.null_count() < table.len() {
+                            stretches.push((field, table.clone()));
+                        }
+                    }
+                    None => stretches.push((field, table.clone())),
                 }
-                stretches.push((field, places.len() - before));
             }
         }
-        if places.is_empty() {
+        let count = stretches.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+        if count == 0 {
             return Ok(None);
         }
-        let place_bytes = size_of::<(usize, usize)>() + size_of::<u64>();
-        self.given_bytes += places.len() * (self.long_row_bytes(batch) + place_bytes);
+        self.given_bytes += count * (self.long_row_bytes(batch) + PLACE_BYTES);
         self.memory.try_resize(self.held_bytes + self.given_bytes)?;
-        let is_all = values.len() == 1 && places.len() == batch.num_rows();
-        let rows = UInt64Array::from_iter_values(places.iter().map(|(_, row)| *row as u64));
+        let is_all = values.len() == 1 && count == batch.num_rows();
+        let of_one: Vec<(usize, Range<usize>)> = stretches.iter().map(|(_, rows)| (0, rows.clone())).collect();
         let columns = self.sources.iter().zip(self.schema.fields()).map(|(source, field)| -> Result<ArrayRef> {
             Ok(match source {
                 Source::FieldName => {
                     let mut names = StringBuilder::new();
-                    for (field, count) in &stretches {
-                        (0..*count).for_each(|_| names.append_value(&self.spec.fields[*field]));
+                    for (field, rows) in &stretches {
+                        rows.clone().for_each(|_| names.append_value(&self.spec.fields[*field]));
                     }
                     Arc::new(names.finish())
                 }
                 Source::Value if is_all => values[0].clone(),
-                Source::Value if values.len() == 1 => take(values[0], &rows, None)?,
-                Source::Value => interleave(&values.iter().map(|v| v.as_ref()).collect::<Vec<_>>(), &places)?,
+                Source::Value => gathered(&values, &stretches, count)?,
                 Source::Column(at) => {
                     let column = batch.column(*at);
-                    let taken = if is_all { column.clone() } else { take(column, &rows, None)? };
+                    let taken = if is_all { column.clone() } else { gathered(&[column], &of_one, count)? };
                     if taken.data_type() == field.data_type() { taken } else { cast(&taken, field.data_type())? }
                 }
             })
