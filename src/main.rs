@@ -20,7 +20,8 @@ unsafe extern "C" {
 /// `mi_option_purge_delay` of its versions 2 and 3.
 const PURGE_DELAY: c_int = 15;
 /// By itself it gives nothing back to the system: after its own delay of 1 s it would give all that is free at that moment, also what was in
-/// use a moment ago, and clearing that anew is slow (a huge page takes milliseconds on a virtual machine). A server says when.
+/// use a moment ago, and clearing that anew is slow (a huge page takes milliseconds on a virtual machine). A server says when;
+/// other commands are over before.
 const PURGE_DELAY_MS: c_long = 24 * 3600 * 1000;
 
 fn main() -> std::process::ExitCode {

@@ -15,7 +15,7 @@
 
 pub mod allocator;
 pub mod budget;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_arch = "x86_64"))]
 pub mod code;
 pub mod machine;
 pub mod meter;

@@ -84,7 +84,7 @@ struct Inner {
     /// How often a schema lost something: by it a reader notices that the one it began with is another one by now.
     drops: AtomicUsize,
     flush_wanted: tokio::sync::Notify,
-    /// Buckets of which the log has records that are in files by the word of another process.
+    /// Buckets of which the log has records that another process brought into files. What it said of that may not last, or it said nothing.
     unconfirmed: Mutex<BTreeSet<BucketId>>,
     damage: Vec<BufferedDamage>,
 }

@@ -38,6 +38,8 @@ impl Serving {
     /// `command` runs the program with the arguments that are added to it.
     pub fn start_by(mut command: Command, data_dir: &Path, variables: &[(&str, &str)]) -> Serving {
         command.args(["serve", "--http-bind-address", "127.0.0.1:0", "--log-level", "warn", "--data-dir"]).arg(data_dir);
+        // To copy the code of a debug build each time would be much of a short life.
+        command.env("TIDEGAUGE_CODE_HUGE_PAGES", "false");
         let mut child = command.envs(variables.iter().copied()).stdout(Stdio::piped()).spawn().expect("the server starts");
         let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let (mut url, mut banner) = (None, String::new());

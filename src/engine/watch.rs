@@ -64,7 +64,7 @@ impl Watch {
     pub fn begin(memory: Arc<Budget>, admission: Arc<Admission>, storage: Storage) -> Result<Watch> {
         let (end, ended) = channel();
         let watch = move || {
-            let (mut stopped, mut count, mut released, mut unused) = (vec![], 0_u32, Instant::now(), Unused::new());
+            let (mut stopped, mut count, mut released, mut unused) = (vec![], 0_u32, Instant::now(), Unused::new(Instant::now()));
             let pause = |is_filling| if is_filling { LOOK_OFTEN } else { LOOK };
             while ended.recv_timeout(pause(memory.is_filling())) == Err(RecvTimeoutError::Timeout) {
                 if count % LOOK_CLOSELY == 0 || memory.is_filling() {
@@ -97,28 +97,32 @@ struct Unused {
     since: Instant,
     /// The least that was kept since then.
     least: usize,
-    /// What the allocator kept when it was to give all of it, for it may lie between what is in use.
+    /// What the allocator kept when it was to give all of it: some lies between what is in use.
     fixed: usize,
 }
 
 impl Unused {
-    fn new() -> Unused {
-        Unused { since: Instant::now(), least: usize::MAX, fixed: 0 }
+    fn new(now: Instant) -> Unused {
+        Unused { since: now, least: usize::MAX, fixed: 0 }
     }
 
-    /// Whether much of what is `kept` goes back. Each stretch of time is judged by itself.
+    /// Whether what is `kept` goes back: all of it does, so it has to be little more than what was not needed.
     fn is_due(&mut self, kept: usize, now: Instant) -> bool {
         self.least = self.least.min(kept);
         if now.duration_since(self.since) < UNUSED {
             return false;
         }
-        let unused = self.least;
-        (self.since, self.least, self.fixed) = (now, usize::MAX, self.fixed.min(unused));
-        unused - self.fixed >= UNUSED_BYTES_MIN
+        if self.least.saturating_sub(self.fixed) >= UNUSED_BYTES_MIN {
+            return kept - self.least < UNUSED_BYTES_MIN;
+        }
+        // What was in use then may be free by now, so it is asked again some day.
+        let fixed = self.fixed.min(self.least) / 16 * 15;
+        *self = Unused { fixed, ..Unused::new(now) };
+        false
     }
 
     fn released(&mut self, kept: usize, now: Instant) {
-        (self.since, self.least, self.fixed) = (now, usize::MAX, kept);
+        *self = Unused { fixed: kept, ..Unused::new(now) };
     }
 }
 
@@ -140,12 +144,13 @@ mod tests {
 
     const MIB: usize = 1 << 20;
 
-    /// What is due, when so much was kept each ten seconds.
-    fn due(kept: &[usize], fixed: usize) -> Vec<usize> {
-        let (begin, mut unused) = (Instant::now(), Unused::new());
-        let due = kept.iter().enumerate().filter(|(at, kept)| {
-            let now = begin + Duration::from_secs(10) * (*at as u32 + 1);
-            let is_due = unused.is_due(**kept * MIB, now);
+    /// When something was due, in steps of ten seconds, and so much was kept at each. `fixed` cannot be given.
+    fn due(kept: impl IntoIterator<Item = usize>, fixed: usize) -> Vec<usize> {
+        let begin = Instant::now();
+        let mut unused = Unused::new(begin);
+        let due = kept.into_iter().enumerate().filter(|(at, kept)| {
+            let now = begin + Duration::from_secs(10) * *at as u32;
+            let is_due = unused.is_due(*kept * MIB, now);
             if is_due {
                 unused.released(fixed * MIB, now);
             }
@@ -156,13 +161,15 @@ mod tests {
 
     #[test]
     fn only_what_was_not_needed_for_a_minute_goes_back() {
-        assert_eq!(due(&[300; 12], 0), [6], "what stays free, once");
+        assert_eq!(due([300; 7].into_iter().chain([0; 30]), 0), [6], "what stays free");
+        assert_eq!(due((0..60).map(|at| if at % 5 == 0 { 10 } else { 300 }), 0), [0; 0], "a load that comes again each minute");
         assert_eq!(
-            due(&[300, 300, 10, 300, 300, 300, 300, 300, 300, 10, 300, 300, 300, 300], 0),
-            [0; 0],
-            "a load that comes again each minute"
+            due([100, 900, 900, 900, 900, 900, 900, 900, 110].into_iter().chain([0; 9]), 0),
+            [8],
+            "and not what is needed beside it"
         );
-        assert_eq!(due(&[100; 20], 90), [6], "and what cannot be given is not asked for again");
-        assert_eq!(due(&[60; 20], 0), [0; 0], "little stays");
+        assert_eq!(due([100; 40], 90), [6], "what cannot be given is not asked for all the time");
+        assert!(due([100; 300], 90).len() > 1, "but it is again");
+        assert_eq!(due([60; 40], 0), [0; 0], "little stays");
     }
 }

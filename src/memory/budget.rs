@@ -196,9 +196,9 @@ impl Budget {
         }
     }
 
-    /// What is resident and nobody has allocated: mostly freed memory that the allocator keeps for later.
+    /// What is resident, nobody has allocated, and is no code: mostly freed memory that the allocator keeps for later.
     pub fn kept(&self) -> usize {
-        self.resident().saturating_sub(allocator::allocated())
+        self.resident().saturating_sub(allocator::allocated() + machine::anonymous_code())
     }
 
     /// Whether freed memory should go back to the system, since others may need it soon.

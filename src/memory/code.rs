@@ -5,20 +5,25 @@
 //! systems, so the code is copied to anonymous memory, which has them, and the copy is put in its place. (Node.js has the same as
 //! `--use-largepages`.)
 //!
-//! A profiler then sees code that is no file's (`perf` shows no names): `--code-huge-pages false` leaves it as it is.
+//! Who looks at the program from outside then sees code that is no file's: `perf` shows no names, and a probe that the kernel has put
+//! into the file's pages before (a uprobe) is one no more, but would be met. `--code-huge-pages false` leaves it as it is.
+//!
+//! Only on x86-64: other processors have to be told that what was written is code.
 
+use super::machine;
 use std::{
     fs, io,
     ops::Range,
     ptr::{self, null_mut},
 };
 
-/// Of x86-64, and of AArch64 with pages of 4 KiB.
 const HUGE_PAGE_BYTES: usize = 2 << 20;
 
 /// Puts all whole huge pages of the program's code on huge pages, and gives their bytes; 0 where Linux has no such pages.
 ///
-/// Fails where Linux does not allow it (a policy against new code in memory, too little memory); everything is as it was then.
+/// Fails where Linux does not allow it (a policy against new code in memory, too little memory); everything is as it was then. Linux checks
+/// what it can before the last step, in which the code has no place for a moment: if a kernel is out of memory of its own right there,
+/// the program ends.
 pub fn onto_huge_pages() -> io::Result<usize> {
     let modes = fs::read_to_string("/sys/kernel/mm/transparent_hugepage/enabled").unwrap_or_default();
     if modes.is_empty() || modes.contains("[never]") {
@@ -26,6 +31,7 @@ pub fn onto_huge_pages() -> io::Result<usize> {
     }
     let code = Code::of_this_program()?;
     code.replace()?;
+    machine::code_is_anonymous(code.0.len());
     Ok(code.0.len())
 }
 
@@ -50,10 +56,10 @@ impl Code {
         }
         let copy = Mapping::aligned(end - start)?;
         let place = copy.start as *mut libc::c_void;
-        // SAFETY: the copy is as long as the code, ours alone, and does not reach into it. The code is mapped for reading as long as the program
-        // runs, and nobody writes to it. The last call takes the copy to where the code is: the same bytes, to be read and run as before,
-        // so that whoever reads or runs there goes on unharmed; Linux does that under its lock, for which a thread waits that misses a
-        // page meanwhile. What of the copy has no huge pages has others.
+        // SAFETY: the copy is as long as the code, ours alone, and does not reach into it. The code is mapped for reading as long as the
+        // program runs, and nobody writes to it. The last call takes the copy to where the code is: the same bytes, to be read and run as
+        // before, so that whoever reads or runs there goes on unharmed; Linux does that under its lock, for which a thread waits that
+        // misses a page meanwhile. What of the copy has no huge pages has others.
         unsafe {
             succeeded(libc::madvise(place, copy.bytes, libc::MADV_HUGEPAGE))?;
             ptr::copy_nonoverlapping(start as *const u8, place.cast(), copy.bytes);
@@ -152,12 +158,11 @@ mod tests {
         let here = collatz as *const () as usize;
         assert!(file_code(&mapping_of(here)).is_some(), "{}", mapping_of(here));
         let whole = Code::of_this_program().expect("a mapping").0;
-        // All of a test's program would be much.
-        let page = here / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES;
-        let part = Code(page.max(whole.start)..(page + HUGE_PAGE_BYTES).min(whole.end));
-        assert_eq!(part.0.len(), HUGE_PAGE_BYTES, "the page is whole: {whole:x?}");
+        // All of a test's program would be much. Near an end of it the next page does.
+        let page = (here / HUGE_PAGE_BYTES * HUGE_PAGE_BYTES).clamp(whole.start, whole.end - HUGE_PAGE_BYTES);
+        let part = Code(page..page + HUGE_PAGE_BYTES);
         let ended = AtomicBool::new(false);
-        thread::scope(|scope| {
+        let replaced = thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     while !ended.load(Ordering::Relaxed) {
@@ -165,13 +170,13 @@ mod tests {
                     }
                 });
             }
-            for _ in 0..20 {
-                part.replace().expect("Linux allows it");
-            }
+            let replaced: io::Result<()> = (0..20).try_for_each(|_| part.replace());
             ended.store(true, Ordering::Relaxed);
+            replaced
         });
-        let now = mapping_of(here);
-        assert!(now.contains("r-xp") && !now.contains('/'), "{now}");
+        replaced.expect("Linux allows it");
+        let there = mapping_of(page);
+        assert!(there.contains("r-xp") && !there.contains('/'), "{there}");
         assert_eq!(collatz(97), 118);
     }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt, fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicUsize, Ordering},
 };
 
 /// Where a limit comes from.
@@ -94,6 +95,17 @@ fn mount_of(line: &str, is_v2: bool) -> Option<(String, PathBuf)> {
     let mut place = place.split(' ').skip(3);
     let (mounted, at) = (place.next()?, place.next()?);
     is_it.then(|| (at.to_string(), PathBuf::from(mounted)))
+}
+
+/// Bytes of code that are no pages of a file, but the process's own.
+static ANONYMOUS_CODE: AtomicUsize = AtomicUsize::new(0);
+
+pub fn anonymous_code() -> usize {
+    ANONYMOUS_CODE.load(Ordering::Relaxed)
+}
+
+pub(super) fn code_is_anonymous(bytes: usize) {
+    ANONYMOUS_CODE.store(bytes, Ordering::Relaxed);
 }
 
 /// Resident bytes of the process that are its own: no pages of files. `None` where Linux does not tell.

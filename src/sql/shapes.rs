@@ -1,7 +1,7 @@
 //! Plans of questions that were asked before, with other values.
 //!
-//! To make a plan of a syntax tree is much of what a small question costs, and boards, tasks and scripts ask the same ones over and over, for
-//! other times and other series. The shape of a question is its tree with a place in the stead of each value that WHERE compares a
+//! To make a plan of a syntax tree is much of what a small question costs, and boards, tasks and scripts ask the same ones over and over,
+//! for other times and other series. The shape of a question is its tree with a place in the stead of each value that WHERE compares a
 //! column with: nothing else of its plan depends on those. The plans of some shapes are kept; a question of such a shape gets the plan
 //! with its own values, over the rows that there are now. Tables are looked up as ever, so that nobody reads what is not his.
 
@@ -27,59 +27,89 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
-/// Text of a question up to which its plan is kept.
-const TEXT_BYTES_MAX: usize = 4096;
-/// Plans that are kept, of some kilobytes each. Where there are more shapes, it begins anew.
+/// Text of a question, and columns of its table, up to which its plan is kept: it is some dozens of kilobytes then, mostly less.
+const TEXT_BYTES_MAX: usize = 1024;
+const COLUMNS_MAX: usize = 128;
+/// Plans that are kept. Where there are more shapes, it begins anew.
 const PLANS_MAX: usize = 128;
-/// What a name of a parameter cannot begin with in a text.
+/// What no parameter of a question's begins with: a name has no space.
 const PLACE: &str = "$ ";
 
 /// The plan of a shape.
 struct Kept {
+    shape: ast::Query,
+    /// Where it was asked.
+    database: String,
     plan: LogicalPlan,
     /// The one table that it reads, as it had columns then. Its rows are not kept.
     table: TableReference,
     layout: SchemaRef,
 }
 
-static PLANS: LazyLock<Mutex<HashMap<ast::Query, Arc<Kept>, RandomState>>> = LazyLock::new(Mutex::default);
+/// Plans by hashes of shapes.
+#[derive(Default)]
+struct Plans {
+    hashes: RandomState,
+    kept: Mutex<HashMap<u64, Arc<Kept>>>,
+}
+
+static PLANS: LazyLock<Plans> = LazyLock::new(Plans::default);
 
 /// DataFusion's plan of a statement whose text was so long.
 pub fn plan(statement: Statement, text_bytes: usize, tables: &Tables) -> Result<LogicalPlan> {
-    let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
-    let planner = SqlToRel::new_with_options(tables, options);
-    let (mut query, mut values) = match statement {
-        Statement::Statement(ast) => match *ast {
-            Ast::Query(query) if text_bytes <= TEXT_BYTES_MAX => (query, vec![]),
-            other => return Ok(planner.sql_statement_to_plan(other)?),
-        },
-        other => return Ok(planner.statement_to_plan(other)?),
-    };
-    let Some(select) = of_one_table(&mut query) else { return Ok(planner.sql_statement_to_plan(Ast::Query(query))?) };
-    if let Some(condition) = &mut select.selection {
-        take_values(condition, &mut values);
-    }
-    let as_alone = |value| planner.sql_to_expr(value, &DFSchema::empty(), &mut PlannerContext::new());
-    let values = values.into_iter().map(as_alone).collect::<Result<Vec<_>, _>>()?;
-    let known = PLANS.lock().get(&*query).cloned();
-    if let Some(kept) = known {
-        let source = tables.get_table_source(kept.table.clone())?;
-        if source.schema() == kept.layout {
-            return Ok(filled(kept.plan.clone(), &values, Some(&source))?);
+    PLANS.plan(statement, text_bytes, tables)
+}
+
+impl Plans {
+    fn plan(&self, statement: Statement, text_bytes: usize, tables: &Tables) -> Result<LogicalPlan> {
+        let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
+        let planner = SqlToRel::new_with_options(tables, options);
+        let (mut query, mut values) = match statement {
+            Statement::Statement(ast) => match *ast {
+                Ast::Query(query) if text_bytes <= TEXT_BYTES_MAX => (query, vec![]),
+                other => return Ok(planner.sql_statement_to_plan(other)?),
+            },
+            other => return Ok(planner.statement_to_plan(other)?),
+        };
+        let Some(select) = of_one_table(&mut query) else { return Ok(planner.sql_statement_to_plan(Ast::Query(query))?) };
+        if let Some(condition) = &mut select.selection {
+            take_values(condition, &mut values);
         }
-    }
-    let plan = planner.sql_statement_to_plan(Ast::Query(query.clone()))?;
-    if let Some(scan) = only_scan(&plan) {
-        let (table, layout) = (scan.table_name.clone(), scan.source.schema());
-        let no_rows: Arc<dyn TableSource> = Arc::new(LogicalTableSource::new(layout.clone()));
-        let kept = Arc::new(Kept { plan: filled(plan.clone(), &[], Some(&no_rows))?, table, layout });
-        let mut plans = PLANS.lock();
-        if plans.len() >= PLANS_MAX {
-            plans.clear();
+        let as_alone = |value| planner.sql_to_expr(value, &DFSchema::empty(), &mut PlannerContext::new());
+        // What is wrong with the table is said first.
+        let values: Result<Vec<Expr>, DataFusionError> = values.into_iter().map(as_alone).collect();
+        let hash = self.hashes.hash_one((tables.database, &*query));
+        if let Some(kept) = self.find(hash, &query, tables.database) {
+            let source = tables.get_table_source(kept.table.clone())?;
+            if source.schema() == kept.layout {
+                return Ok(filled(kept.plan.clone(), &values?, Some(&source))?);
+            }
         }
-        plans.insert(*query, kept);
+        let plan = planner.sql_statement_to_plan(Ast::Query(query.clone()))?;
+        let values = values?;
+        if let Some(scan) = only_scan(&plan).filter(|scan| scan.source.schema().fields().len() <= COLUMNS_MAX) {
+            let (table, layout) = (scan.table_name.clone(), scan.source.schema());
+            let no_rows: Arc<dyn TableSource> = Arc::new(LogicalTableSource::new(layout.clone()));
+            let plan = filled(plan.clone(), &[], Some(&no_rows))?;
+            self.keep(hash, Kept { shape: *query, database: tables.database.to_string(), plan, table, layout });
+        }
+        Ok(filled(plan, &values, None)?)
     }
-    Ok(filled(plan, &values, None)?)
+
+    fn find(&self, hash: u64, shape: &ast::Query, database: &str) -> Option<Arc<Kept>> {
+        let kept = self.kept.lock().get(&hash).cloned()?;
+        (kept.shape == *shape && kept.database == database).then_some(kept)
+    }
+
+    fn keep(&self, hash: u64, kept: Kept) {
+        let mut plans = self.kept.lock();
+        let is_full = plans.len() >= PLANS_MAX && !plans.contains_key(&hash);
+        let gone = if is_full { std::mem::take(&mut *plans) } else { HashMap::new() };
+        plans.insert(hash, Arc::new(kept));
+        drop(plans);
+        // Nobody waits for that.
+        drop(gone);
+    }
 }
 
 /// The SELECT of a query that is one, over one table.
@@ -208,8 +238,9 @@ mod tests {
     }
 
     /// The answer's rows without lines, as in `a,1.0 b,2.0`.
-    fn answer(context: &MemoryContext, text: &str) -> String {
-        let answer = crate::sql::plan(text, vec![], context, "b").and_then(|plan| context.collect(plan));
+    fn answer(plans: &Plans, context: &MemoryContext, text: &str) -> String {
+        let statement = crate::sql::parse(text).expect("SQL");
+        let answer = plans.plan(statement, text.len(), &Tables { context, database: "b" }).and_then(|plan| context.collect(plan));
         let batches = match answer {
             Ok(batches) => batches,
             Err(failure) => return failure.message,
@@ -218,6 +249,12 @@ mod tests {
         let rows = table.lines().filter(|line| line.starts_with('|')).skip(1);
         let row = |line: &str| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join(",");
         rows.map(row).collect::<Vec<_>>().join(" ")
+    }
+
+    /// The plan of such a question, if it is kept.
+    fn kept(plans: &Plans, text: &str) -> Option<Arc<Kept>> {
+        let shape = shape(text).0;
+        plans.find(plans.hashes.hash_one(("b", &shape)), &shape, "b")
     }
 
     fn shape(text: &str) -> (ast::Query, usize) {
@@ -230,25 +267,43 @@ mod tests {
 
     #[test]
     fn a_kept_plan_has_the_question_s_values_and_the_rows_of_now() {
-        let (first, second) = (database([1.0, 2.0], 0), database([3.0, 4.0], 0));
+        let (plans, first, second) = (Plans::default(), database([1.0, 2.0], 0), database([3.0, 4.0], 0));
         let text = |host: &str| format!("SELECT host, v0 + 5 FROM shaped WHERE host = '{host}' AND time < '2020-01-01'");
-        assert_eq!(answer(&first, &text("a")), "a,6.0");
-        let kept = PLANS.lock().get(&shape(&text("zzz")).0).cloned().expect("it is kept");
+        assert_eq!(answer(&plans, &first, &text("a")), "a,6.0");
+        let kept = kept(&plans, &text("zzz")).expect("it is kept");
         assert!(!format!("{:?}", kept.plan).contains("Utf8(\"a\")"), "without the values: {:?}", kept.plan);
-        assert_eq!(answer(&first, &text("b")), "b,7.0");
-        assert_eq!(answer(&second, &text("b")), "b,9.0");
-        assert_eq!(answer(&second, &text("it''s")), "");
+        assert_eq!(answer(&plans, &first, &text("b")), "b,7.0");
+        assert_eq!(answer(&plans, &second, &text("b")), "b,9.0");
+        assert_eq!(answer(&plans, &second, &text("it''s")), "");
+        assert_eq!(plans.kept.lock().len(), 1);
     }
 
     #[test]
-    fn new_columns_make_a_new_plan_and_rights_are_asked_each_time() {
-        let text = "SELECT * FROM shaped WHERE v0 <= 1";
-        assert_eq!(answer(&database([1.0, 2.0], 0), text), "1970-01-01T00:00:00,a,1.0");
-        assert_eq!(answer(&database([1.0, 2.0], 1), text), "1970-01-01T00:00:00,a,1.0,1.0");
+    fn new_columns_make_a_new_plan_and_a_table_is_looked_up_each_time() {
+        let (plans, text) = (Plans::default(), "SELECT * FROM shaped WHERE v0 <= 1");
+        assert_eq!(answer(&plans, &database([1.0, 2.0], 0), text), "1970-01-01T00:00:00,a,1.0");
+        assert_eq!(answer(&plans, &database([1.0, 2.0], 1), text), "1970-01-01T00:00:00,a,1.0,1.0");
         let empty = MemoryContext::new(0);
         empty.add_bucket("b");
-        assert_eq!(answer(&empty, text), "table 'b.shaped' not found");
-        assert!(answer(&MemoryContext::new(0), text).contains("not found"));
+        assert_eq!(answer(&plans, &empty, text), "table 'b.shaped' not found");
+        assert_eq!(answer(&plans, &empty, "SELECT * FROM shaped WHERE v0 <= '1'::nosuchtype"), "table 'b.shaped' not found");
+        assert!(answer(&plans, &MemoryContext::new(0), text).contains("not found"));
+    }
+
+    #[test]
+    fn what_is_large_is_not_kept_and_many_make_room() {
+        let (plans, wide) = (Plans::default(), database([1.0, 2.0], COLUMNS_MAX));
+        let text = "SELECT host FROM shaped WHERE v0 <= 1";
+        assert_eq!(answer(&plans, &wide, text), "a");
+        assert!(kept(&plans, text).is_none());
+        let narrow = database([1.0, 2.0], 0);
+        let long = format!("SELECT host FROM shaped WHERE v0 <= 1 {}", "AND v0 = v0 ".repeat(TEXT_BYTES_MAX / 12));
+        assert_eq!(answer(&plans, &narrow, &long), "a");
+        assert!(kept(&plans, &long).is_none());
+        for limit in 1..=PLANS_MAX + 3 {
+            answer(&plans, &narrow, &format!("{text} LIMIT {limit}"));
+        }
+        assert_eq!(plans.kept.lock().len(), 3);
     }
 
     #[test]
@@ -269,7 +324,7 @@ mod tests {
 
     #[test]
     fn questions_of_one_shape_differ_by_value_only() {
-        let context = database([1.0, 2.5], 0);
+        let (plans, context) = (Plans::default(), database([1.0, 2.5], 0));
         for (condition, expected) in [
             ("v0 > 1", "b"),
             ("v0 > 2.5", ""),
@@ -285,24 +340,24 @@ mod tests {
             ("v0 not in (1, 7)", "b"),
             ("v0 not in (2.5, 7)", "a"),
         ] {
-            let found = answer(&context, &format!("SELECT host FROM shaped WHERE {condition} ORDER BY host"));
+            let found = answer(&plans, &context, &format!("SELECT host FROM shaped WHERE {condition} ORDER BY host"));
             assert_eq!(found, expected, "{condition}");
         }
-        let found = answer(&context, "SELECT host FROM shaped WHERE v0 > 'x' ORDER BY host");
+        let found = answer(&plans, &context, "SELECT host FROM shaped WHERE v0 > 'x' ORDER BY host");
         assert!(found.contains("Cannot cast string 'x'"), "{found}");
     }
 
     #[test]
     fn what_reads_more_than_a_table_is_planned_each_time() {
-        let context = database([1.0, 2.0], 0);
-        for text in [
-            "SELECT host FROM shaped WHERE v0 = 1 AND v0 < (SELECT max(v0) FROM shaped)",
-            "SELECT host, (SELECT min(v0) FROM shaped) FROM shaped WHERE v0 = 1",
+        let (plans, context) = (Plans::default(), database([1.0, 2.0], 0));
+        for (text, expected) in [
+            ("SELECT host FROM shaped WHERE v0 = 1 AND v0 < (SELECT max(v0) FROM shaped)", "a"),
+            ("SELECT host, (SELECT min(v0) FROM shaped) FROM shaped WHERE v0 = 1", "a,1.0"),
+            ("SELECT a.host FROM shaped a JOIN shaped b ON a.host = b.host WHERE a.v0 = 2", "b"),
+            ("WITH t AS (SELECT * FROM shaped WHERE v0 = 2) SELECT host FROM t WHERE v0 > 1", "b"),
         ] {
-            assert!(answer(&context, text).starts_with('a'), "{text}");
-            assert!(!PLANS.lock().contains_key(&shape(text).0), "{text}");
+            assert_eq!(answer(&plans, &context, text), expected, "{text}");
         }
-        assert_eq!(answer(&context, "SELECT a.host FROM shaped a JOIN shaped b ON a.host = b.host WHERE a.v0 = 2"), "b");
-        assert_eq!(answer(&context, "WITH t AS (SELECT * FROM shaped WHERE v0 = 2) SELECT host FROM t WHERE v0 > 1"), "b");
+        assert_eq!(plans.kept.lock().len(), 0);
     }
 }

@@ -128,14 +128,16 @@ struct Affected {
 }
 
 impl FileStore {
-    /// Takes what `cuts` name out of the rows in files; see [`super::Storage::cut`].
-    pub(super) async fn cut(&self, bucket: BucketId, cuts: Vec<Cut>, floor: Timestamp) -> Result<u64> {
+    /// Takes what `cuts` name out of the rows in files; see [`super::Storage::cut`]. Every row up to `sequence` is in files, and the version
+    /// says so before any of these go.
+    pub(super) async fn cut(&self, bucket: BucketId, cuts: Vec<Cut>, floor: Timestamp, sequence: u64) -> Result<u64> {
         // A merge at the same time would be done for nothing, or this would.
         let entry = self.entry(bucket);
         let _nothing_merges = entry.merging.write().await;
         let cuts = Arc::new(cuts);
         loop {
-            let base = self.commit(bucket, vec![], |_, _| Ok(Some(Edit::default()))).await?;
+            let edit = Edit { flushed_through: Some(sequence), ..Edit::default() };
+            let base = self.commit(bucket, vec![], |_, _| Ok(Some(edit.clone()))).await?;
             let (files, work) = (self.clone(), cuts.clone());
             let (count, replaced) = computing("a delete", async move {
                 let (count, affected) = files.affected(&base, &work, floor).await?;

@@ -51,8 +51,10 @@ impl Storage {
         let storage = self.clone();
         to_the_end("a delete", async move {
             storage.settled().await;
-            storage.flush().await?;
-            storage.inner.files.cut(bucket, cuts, floor.unwrap_or(Timestamp::MIN)).await
+            let one_at_a_time = storage.inner.flushing.lock().await;
+            let flushed = storage.flush_alone(&one_at_a_time).await?;
+            drop(one_at_a_time);
+            storage.inner.files.cut(bucket, cuts, floor.unwrap_or(Timestamp::MIN), flushed).await
         })
         .await
     }

@@ -544,10 +544,11 @@ impl FileStore {
     }
 
     /// Says again what another process said. Its version may not last, by what that one's disk did; what this process commits does. Before
-    /// this nothing may be deleted on the word of the version. `through`: all records up to there are in files. Also of those whose flush
-    /// came to files only: once the files are replaced by what is left of them, nothing else tells.
+    /// this nothing may be deleted on the word of the version. `through`: no record up to there is needed of the log. The version says so
+    /// from now on, also when a flush came to files only and these are replaced by less one day.
     pub async fn confirm(&self, bucket: BucketId, through: u64) -> Result<()> {
-        let is_told = |now: &Version| !self.is_anothers(now) && now.sequence_max() <= now.flushed_through;
+        let believed = self.has(Mistake::FoundVersionBelieved);
+        let is_told = |now: &Version| believed || !self.is_anothers(now) && now.flushed_through >= through;
         let edit = || Edit { flushed_through: Some(through), ..Edit::default() };
         self.commit(bucket, vec![], |now, _| Ok((!is_told(now)).then(edit))).await.map(drop)
     }

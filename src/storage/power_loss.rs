@@ -179,8 +179,8 @@ async fn what_was_found_to_be_gone_does_not_come_back() {
     assert!(gone >= 3, "some drops are found: {gone}");
 }
 
-/// A process dies while it flushes, the next one deletes by value what of it came to files. The records of the first are in no file then, and are not
-/// looked for: not as damage, and not as rows.
+/// A process dies while it flushes, the next one deletes by value what of it came to files. No file has the first one's records then, and
+/// nobody misses them, or brings them back.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_came_to_files_without_a_commit_and_was_deleted_is_not_missed() {
     let mut ahead = 0;

@@ -262,7 +262,7 @@ impl Storage {
         outcome
     }
 
-    /// What the log may lose is in files for sure, and they say so.
+    /// What the log may lose is in files for sure, and their buckets' versions say so.
     async fn confirm_found(&self, through: u64) -> Result<()> {
         let found = || self.inner.unconfirmed.lock().first().copied();
         while let Some(bucket) = found() {

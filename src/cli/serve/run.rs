@@ -58,9 +58,10 @@ pub async fn serve(settings: Settings) -> Result<()> {
 
 /// While the server opens: nothing waits for it, and nothing needs it.
 fn code_on_huge_pages() {
-    #[cfg(target_os = "linux")]
+    #[cfg(all(target_os = "linux", target_arch = "x86_64"))]
     tokio::task::spawn_blocking(|| match crate::memory::code::onto_huge_pages() {
-        Ok(bytes) => tracing::debug!("{} of code are on huge pages", shown(bytes)),
+        Ok(0) => {}
+        Ok(bytes) => tracing::debug!("{} of code may be on huge pages", shown(bytes)),
         Err(error) => tracing::info!("the code stays where it is, not on huge pages: {error}"),
     });
 }

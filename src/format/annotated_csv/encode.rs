@@ -182,8 +182,9 @@ enum Segment {
     Column(usize),
 }
 
-/// About what a cell takes.
+/// About what a cell takes. Many may be empty.
 const CELL_BYTES: usize = 16;
+const RESERVED_BYTES_MAX: usize = 1 << 20;
 
 pub(super) struct Writer {
     pub(super) dialect: Dialect,
@@ -336,7 +337,7 @@ impl Writer {
     fn rows(&mut self, columns: &[Cells], rows: Range<usize>) {
         let table = self.table.as_ref().expect("begin_table comes first");
         let (out, delimiter) = (&mut self.out, self.dialect.delimiter);
-        out.reserve(rows.len() * (table.fixed.len() + table.segments.len() * CELL_BYTES));
+        out.reserve((rows.len() * (table.fixed.len() + table.segments.len() * CELL_BYTES)).min(RESERVED_BYTES_MAX));
         for row in rows {
             for segment in &table.segments {
                 match segment {

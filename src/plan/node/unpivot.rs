@@ -9,8 +9,8 @@ use super::{
 };
 use crate::model::{runs::runs, schema::tag_type};
 use arrow::{
-    array::{Array, ArrayData, ArrayRef, AsArray, MutableArrayData, StringBuilder, make_array},
-    compute::{cast, concat_batches, interleave},
+    array::{Array, ArrayData, ArrayRef, AsArray, MutableArrayData, StringBuilder, UInt64Array, make_array},
+    compute::{cast, concat_batches, interleave, take},
     datatypes::{DataType, Field, Schema, SchemaRef},
     record_batch::RecordBatch,
 };
@@ -97,23 +97,6 @@ impl Operator for Unpivot {
         };
         Ok(worked(input, work))
     }
-}
-
-/// A row's place while rows are gathered.
-const PLACE_BYTES: usize = size_of::<(usize, usize)>() + size_of::<u64>();
-/// Rows of a stretch from which it is copied as one.
-const LONG_STRETCH: usize = 8;
-
-/// The rows of stretches, `count` of them, each of one of the columns.
-fn gathered(columns: &[&ArrayRef], stretches: &[(usize, Range<usize>)], count: usize) -> Result<ArrayRef> {
-    if stretches.len() * LONG_STRETCH > count {
-        let places: Vec<(usize, usize)> = stretches.iter().flat_map(|(of, rows)| rows.clone().map(move |row| (*of, row))).collect();
-        return Ok(interleave(&columns.iter().map(|column| column.as_ref()).collect::<Vec<_>>(), &places)?);
-    }
-    let columns: Vec<ArrayData> = columns.iter().map(|column| column.to_data()).collect();
-    let mut rows = MutableArrayData::new(columns.iter().collect(), false, count);
-    stretches.iter().try_for_each(|(of, stretch)| rows.try_extend(*of, stretch.start, stretch.end))?;
-    Ok(make_array(rows.freeze()))
 }
 
 /// A field's name, and where it ends.
@@ -203,49 +186,98 @@ impl Work {
     /// Long rows of whole tables.
     fn long(&mut self, batch: &RecordBatch, tables: &[Range<usize>]) -> Result<Option<RecordBatch>> {
         let values: Vec<&ArrayRef> = self.fields.iter().map(|f| batch.column(*f)).collect();
-        // Field and rows that come next.
-        let mut stretches: Vec<(usize, Range<usize>)> = vec![];
-        for table in tables {
-            for (field, column) in values.iter().enumerate() {
-                match column.nulls().filter(|_| column.null_count() > 0) {
-                    Some(nulls) => {
-                        let nulls = nulls.slice(table.start, table.len());
-                        if !self.spec.null_rows {
-                            stretches.extend(nulls.valid_slices().map(|(start, end)| (field, table.start + start..table.start + end)));
-                        } else if nulls.null_count() < table.len() {
-                            stretches.push((field, table.clone()));
-                        }
-                    }
-                    None => stretches.push((field, table.clone())),
-                }
-            }
-        }
-        let count = stretches.iter().map(|(_, rows)| rows.len()).sum::<usize>();
-        if count == 0 {
+        let rows = LongRows::of(&values, tables, self.spec.null_rows);
+        if rows.count == 0 {
             return Ok(None);
         }
-        self.given_bytes += count * (self.long_row_bytes(batch) + PLACE_BYTES);
+        self.given_bytes += rows.count * self.long_row_bytes(batch) + rows.bytes();
         self.memory.try_resize(self.held_bytes + self.given_bytes)?;
-        let is_all = values.len() == 1 && count == batch.num_rows();
-        let of_one: Vec<(usize, Range<usize>)> = stretches.iter().map(|(_, rows)| (0, rows.clone())).collect();
+        let is_all = values.len() == 1 && rows.count == batch.num_rows();
         let columns = self.sources.iter().zip(self.schema.fields()).map(|(source, field)| -> Result<ArrayRef> {
             Ok(match source {
                 Source::FieldName => {
                     let mut names = StringBuilder::new();
-                    for (field, rows) in &stretches {
+                    for (field, rows) in &rows.stretches {
                         rows.clone().for_each(|_| names.append_value(&self.spec.fields[*field]));
                     }
                     Arc::new(names.finish())
                 }
                 Source::Value if is_all => values[0].clone(),
-                Source::Value => gathered(&values, &stretches, count)?,
+                Source::Value => rows.values(&values)?,
                 Source::Column(at) => {
                     let column = batch.column(*at);
-                    let taken = if is_all { column.clone() } else { gathered(&[column], &of_one, count)? };
+                    let taken = if is_all { column.clone() } else { rows.column(column)? };
                     if taken.data_type() == field.data_type() { taken } else { cast(&taken, field.data_type())? }
                 }
             })
         });
         Ok(Some(RecordBatch::try_new(self.schema.clone(), columns.collect::<Result<Vec<_>>>()?)?))
+    }
+}
+
+/// Rows of a stretch, on average, from which stretches are copied whole.
+const LONG_STRETCH: usize = 8;
+
+/// What long rows are made of.
+struct LongRows {
+    /// Field and wide rows, one after the other.
+    stretches: Vec<(usize, Range<usize>)>,
+    count: usize,
+    /// Field and wide row of each, and the wide rows alone, where stretches are short.
+    places: Option<(Vec<(usize, usize)>, UInt64Array)>,
+}
+
+impl LongRows {
+    fn of(values: &[&ArrayRef], tables: &[Range<usize>], null_rows: bool) -> LongRows {
+        let mut stretches: Vec<(usize, Range<usize>)> = vec![];
+        for table in tables {
+            for (field, column) in values.iter().enumerate() {
+                let Some(nulls) = column.nulls().filter(|nulls| nulls.null_count() > 0) else {
+                    stretches.push((field, table.clone()));
+                    continue;
+                };
+                let nulls = nulls.slice(table.start, table.len());
+                if !null_rows {
+                    stretches.extend(nulls.valid_slices().map(|(start, end)| (field, table.start + start..table.start + end)));
+                } else if nulls.null_count() < table.len() {
+                    stretches.push((field, table.clone()));
+                }
+            }
+        }
+        let count = stretches.iter().map(|(_, rows)| rows.len()).sum::<usize>();
+        let places = (stretches.len() * LONG_STRETCH > count).then(|| {
+            let places: Vec<_> = stretches.iter().flat_map(|(field, rows)| rows.clone().map(move |row| (*field, row))).collect();
+            let rows = UInt64Array::from_iter_values(places.iter().map(|(_, row)| *row as u64));
+            (places, rows)
+        });
+        LongRows { stretches, count, places }
+    }
+
+    fn bytes(&self) -> usize {
+        let places =
+            self.places.as_ref().map_or(0, |(places, rows)| places.len() * size_of::<(usize, usize)>() + rows.len() * size_of::<u64>());
+        self.stretches.capacity() * size_of::<(usize, Range<usize>)>() + places
+    }
+
+    fn values(&self, values: &[&ArrayRef]) -> Result<ArrayRef> {
+        match &self.places {
+            Some((places, _)) => Ok(interleave(&values.iter().map(|v| v.as_ref()).collect::<Vec<_>>(), places)?),
+            None => self.copied(values, |field| field),
+        }
+    }
+
+    /// The same rows of a column that all fields share.
+    fn column(&self, column: &ArrayRef) -> Result<ArrayRef> {
+        match &self.places {
+            Some((_, rows)) => Ok(take(column, rows, None)?),
+            None => self.copied(&[column], |_| 0),
+        }
+    }
+
+    fn copied(&self, sources: &[&ArrayRef], source_of: impl Fn(usize) -> usize) -> Result<ArrayRef> {
+        let sources: Vec<ArrayData> = sources.iter().map(|source| source.to_data()).collect();
+        let mut rows = MutableArrayData::new(sources.iter().collect(), false, self.count);
+        self.stretches.iter().try_for_each(|(field, stretch)| rows.try_extend(source_of(*field), stretch.start, stretch.end))?;
+        Ok(make_array(rows.freeze()))
     }
 }
