@@ -20,6 +20,7 @@ use ast::File;
 use diagnostic::{FluxError, FluxResult, Stage};
 use eval::{Interpreter, Value};
 use program::Program;
+use std::sync::Arc;
 
 /// A script as named results. `values` are set in the script's scope first (the `params` record of InfluxDB's query
 /// API). A script without results is an error. Sub-queries of `tableFind` and its kin run here; everything else runs when the results do.
@@ -47,8 +48,9 @@ pub fn compile_file(file: &File, text: &str, context: &dyn Context, values: Vec<
         return Err(joined(text, errors));
     }
     let interpreter = Interpreter::new(context)?;
+    let script = interpreter.script();
     interpreter.run(file, text, values).map_err(|error| located(text, error))?;
-    Ok(interpreter.results())
+    Ok(Program { script: Some(Arc::new(script)), ..interpreter.results() })
 }
 
 /// Errors found before anything ran, as one: `error @L:C-L:C: message`, a blank line between them.

@@ -75,6 +75,44 @@ async fn one_engine_serves_three_languages_and_keeps_rows_and_people_over_a_rest
     engine.close().await.expect("closed");
 }
 
+/// Also when functions of a script are called row by row, hold what holds them, or fail: neither a turn nor memory stays behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_query_that_has_ended_holds_nothing() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
+    let request =
+        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
+    engine.catalog().set_up(request).expect("set up");
+    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    write(&engine, &operator, "gpu", "m,host=a v=1,s=\"x\" 10\nm,host=b v=3,s=\"y\" 30").await.expect("stored");
+    let from = r#"from(bucket: "gpu") |> range(start: 0) |> filter(fn: (r) => r._field == "s")"#;
+    let scripts = [
+        ("", "", "|> count()"),
+        (r#"import "strings""#, "", "|> map(fn: (r) => ({r with _value: strings.toUpper(v: r._value)}))"),
+        (r#"import "date""#, "", "|> map(fn: (r) => ({r with hour: date.hour(t: r._time)})) |> limit(n: 1)"),
+        (r#"import "strings""#, "f = (v) => strings.title(v: v)", "|> map(fn: (r) => ({r with _value: f(v: r._value)}))"),
+        ("", "n = () => { g = (v) => v + \"!\" h = (v) => g(v: v) return h }", "|> map(fn: (r) => ({r with _value: n()(v: r._value)}))"),
+        (r#"import "strings""#, "", "|> map(fn: (r) => ({r with _value: strings.repeat(v: r._value, i: 1000000000)}))"),
+        ("", "", "|> reduce(identity: {t: \"\"}, fn: (r, accumulator) => ({t: accumulator.t + r._value}))"),
+        ("", "", "|> stateCount(fn: (r) => r._value == \"x\")"),
+        (r#"import "strings""#, "", "|> map(fn: (r) => ({r with n: strings.strlen(v: r._value)})) |> tableFind(fn: (key) => true)"),
+        (r#"import "strings""#, "x = strings.toUpper(v: \"a\")", "|> map(fn: (r) => ({r with n: r.none + 1}))"),
+    ];
+    for (imports, names, steps) in scripts {
+        let script = format!("{imports}\n{names}\ndata = {from} {steps}\ndata");
+        let answer = flux(&engine, &operator, &script).await;
+        // What the query ran on other threads may end a moment later.
+        let ended = async {
+            while engine.admission().running() > 0 || engine.memory().queries.used() > 0 {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        let ended = tokio::time::timeout(std::time::Duration::from_secs(10), ended).await;
+        assert!(ended.is_ok(), "{script}: {answer:?}: {} run, {} B", engine.admission().running(), engine.memory().queries.used());
+    }
+    engine.close().await.expect("closed");
+}
+
 async fn all_languages_count(engine: &Engine, script: &str) {
     let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
     assert_eq!(count(engine, &operator).await.expect("SQL"), 3);

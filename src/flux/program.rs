@@ -1,12 +1,18 @@
 //! What compiling a script yields: named results, ready to run.
 
-use super::diagnostic::{FluxError, FluxResult};
+use super::{
+    diagnostic::{FluxError, FluxResult},
+    eval::interpret::Script,
+};
 use crate::plan::{Frame, TableStream};
+use std::sync::Arc;
 
 /// The results of a script, in order of their `yield`s.
 #[derive(Debug, Clone, Default)]
 pub struct Program {
     pub results: Vec<NamedResult>,
+    /// What plans call of the script, for rows that only its own code can make. They need it until they have run.
+    pub script: Option<Arc<Script>>,
 }
 
 /// One `yield`.

@@ -85,6 +85,12 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
         let mut frames = vec![];
         for frame in result.frames {
             let batches = stream(context.session(), &frame.plan).await?;
+            let (schema, script) = (batches.schema(), program.script.clone());
+            let batches = batches.map(move |batch| {
+                let _needed = &script;
+                batch
+            });
+            let batches = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
             frames.push(FrameStream { key: frame.key, absent_keys: frame.absent_keys, batches });
         }
         results.push(ResultTables { name: result.name, frames });

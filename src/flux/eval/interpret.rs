@@ -24,7 +24,7 @@ use parking_lot::{Mutex, RwLock};
 use std::{
     cell::Cell,
     collections::HashMap,
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Weak},
 };
 
 /// Calls inside calls. Flux has no recursion, so only a runaway script gets here.
@@ -97,6 +97,44 @@ pub struct Session {
     results: Mutex<Program>,
     /// Streams that `yield` has named, so that the statement around it does not name them again.
     yielded: Mutex<Vec<Arc<TableStream>>>,
+    /// Scopes that functions were written in. Most have these functions, or plans that call them, among their names.
+    captured: Mutex<Vec<Weak<ScopeInner>>>,
+}
+
+impl Session {
+    /// A function is written there.
+    fn captures(&self, scope: &Scope) {
+        let mut captured = self.captured.lock();
+        if captured.last().is_some_and(|last| last.as_ptr() == Arc::as_ptr(&scope.0)) {
+            return;
+        }
+        if captured.len() == captured.capacity() {
+            captured.retain(|scope| scope.strong_count() > 0);
+            let left = captured.len();
+            captured.reserve(left.max(8));
+        }
+        captured.push(Arc::downgrade(&scope.0));
+    }
+}
+
+/// A script, as long as anything may call what it wrote. Scopes and their functions hold each other, so do the session and plans that call
+/// functions in it: without this nothing would ever let go of them, nor of the query.
+#[derive(Debug)]
+pub struct Script(Arc<Session>);
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let Session { universe, packages, results, yielded, captured } = &*self.0;
+        let captured = std::mem::take(&mut *captured.lock());
+        for scope in captured.iter().filter_map(Weak::upgrade).chain([universe.0.clone()]) {
+            // What goes with them may look into the scope as it goes.
+            let names = std::mem::take(&mut *scope.names.write());
+            drop(names);
+        }
+        drop(std::mem::take(&mut *packages.lock()));
+        drop(std::mem::take(&mut *results.lock()));
+        drop(std::mem::take(&mut *yielded.lock()));
+    }
 }
 
 /// A running script.
@@ -124,6 +162,11 @@ impl<'a> Interpreter<'a> {
     /// An interpreter of the same script, on another thread or later.
     pub fn in_session(context: &'a dyn Context, session: Arc<Session>) -> Interpreter<'a> {
         Interpreter { context, session, depth: Cell::new(0) }
+    }
+
+    /// What has to be kept until everything has run that calls functions of this script; with it they go.
+    pub fn script(&self) -> Script {
+        Script(self.session.clone())
     }
 
     /// The results so far.
@@ -287,6 +330,7 @@ impl<'a> Interpreter<'a> {
                 Value::Record(Arc::new(record))
             }
             ExprKind::Function(literal) => {
+                self.session.captures(scope);
                 Value::Function(Arc::new(FunctionValue::Closure { literal: literal.clone(), scope: scope.clone() }))
             }
             ExprKind::Unary { op, operand } => self.unary(*op, operand, scope)?,
@@ -513,5 +557,34 @@ fn member(object: Value, name: &str) -> FluxResult<Value> {
             other => Err(FluxError::invalid(format!("cannot access property \"{name}\" on value of type {}", other.type_name()))),
         },
         other => Err(FluxError::invalid(format!("cannot access property \"{name}\" on value of type {}", other.type_name()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::memory::MemoryContext;
+
+    #[test]
+    fn nothing_is_left_of_a_script_that_nobody_needs() {
+        let context = MemoryContext::new(0);
+        let text = r#"
+            import "strings"
+            import "array"
+            f = (v) => strings.toUpper(v: v)
+            nested = () => { g = (v) => f(v: v) return g }
+            data = array.from(rows: [{v: "a"}]) |> map(fn: (r) => ({v: strings.title(v: r.v), w: nested()(v: r.v)}))
+            data"#;
+        let interpreter = Interpreter::new(&context).expect("the prelude runs");
+        let script = interpreter.script();
+        let file = crate::flux::parse_file(text).expect("Flux");
+        let scope = interpreter.run(&file, text, vec![]).expect("it runs");
+        let (session, universe) = (Arc::downgrade(&interpreter.session), Arc::downgrade(&interpreter.session.universe.0));
+        let (own, results) = (Arc::downgrade(&scope.0), interpreter.results());
+        assert_eq!(results.results.len(), 1);
+        drop((interpreter, scope, results));
+        assert!(universe.upgrade().is_some() && own.upgrade().is_some(), "they hold each other");
+        drop(script);
+        assert!(session.upgrade().is_none() && universe.upgrade().is_none() && own.upgrade().is_none());
     }
 }
