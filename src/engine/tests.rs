@@ -12,6 +12,16 @@ use futures::{StreamExt, TryStreamExt};
 
 const OPTIONS: WriteOptions = WriteOptions { precision: Precision::Nanosecond, bad_lines: BadLines::Skip, create: false };
 
+/// An engine with the organisation `lab`, its bucket `gpu`, and who set it up.
+async fn lab(folder: &std::path::Path) -> (Engine, Caller) {
+    let engine = Engine::open(EngineSettings::at(folder)).await.expect("an engine");
+    let request =
+        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
+    engine.catalog().set_up(request).expect("set up");
+    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    (engine, operator)
+}
+
 async fn write(engine: &Engine, caller: &Caller, bucket: &str, lines: &'static str) -> Result<WriteReport> {
     let target = Target { org: Some("lab"), bucket: BucketRef::NameOrId(bucket) };
     Ok(engine.write(caller, target, Bytes::from_static(lines.as_bytes()), OPTIONS).await?.report)
@@ -79,11 +89,7 @@ async fn one_engine_serves_three_languages_and_keeps_rows_and_people_over_a_rest
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_that_has_ended_holds_nothing() {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
-    let request =
-        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
-    engine.catalog().set_up(request).expect("set up");
-    let operator = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    let (engine, operator) = lab(folder.path()).await;
     write(&engine, &operator, "gpu", "m,host=a v=1,s=\"x\" 10\nm,host=b v=3,s=\"y\" 30").await.expect("stored");
     let from = r#"from(bucket: "gpu") |> range(start: 0) |> filter(fn: (r) => r._field == "s")"#;
     let scripts = [
@@ -170,11 +176,7 @@ async fn influxql(engine: &Engine, caller: &Caller, text: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn retention_policies_are_buckets() {
     let folder = tempfile::tempdir().expect("a folder");
-    let engine = Engine::open(EngineSettings::at(folder.path())).await.expect("an engine");
-    let request =
-        SetupRequest { username: "ana".into(), org: "lab".into(), bucket: "gpu".into(), token: Some("t".into()), ..Default::default() };
-    engine.catalog().set_up(request).expect("set up");
-    let caller = engine.authenticate(&Credential::Token("t".into())).expect("recognised");
+    let (engine, caller) = lab(folder.path()).await;
     let steps = [
         ("CREATE RETENTION POLICY rp ON db DURATION 2h REPLICATION 1", r#""database not found: db""#),
         ("CREATE DATABASE db", "null"),
