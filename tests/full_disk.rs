@@ -9,7 +9,7 @@ use crate::corruption::{recognise, set_up, settings, write};
 use datafusion::arrow::{array::AsArray, datatypes::Int64Type};
 use futures::TryStreamExt;
 use rand::{Rng, SeedableRng, rngs::StdRng};
-use std::{collections::BTreeMap, fs, io::Write, ops::Range, path::Path, process::Command, time::Instant};
+use std::{collections::BTreeMap, fs, io::Write, path::Path, process::Command, time::Instant};
 use tidegauge::{
     catalog::{Caller, buckets::NewBucket},
     engine::Engine,
@@ -91,14 +91,15 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
     let rounds: u64 = number("TIDEGAUGE_SEEDS").unwrap_or(4);
     println!("TIDEGAUGE_TEST_SEED={seed}");
     let (started, mut outcomes) = (Instant::now(), Outcomes::new());
-    for first in (0..rounds).step_by(DISK_ROUNDS) {
+    for first in (0..rounds).step_by(DISK_ROUNDS as usize) {
         let Some(disk) = Tmpfs::mount() else {
             println!("skipped: this user may not mount a file system");
             return;
         };
         let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
-        let rounds = first..rounds.min(first + DISK_ROUNDS as u64);
-        for (stage, (refused, fitted)) in runtime.block_on(fill_and_free(&disk, seed + first, rounds)) {
+        // A disk by itself is that of its own seed.
+        let outcome = fill_and_free(&disk, seed.wrapping_add(first), DISK_ROUNDS.min(rounds - first));
+        for (stage, (refused, fitted)) in runtime.block_on(outcome) {
             let tally = outcomes.entry(stage).or_default();
             *tally = (tally.0 + refused, tally.1 + fitted);
         }
@@ -119,9 +120,9 @@ fn a_full_disk_refuses_and_goes_on_when_there_is_room() {
 type Outcomes = BTreeMap<&'static str, (u64, u64)>;
 
 /// Rounds that a disk has room for: what was merged stays for the minutes that somebody may still read it.
-const DISK_ROUNDS: usize = 25;
+const DISK_ROUNDS: u64 = 25;
 
-async fn fill_and_free(disk: &Tmpfs, seed: u64, rounds: Range<u64>) -> Outcomes {
+async fn fill_and_free(disk: &Tmpfs, seed: u64, rounds: u64) -> Outcomes {
     let mut random = StdRng::seed_from_u64(seed);
     let data = disk.0.path().join("data");
     set_up(&data).await;
@@ -135,7 +136,7 @@ async fn fill_and_free(disk: &Tmpfs, seed: u64, rounds: Range<u64>) -> Outcomes 
         next += count;
         new
     };
-    for round in rounds {
+    for round in 0..rounds {
         for stage in ["log", "flush", "compaction", "catalog"] {
             let case = format!("TIDEGAUGE_TEST_SEED={seed}, round {round}, {stage}");
             for _ in 0..3 {

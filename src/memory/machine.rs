@@ -104,7 +104,7 @@ pub fn anonymous_code() -> usize {
     ANONYMOUS_CODE.load(Ordering::Relaxed)
 }
 
-pub(super) fn code_is_anonymous(bytes: usize) {
+pub fn code_is_anonymous(bytes: usize) {
     ANONYMOUS_CODE.store(bytes, Ordering::Relaxed);
 }
 

@@ -3,7 +3,7 @@
 
 use super::{
     held::HeldExec,
-    run::finished,
+    run::{finished, holding},
     session,
     tables::{QueryContext, given_up},
 };
@@ -29,7 +29,7 @@ use datafusion::{
             CrossJoinExec, HashJoinExec, HashJoinExecBuilder, NestedLoopJoinExec, NestedLoopJoinExecBuilder, SortMergeJoinExec,
             utils::JoinFilter,
         },
-        stream::{RecordBatchReceiverStream, RecordBatchStreamAdapter},
+        stream::RecordBatchReceiverStream,
         unnest::UnnestExec,
         windows::WindowAggExec,
     },
@@ -98,8 +98,7 @@ pub async fn run(context: &QueryContext, state: SessionState, plan: LogicalPlan)
         Ok::<_, Failure>((rows, turn))
     })));
     let (mut rows, turn) = finished(planning.await)?;
-    let schema = rows.schema();
-    let mut receiver = RecordBatchReceiverStream::builder(schema.clone(), BATCHES_AHEAD);
+    let mut receiver = RecordBatchReceiverStream::builder(rows.schema(), BATCHES_AHEAD);
     let sender = receiver.tx();
     receiver.spawn_on(
         async move {
@@ -113,11 +112,7 @@ pub async fn run(context: &QueryContext, state: SessionState, plan: LogicalPlan)
         },
         &threads,
     );
-    let rows = receiver.build().map(move |batch| {
-        let _wanted = &wanted;
-        batch
-    });
-    Ok(Box::pin(RecordBatchStreamAdapter::new(schema, rows)))
+    Ok(holding(receiver.build(), wanted))
 }
 
 /// The plan, in which nodes that make many rows of few let go now and then, and the conditions of joins ask whether to go on.

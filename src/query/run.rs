@@ -31,6 +31,16 @@ pub async fn stream(state: &SessionState, plan: &LogicalPlan) -> Result<Sendable
     Ok(execute_stream(physical, session::task(state, state.runtime_env(), batch_rows))?)
 }
 
+/// The same rows; `what` is held until they have been read or dropped.
+pub(super) fn holding(batches: SendableRecordBatchStream, what: impl Send + 'static) -> SendableRecordBatchStream {
+    let schema = batches.schema();
+    let batches = batches.map(move |batch| {
+        let _held = &what;
+        batch
+    });
+    Box::pin(RecordBatchStreamAdapter::new(schema, batches))
+}
+
 /// Work that may wait, away from the async threads; dropping the future cancels it. A panic goes on in the caller.
 pub(crate) async fn blocking<T: Send + 'static>(
     context: &QueryContext,
@@ -84,13 +94,7 @@ pub async fn frames(context: &QueryContext, program: crate::flux::program::Progr
     for result in program.results {
         let mut frames = vec![];
         for frame in result.frames {
-            let batches = stream(context.session(), &frame.plan).await?;
-            let (schema, script) = (batches.schema(), program.script.clone());
-            let batches = batches.map(move |batch| {
-                let _needed = &script;
-                batch
-            });
-            let batches = Box::pin(RecordBatchStreamAdapter::new(schema, batches));
+            let batches = holding(stream(context.session(), &frame.plan).await?, program.script.clone());
             frames.push(FrameStream { key: frame.key, absent_keys: frame.absent_keys, batches });
         }
         results.push(ResultTables { name: result.name, frames });

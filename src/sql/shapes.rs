@@ -64,14 +64,15 @@ impl Plans {
     fn plan(&self, statement: Statement, text_bytes: usize, tables: &Tables) -> Result<LogicalPlan> {
         let options = ParserOptions { enable_ident_normalization: false, ..ParserOptions::default() };
         let planner = SqlToRel::new_with_options(tables, options);
-        let (mut query, mut values) = match statement {
+        let mut query = match statement {
             Statement::Statement(ast) => match *ast {
-                Ast::Query(query) if text_bytes <= TEXT_BYTES_MAX => (query, vec![]),
+                Ast::Query(query) if text_bytes <= TEXT_BYTES_MAX => query,
                 other => return Ok(planner.sql_statement_to_plan(other)?),
             },
             other => return Ok(planner.statement_to_plan(other)?),
         };
         let Some(select) = of_one_table(&mut query) else { return Ok(planner.sql_statement_to_plan(Ast::Query(query))?) };
+        let mut values = vec![];
         if let Some(condition) = &mut select.selection {
             take_values(condition, &mut values);
         }

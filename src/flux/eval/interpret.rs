@@ -131,9 +131,8 @@ impl Drop for Script {
             let names = std::mem::take(&mut *scope.names.write());
             drop(names);
         }
-        drop(std::mem::take(&mut *packages.lock()));
-        drop(std::mem::take(&mut *results.lock()));
-        drop(std::mem::take(&mut *yielded.lock()));
+        let others = (std::mem::take(&mut *packages.lock()), std::mem::take(&mut *results.lock()), std::mem::take(&mut *yielded.lock()));
+        drop(others);
     }
 }
 
